@@ -1,0 +1,120 @@
+package oidc
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+)
+
+// A keySet is the issuer's keys as published, each looked at only when a token
+// names it: one that cannot be read must not hide the others.
+type keySet struct {
+	keys  []publishedKey
+	asked bool // the issuer was asked for it just now
+}
+
+// A publishedKey is one JWK (RFC 7517 §4) with the fields it is chosen by.
+type publishedKey struct {
+	KeyID string   `json:"kid"`
+	Type  string   `json:"kty"`
+	Use   string   `json:"use"`
+	Ops   []string `json:"key_ops"`
+	Alg   string   `json:"alg"`
+	raw   json.RawMessage
+}
+
+// maxKeys bounds the work that a hostile key set can ask for.
+const maxKeys = 100
+
+func parseKeySet(body []byte) (*keySet, error) {
+	var doc struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(body, &doc); err != nil || doc.Keys == nil {
+		return nil, &ConfigError{Detail: "jwks: the document is not a JWK set"}
+	}
+	if len(doc.Keys) > maxKeys {
+		return nil, &ConfigError{Detail: fmt.Sprintf("jwks: %d keys, more than %d", len(doc.Keys), maxKeys)}
+	}
+	set := &keySet{}
+	for _, raw := range doc.Keys {
+		k := publishedKey{raw: raw}
+		if json.Unmarshal(raw, &k) == nil {
+			set.keys = append(set.keys, k)
+		}
+	}
+	return set, nil
+}
+
+// candidates are the keys that may have made a signature with this header: the
+// key id must be the same (a token without one is taken only when one key is
+// left to choose), the use must be signing, the algorithm the key's own.
+func (s *keySet) candidates(kid, alg string) []publishedKey {
+	var found []publishedKey
+	for _, k := range s.keys {
+		if (kid == "" || k.KeyID == kid) && k.signs() && (k.Alg == "" || k.Alg == alg) {
+			found = append(found, k)
+		}
+	}
+	if kid == "" && len(found) > 1 {
+		return nil
+	}
+	return found
+}
+
+// signs reports whether a key is one for signatures. A key set often holds
+// encryption keys too, on Keycloak sometimes first.
+func (k publishedKey) signs() bool {
+	if k.Use != "" && k.Use != "sig" {
+		return false
+	}
+	if len(k.Ops) == 0 {
+		return true
+	}
+	for _, op := range k.Ops {
+		if op == "verify" {
+			return true
+		}
+	}
+	return false
+}
+
+// keySet returns the issuer's keys, asked for anew when renew says so.
+func (i *Issuer) keySet(ctx context.Context, renew bool) (*keySet, error) {
+	i.mu.Lock()
+	set := i.keys
+	i.mu.Unlock()
+	if set != nil && !renew {
+		return set, nil
+	}
+	meta, err := i.Metadata(ctx)
+	if err != nil {
+		return nil, err
+	}
+	body, asked, err := i.fetch(ctx, "jwks", meta.JWKSURI, renew, func(body []byte) error {
+		_, err := parseKeySet(body)
+		return err
+	})
+	if err != nil {
+		i.distrust() // it named the place
+		return nil, err
+	}
+	if set, err = parseKeySet(body); err != nil {
+		return nil, err
+	}
+	set.asked = asked
+	i.mu.Lock()
+	i.keys = set
+	i.mu.Unlock()
+	return set, nil
+}
+
+// Ready makes sure that all is at hand to ask for a token and to verify the
+// answer, so that nothing is spent on an issuer that cannot be believed.
+func (i *Issuer) Ready(ctx context.Context) error {
+	if _, err := i.Metadata(ctx); err != nil {
+		return err
+	}
+	_, err := i.keySet(ctx, false)
+	return err
+}

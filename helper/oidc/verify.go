@@ -1,0 +1,312 @@
+package oidc
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lestrrat-go/jwx/v2/jwa"
+	"github.com/lestrrat-go/jwx/v2/jwk"
+	"github.com/lestrrat-go/jwx/v2/jws"
+
+	"github.com/terradue/t2-cred/helper/secret"
+)
+
+// leeway is how far the issuer's clock and ours may be apart.
+const leeway = 60 * time.Second
+
+// algorithms that a signature may have. What is symmetric or "none" is not
+// here, whatever a header or a key says (RFC 8725 §3.1, §3.2).
+var algorithms = []jwa.SignatureAlgorithm{
+	jwa.RS256, jwa.RS384, jwa.RS512, jwa.PS256, jwa.PS384, jwa.PS512,
+	jwa.ES256, jwa.ES384, jwa.ES512, jwa.EdDSA,
+}
+
+// ErrOpaque says that a token is not a JWT, so there is nothing to verify. An
+// issuer may give such access tokens.
+var ErrOpaque = errors.New("the token is opaque: it is not a JWT")
+
+// A VerifyError is a token that was looked at and refused.
+type VerifyError struct {
+	What string // "access_token", "id_token", …
+	Why  string // cleaned
+	// Identity tells a token that is not believed to be this issuer's word about
+	// this user (signature, iss, sub, shape) from one that is, but does not serve
+	// now or here (exp, nbf, aud). With the latter a rotated refresh token that
+	// came along is still to be kept.
+	Identity bool
+	Remedy   string
+}
+
+func (e *VerifyError) Error() string { return fmt.Sprintf("%s refused: %s", e.What, e.Why) }
+
+// Hint is what to do, or empty.
+func (e *VerifyError) Hint() string { return e.Remedy }
+
+// Expect is what a token has to say.
+type Expect struct {
+	What     string   // name of the token in errors
+	ClientID string   // must be in aud, azp or client_id, if any of them is there…
+	Audience []string // …or one of these in aud
+	Subject  string   // `sub` must be this, if known and there
+	// IDToken asks for the stricter rules of OpenID Connect Core §3.1.3.7.
+	IDToken bool
+}
+
+// Claims are a verified token's.
+type Claims struct {
+	JSON     json.RawMessage // the whole payload
+	Subject  string
+	Username string
+	Scopes   []string
+	Expiry   time.Time
+	Issued   time.Time
+}
+
+// Verify believes a JWT only when a key of the issuer signed it and its claims
+// are as expected (RFC 7519 §7.2, RFC 8725, RFC 9068 §4). Errors: ErrOpaque,
+// *VerifyError, and those of fetching keys.
+func (i *Issuer) Verify(ctx context.Context, token secret.Secret, want Expect) (Claims, error) {
+	refuse := func(identity bool, format string, args ...any) error {
+		return &VerifyError{What: want.What, Why: fmt.Sprintf(format, args...), Identity: identity}
+	}
+	head, err := readHeader(token)
+	if err != nil {
+		if errors.Is(err, ErrOpaque) {
+			return Claims{}, err
+		}
+		return Claims{}, refuse(true, "%v", err)
+	}
+	payload, err := i.verifySignature(ctx, token, head)
+	if err != nil {
+		if errors.Is(err, errSignature) {
+			return Claims{}, refuse(true, "%v", err)
+		}
+		return Claims{}, err
+	}
+	c, err := parseClaims(payload)
+	if err != nil {
+		return Claims{}, refuse(true, "its claims are not well-formed: %s", Clean(err.Error()))
+	}
+	switch {
+	case c.Issuer != i.id:
+		return Claims{}, refuse(true, "iss is %q, not %q", Clean(c.Issuer), i.id)
+	case want.Subject != "" && c.Subject != "" && c.Subject != want.Subject:
+		return Claims{}, refuse(true, "it is for another subject: sub is %q, the stored grant is of %q", Clean(c.Subject), Clean(want.Subject))
+	case c.Type == "ID" && !want.IDToken, c.Type == "Refresh", c.Type == "Offline", c.Type == "Logout":
+		return Claims{}, refuse(true, "it is not an access token: typ is %q", Clean(c.Type))
+	case c.Expiry == nil:
+		return Claims{}, refuse(true, "it has no exp")
+	}
+	if err := i.checkTimes(c, want.What); err != nil {
+		return Claims{}, err
+	}
+	if err := checkAudience(c, want); err != nil {
+		return Claims{}, err
+	}
+	return c.claims(payload), nil
+}
+
+func (c claimSet) claims(payload []byte) Claims {
+	out := Claims{JSON: payload, Subject: c.Subject, Username: c.Username, Scopes: scopeClaim(c.Scope), Expiry: numericDate(*c.Expiry)}
+	if out.Username == "" {
+		out.Username = c.Email
+	}
+	if c.IssuedAt != nil {
+		out.Issued = numericDate(*c.IssuedAt)
+	}
+	return out
+}
+
+// checkTimes allows for clocks a minute apart, and says how far apart they are
+// when that is the likely cause.
+func (i *Issuer) checkTimes(c claimSet, what string) error {
+	now := i.opt.Now()
+	e := &VerifyError{What: what}
+	switch {
+	case now.After(numericDate(*c.Expiry).Add(leeway)):
+		e.Why = fmt.Sprintf("it expired at %s", numericDate(*c.Expiry).UTC().Format(time.RFC3339))
+	case c.NotBefore != nil && now.Add(leeway).Before(numericDate(*c.NotBefore)):
+		e.Why = fmt.Sprintf("it is not valid before %s", numericDate(*c.NotBefore).UTC().Format(time.RFC3339))
+	case c.IssuedAt != nil && now.Add(leeway).Before(numericDate(*c.IssuedAt)):
+		e.Why = fmt.Sprintf("it was issued at %s, which is yet to come", numericDate(*c.IssuedAt).UTC().Format(time.RFC3339))
+	default:
+		return nil
+	}
+	i.mu.Lock()
+	skew := i.skew
+	i.mu.Unlock()
+	if skew.Abs() > leeway {
+		e.Remedy = fmt.Sprintf("set this machine's clock: the issuer's is %s apart (the Date of its answers)", skew.Abs().Round(time.Second))
+	}
+	return e
+}
+
+// checkAudience wants the token to be ours: issued to our client (azp, or
+// RFC 9068's client_id) or meant for it or for an audience that was asked for.
+// A token that names nobody at all ("lightweight" on Keycloak) passes.
+func checkAudience(c claimSet, want Expect) error {
+	if want.IDToken {
+		if slices.Contains(c.Audience, want.ClientID) {
+			return nil
+		}
+	} else {
+		if len(c.Audience) == 0 && c.Azp == "" && c.ClientID == "" {
+			return nil
+		}
+		if c.Azp == want.ClientID || c.ClientID == want.ClientID || slices.Contains(c.Audience, want.ClientID) {
+			return nil
+		}
+		for _, a := range want.Audience {
+			if slices.Contains(c.Audience, a) {
+				return nil
+			}
+		}
+	}
+	return &VerifyError{
+		What: want.What, Why: fmt.Sprintf("it is for somebody else: aud is %q, azp is %q, and we are %q", Clean(strings.Join(c.Audience, " ")), Clean(c.Azp), want.ClientID),
+		Remedy: "check the profile's client_id and audience against what the issuer gives",
+	}
+}
+
+// scopeClaim reads `scope`, a space-separated string (RFC 9068 §2.2.3) or, with
+// some issuers, a list.
+func scopeClaim(raw json.RawMessage) []string {
+	var s string
+	if json.Unmarshal(raw, &s) == nil {
+		return strings.Fields(s)
+	}
+	var list []string
+	_ = json.Unmarshal(raw, &list) // neither: no scopes are known
+	return list
+}
+
+func numericDate(f float64) time.Time {
+	const most = 1 << 40 // far beyond any calendar that time.Format can print
+	return time.Unix(int64(max(min(f, most), -most)), 0)
+}
+
+var errSignature = errors.New("signature")
+
+// readHeader tells a JWT from an opaque token, and refuses what no issuer sends
+// in good faith. Keys that a header brings along (jwk, jku, x5u, x5c) are never
+// looked at.
+func readHeader(token secret.Secret) (header, error) {
+	parts := strings.Split(token.Reveal(), ".") // taken apart, not passed on
+	raw, err := base64.RawURLEncoding.DecodeString(parts[0])
+	if err != nil || len(raw) == 0 || raw[0] != '{' || !json.Valid(raw) {
+		return header{}, ErrOpaque
+	}
+	h, err := parseHeader(raw)
+	switch {
+	case err != nil:
+		return h, fmt.Errorf("its header is not well-formed: %s", Clean(err.Error()))
+	case len(parts) == 5:
+		return h, ErrOpaque // a JWE is for the resource to read, not for us
+	case len(parts) != 3:
+		return h, fmt.Errorf("it has %d parts, a JWT has 3", len(parts))
+	case h.Crit != nil || h.B64 != nil:
+		return h, errors.New("its header demands extensions (crit or b64) that are not understood")
+	case !slices.Contains(algorithms, jwa.SignatureAlgorithm(h.Alg)):
+		return h, fmt.Errorf("its signature algorithm %q is not one that is accepted", Clean(h.Alg))
+	case otherKind(h.Type):
+		return h, fmt.Errorf("it is not an access token: its header's typ is %q", Clean(h.Type))
+	}
+	for _, part := range parts {
+		if _, err := base64.RawURLEncoding.Strict().DecodeString(part); err != nil {
+			return h, errors.New("it is not well-formed base64url")
+		}
+	}
+	return h, nil
+}
+
+// otherKind recognises the explicit types of JWTs that are not access tokens
+// (RFC 8725 §3.11), such as logout+jwt and dpop+jwt.
+func otherKind(typ string) bool {
+	typ = strings.TrimPrefix(strings.ToLower(typ), "application/")
+	return strings.HasSuffix(typ, "+jwt") && typ != "at+jwt"
+}
+
+// verifySignature checks the signature with the key that the header names. When
+// that fails with keys from the disk, the issuer is asked for them once: it may
+// have rotated them.
+func (i *Issuer) verifySignature(ctx context.Context, token secret.Secret, h header) ([]byte, error) {
+	set, err := i.keySet(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	payload, err := set.verify(token, h)
+	if err == nil {
+		return payload, nil
+	}
+	if set.asked {
+		i.distrust()
+		return nil, err
+	}
+	i.distrust() // the place where the keys are may be another by now
+	if set, err = i.keySet(ctx, true); err != nil {
+		return nil, err
+	}
+	return set.verify(token, h)
+}
+
+func (s *keySet) verify(token secret.Secret, h header) ([]byte, error) {
+	alg := jwa.SignatureAlgorithm(h.Alg)
+	err := fmt.Errorf("%w: the issuer publishes no signing key %q for %s", errSignature, Clean(h.Kid), h.Alg)
+	for _, k := range s.candidates(h.Kid, h.Alg) {
+		key, keyErr := k.public(alg)
+		if keyErr != nil {
+			err = fmt.Errorf("%w: %w", errSignature, keyErr)
+			continue
+		}
+		payload, verifyErr := jws.Verify([]byte(token.Reveal()), jws.WithKey(alg, key), jws.WithCompact())
+		if verifyErr == nil {
+			return payload, nil
+		}
+		err = fmt.Errorf("%w: it was not made by the issuer's key", errSignature)
+	}
+	return nil, err
+}
+
+// public is the JWK's public key, if it is strong enough and of the kind that
+// alg signs with.
+func (k publishedKey) public(alg jwa.SignatureAlgorithm) (any, error) {
+	parsed, err := jwk.ParseKey(k.raw)
+	if err != nil {
+		return nil, fmt.Errorf("the issuer's key %q cannot be read", Clean(k.KeyID))
+	}
+	if parsed, err = parsed.PublicKey(); err != nil {
+		return nil, fmt.Errorf("the issuer's key %q cannot be read", Clean(k.KeyID))
+	}
+	var raw any
+	if err := parsed.Raw(&raw); err != nil {
+		return nil, fmt.Errorf("the issuer's key %q cannot be read", Clean(k.KeyID))
+	}
+	family := alg.String()[:2]
+	switch key := raw.(type) {
+	case *rsa.PublicKey:
+		if key.N.BitLen() < 2048 {
+			return nil, fmt.Errorf("the issuer's key %q has %d bits, too few", Clean(k.KeyID), key.N.BitLen())
+		}
+		if family == "RS" || family == "PS" {
+			return key, nil
+		}
+	case *ecdsa.PublicKey:
+		if want := map[jwa.SignatureAlgorithm]int{jwa.ES256: 256, jwa.ES384: 384, jwa.ES512: 521}[alg]; want == key.Curve.Params().BitSize {
+			return key, nil
+		}
+	case ed25519.PublicKey:
+		if family == "Ed" {
+			return key, nil
+		}
+	}
+	return nil, fmt.Errorf("the issuer's key %q is not one for %s", Clean(k.KeyID), alg)
+}
