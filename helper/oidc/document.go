@@ -75,7 +75,7 @@ func (i *Issuer) download(ctx context.Context, op string, kept document) (docume
 		return document{}, err
 	}
 	var doc document
-	err = i.retry(ctx, func(error) bool { return true }, func() error {
+	err = i.retry(ctx, true, func() error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, kept.URL, nil)
 		if err != nil {
 			return &ConfigError{Detail: Clean(err.Error())}

@@ -12,9 +12,9 @@ var pauses = [...]time.Duration{300 * time.Millisecond, 1200 * time.Millisecond}
 
 // retry runs do until it succeeds, fails for good, or has failed len(pauses)+1
 // times. A failure is tried again when no connection was made (the request
-// never left), when the issuer said 429 (it did not serve it), or when again
-// allows it: the caller knows whether a second try can spend something twice.
-func (i *Issuer) retry(ctx context.Context, again func(error) bool, do func() error) error {
+// never left), when the issuer said 429 (it did not serve it), or when it is
+// repeatable: a second one does no harm although the first may have been served.
+func (i *Issuer) retry(ctx context.Context, repeatable bool, do func() error) error {
 	for try := 0; ; try++ {
 		err := do()
 		if err == nil || try == len(pauses) || ctx.Err() != nil {
@@ -29,7 +29,7 @@ func (i *Issuer) retry(ctx context.Context, again func(error) bool, do func() er
 			return err
 		case !isRefusal && !errors.Is(err, ErrUnreachable):
 			return err
-		case !again(err):
+		case !repeatable:
 			return err
 		}
 		pause := pauses[try]

@@ -30,7 +30,7 @@ func (i *Issuer) Revoke(ctx context.Context, c Client, token secret.Secret) erro
 		return err
 	}
 	sent := append(c.secrets(), token)
-	return i.retry(ctx, func(error) bool { return true }, func() error {
+	return i.retry(ctx, true, func() error {
 		req, err := revokeRequest(ctx, meta.RevocationEndpoint, c, token)
 		if err != nil {
 			return err

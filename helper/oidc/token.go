@@ -55,11 +55,11 @@ type Response struct {
 	RefreshExpiresIn *time.Duration
 }
 
-// post sends one grant to the token endpoint. spends says that the request
-// carries a token that is used up by it: then it is tried again only when it
-// has certainly not been served. sent lists the secrets that the request
-// carries besides the client's, to be taken out of the issuer's words.
-func (i *Issuer) post(ctx context.Context, op string, c Client, form url.Values, spends bool, sent ...secret.Secret) (Response, error) {
+// post sends one grant to the token endpoint. A refresh token may serve once,
+// and each exchange makes a new grant: so the request is tried again only when it
+// has certainly not been served. sent are the secrets that it carries besides the
+// client's, to be taken out of the issuer's words.
+func (i *Issuer) post(ctx context.Context, op string, c Client, form url.Values, sent ...secret.Secret) (Response, error) {
 	meta, err := i.Metadata(ctx)
 	if err != nil {
 		return Response{}, err
@@ -86,7 +86,7 @@ func (i *Issuer) post(ctx context.Context, op string, c Client, form url.Values,
 	}
 	sent = append(sent, c.secrets()...)
 	var answer *oauth2.Token
-	err = i.retry(ctx, func(error) bool { return !spends }, func() error {
+	err = i.retry(ctx, false, func() error {
 		var err error
 		answer, err = conf.Token(oauthContext(ctx, client))
 		return i.explain(op, err, sent)
@@ -228,7 +228,7 @@ func (i *Issuer) Exchange(ctx context.Context, c Client, r ExchangeRequest) (Res
 	setMany(form, "resource", r.Resource)
 	setOne(form, "scope", strings.Join(r.Scopes, " "))
 	setOne(form, "requested_token_type", r.RequestedTokenType)
-	return i.post(ctx, "exchange", c, form, false, r.SubjectToken)
+	return i.post(ctx, "exchange", c, form, r.SubjectToken)
 }
 
 // Refresh spends a refresh token (RFC 6749 §6). Scopes are not sent: they stay
@@ -238,7 +238,7 @@ func (i *Issuer) Refresh(ctx context.Context, c Client, token secret.Secret) (Re
 		"grant_type":    {"refresh_token"},
 		"refresh_token": {token.Reveal()}, // leaves in the form
 	}
-	return i.post(ctx, "refresh", c, form, true, token)
+	return i.post(ctx, "refresh", c, form, token)
 }
 
 func setMany(form url.Values, name string, values []string) {

@@ -103,6 +103,8 @@ func (i *Issuer) Verify(ctx context.Context, token secret.Secret, want Expect) (
 		return Claims{}, refuse(true, "it is for another subject: sub is %q, the stored grant is of %q", Clean(c.Subject), Clean(want.Subject))
 	case c.Type == "ID" && !want.IDToken, c.Type == "Refresh", c.Type == "Offline", c.Type == "Logout":
 		return Claims{}, refuse(true, "it is not an access token: typ is %q", Clean(c.Type))
+	case want.IDToken && c.Subject == "":
+		return Claims{}, refuse(true, "it has no sub")
 	case c.Expiry == nil:
 		return Claims{}, refuse(true, "it has no exp")
 	}
@@ -155,7 +157,7 @@ func (i *Issuer) checkTimes(c claimSet, what string) error {
 // A token that names nobody at all ("lightweight" on Keycloak) passes.
 func checkAudience(c claimSet, want Expect) error {
 	if want.IDToken {
-		if slices.Contains(c.Audience, want.ClientID) {
+		if slices.Contains(c.Audience, want.ClientID) && (c.Azp == "" || c.Azp == want.ClientID) {
 			return nil
 		}
 	} else {

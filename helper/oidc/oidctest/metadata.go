@@ -1,0 +1,67 @@
+package oidctest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+)
+
+// serveMetadata is OpenID Connect Discovery 1.0 §4.2 and RFC 8414 §3.2.
+func (c *Call) serveMetadata() Answer {
+	i := c.Issuer
+	i.mu.Lock()
+	alg := i.conf.alg
+	i.mu.Unlock()
+	auth := []string{"client_secret_basic", "client_secret_post"}
+	return c.document(map[string]any{
+		"issuer":                 i.url,
+		"authorization_endpoint": i.url + "/protocol/openid-connect/auth",
+		"token_endpoint":         i.endpoint(Token),
+		"jwks_uri":               i.endpoint(JWKS),
+		"revocation_endpoint":    i.endpoint(Revocation),
+		"end_session_endpoint":   i.url + "/protocol/openid-connect/logout",
+		"userinfo_endpoint":      i.url + "/protocol/openid-connect/userinfo",
+		"introspection_endpoint": i.url + "/protocol/openid-connect/token/introspect",
+
+		"grant_types_supported":                      []string{"authorization_code", "refresh_token", grantExchange},
+		"response_types_supported":                   []string{"code", "none"},
+		"response_modes_supported":                   []string{"query", "fragment", "form_post"},
+		"subject_types_supported":                    []string{"public", "pairwise"},
+		"id_token_signing_alg_values_supported":      []string{alg},
+		"token_endpoint_auth_methods_supported":      auth,
+		"revocation_endpoint_auth_methods_supported": auth,
+		"scopes_supported":                           []string{"openid", "profile", "email", "offline_access", "ellip", "gep"},
+		"claims_supported":                           []string{"iss", "sub", "aud", "exp", "iat", "name", "preferred_username", "email"},
+		"code_challenge_methods_supported":           []string{"plain", "S256"},
+		"claims_parameter_supported":                 true,
+		"request_parameter_supported":                true,
+		"require_request_uri_registration":           true,
+	})
+}
+
+// serveKeys is the JWK set (RFC 7517 §5).
+func (c *Call) serveKeys() Answer {
+	c.Issuer.mu.Lock()
+	keys := c.Issuer.keys.published()
+	c.Issuer.mu.Unlock()
+	return c.document(map[string]any{"keys": keys})
+}
+
+// document is a public document that a client may keep.
+func (c *Call) document(object map[string]any) Answer {
+	if m := c.Request.Method; m != http.MethodGet && m != http.MethodHead {
+		return c.fail(http.StatusMethodNotAllowed, "HTTP 405 Method Not Allowed", "")
+	}
+	a := c.json(http.StatusOK, object)
+	sum := sha256.Sum256(a.Body)
+	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
+	c.Issuer.mu.Lock()
+	a.Header.Set("Cache-Control", c.Issuer.conf.cacheControl)
+	c.Issuer.mu.Unlock()
+	a.Header.Del("Pragma")
+	a.Header.Set("ETag", tag)
+	if c.Request.Header.Get("If-None-Match") == tag {
+		return Answer{Status: http.StatusNotModified, Header: http.Header{"Etag": {tag}, "Cache-Control": a.Header["Cache-Control"]}}
+	}
+	return a
+}
