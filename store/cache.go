@@ -1,0 +1,132 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"time"
+
+	"github.com/terradue/t2-cred/helper/secret"
+)
+
+// maxCached is how long a token without a known end stays in the kernel.
+const maxCached = 24 * time.Hour
+
+// Token returns the cached access token, without a lock, and for the OS keyring
+// without D-Bus where the kernel's keyring works. The error wraps ErrNotFound
+// when there is none: none was kept, it has expired, it is of another grant than
+// the account's note says, or there is no note. What is cached may be less fresh
+// than the caller wants, and of another configuration: see Token.Binding.
+func (s *Store) Token(ctx context.Context, k Key) (Token, error) {
+	if err := k.Validate(); err != nil {
+		return Token{}, err
+	}
+	n, err := s.notes.get(k)
+	if err != nil {
+		return Token{}, &Error{Kind: ErrNotFound, Detail: "no token of account " + k.String() + " is cached"}
+	}
+	return s.tokenIn(ctx, n.place, k, n.Grant)
+}
+
+// tokenOf looks for the token of a record. Where no note says where it is, it
+// may be in either place, if another process died between two steps.
+func (s *Store) tokenOf(ctx context.Context, k Key, grant string, n note, noted bool) (t Token, place string) {
+	places := []string{n.place}
+	if !noted {
+		places = []string{placeKernel, placeItem}
+	}
+	for _, place := range places {
+		if t, err := s.tokenIn(ctx, place, k, grant); err == nil {
+			return t, place
+		}
+	}
+	return Token{}, n.place
+}
+
+func (s *Store) tokenIn(ctx context.Context, place string, k Key, grant string) (Token, error) {
+	none := &Error{Kind: ErrNotFound, Detail: "no token of account " + k.String() + " is cached"}
+	value, err := s.cached(ctx, place, k)
+	if err != nil {
+		// A kernel that refuses has none for us, and a damaged one is renewed.
+		if place != placeItem || errors.Is(err, ErrCorrupt) {
+			err = none
+		}
+		return Token{}, err
+	}
+	of, t, err := decodeToken(value)
+	if err != nil || of != grant || t.AccessToken == "" || expired(t, s.opt.Now()) {
+		return Token{}, none // damaged or old: a new one will take its place
+	}
+	return t, nil
+}
+
+// cached returns what one of the places holds for an account.
+func (s *Store) cached(ctx context.Context, place string, k Key) (secret.Secret, error) {
+	switch place {
+	case placeKernel:
+		v, err := s.kernel.get(s.kernelName(k))
+		return secret.Secret(v), err
+	case placeItem:
+		return s.backend.Load(ctx, k.item(kindToken))
+	}
+	return "", errors.ErrUnsupported
+}
+
+func expired(t Token, now time.Time) bool { return !t.Expiry.IsZero() && !now.Before(t.Expiry) }
+
+// cacheToken keeps t in the first place that takes it and clears the other, so
+// that a note that is out of date leads to no token rather than to an old one. It
+// returns the place. Failing to cache is no error: it costs the next caller a
+// request.
+func (s *Store) cacheToken(ctx context.Context, k Key, grant string, t Token, st state) string {
+	dropItem := func() {
+		if st.note.place == placeItem || !st.noted {
+			_ = s.backend.Delete(ctx, k.item(kindToken))
+		}
+	}
+	now := s.opt.Now()
+	if t.AccessToken == "" || expired(t, now) {
+		s.kernel.remove(s.kernelName(k))
+		dropItem()
+		return placeNone
+	}
+	ttl := maxCached
+	if !t.Expiry.IsZero() {
+		ttl = t.Expiry.Sub(now)
+	}
+	value := encodeToken(grant, t)
+	if s.kernel.put(s.kernelName(k), value.Reveal(), ttl) == nil {
+		dropItem()
+		return placeKernel
+	}
+	if s.backend.Save(ctx, k.item(kindToken), value) == nil {
+		return placeItem
+	}
+	dropItem()
+	return placeNone
+}
+
+func (t Token) equal(o Token) bool {
+	return t.AccessToken == o.AccessToken && t.Type == o.Type &&
+		t.Obtained.Equal(o.Obtained) && t.Expiry.Equal(o.Expiry) &&
+		slices.Equal(t.Scopes, o.Scopes) && t.Subject == o.Subject && t.Binding == o.Binding
+}
+
+func (s *Store) kernelName(k Key) string { return "t2-cred:" + s.ns + ":" + k.item(kindToken) }
+
+// Note returns what is known of an account without any secret, from its file
+// alone: no keyring is asked. The error wraps ErrNotFound or ErrUnavailable.
+func (s *Store) Note(k Key) (Note, error) {
+	if err := k.Validate(); err != nil {
+		return Note{}, err
+	}
+	n, err := s.notes.get(k)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Note{}, &Error{Kind: ErrNotFound, Detail: "account " + k.String()}
+	case err != nil:
+		return Note{}, &Error{Kind: ErrUnavailable, Detail: "cannot read the account's note", Err: err}
+	}
+	return n.Note, nil
+}

@@ -1,0 +1,154 @@
+package store
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// fakeService is a Secret Service that behaves as badly as it is told to. It has
+// one collection, login.
+type fakeService struct {
+	conn *dbus.Conn
+
+	mu      sync.Mutex
+	locked  bool
+	items   map[string][]byte
+	prompts int
+	// prompt says which calls want a dialog first.
+	promptUnlock, promptCreate, promptDelete bool
+	// completed is how a dialog ends: nil: never.
+	completed []any
+	// onPrompt runs when a dialog is asked for.
+	onPrompt func(f *fakeService)
+}
+
+const fakePrompt = dbus.ObjectPath("/org/freedesktop/secrets/prompt/p1")
+
+type fakeSecret struct {
+	Session     dbus.ObjectPath
+	Parameters  []byte
+	Value       []byte
+	ContentType string
+}
+
+func newFakeService(t *testing.T, b *privateBus, f *fakeService) *fakeService {
+	t.Helper()
+	f.conn = b.dial(t)
+	f.items = map[string][]byte{}
+	must := func(err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(f.conn.ExportMethodTable(map[string]any{
+		"OpenSession": func(string, dbus.Variant) (dbus.Variant, dbus.ObjectPath, *dbus.Error) {
+			return dbus.MakeVariant(""), "/org/freedesktop/secrets/session/s1", nil
+		},
+		"ReadAlias": func(string) (dbus.ObjectPath, *dbus.Error) { return loginCollection, nil },
+		"Unlock":    f.unlock,
+		"SearchItems": func(a map[string]string) (unlocked, locked []dbus.ObjectPath, e *dbus.Error) {
+			return f.search(a), []dbus.ObjectPath{}, nil
+		},
+	}, secretsPath, ifaceService))
+	must(f.conn.ExportMethodTable(map[string]any{
+		"Get": func(_, name string) (dbus.Variant, *dbus.Error) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			if name == "Locked" {
+				return dbus.MakeVariant(f.locked), nil
+			}
+			return dbus.MakeVariant([]dbus.ObjectPath{loginCollection}), nil
+		},
+	}, secretsPath, "org.freedesktop.DBus.Properties"))
+	must(f.conn.ExportMethodTable(map[string]any{
+		"Get": func(_, _ string) (dbus.Variant, *dbus.Error) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			return dbus.MakeVariant(f.locked), nil
+		},
+	}, loginCollection, "org.freedesktop.DBus.Properties"))
+	must(f.conn.ExportMethodTable(map[string]any{
+		"SearchItems": func(a map[string]string) ([]dbus.ObjectPath, *dbus.Error) { return f.search(a), nil },
+		"CreateItem":  f.create,
+	}, loginCollection, ifaceCollection))
+	must(f.conn.ExportMethodTable(map[string]any{"Prompt": f.show, "Dismiss": func() *dbus.Error { return nil }}, fakePrompt, ifacePrompt))
+	must(f.conn.ExportMethodTable(map[string]any{"Close": func() *dbus.Error { return nil }}, "/org/freedesktop/secrets/session/s1", "org.freedesktop.Secret.Session"))
+	reply, err := f.conn.RequestName(secretsName, dbus.NameFlagDoNotQueue)
+	if err != nil || reply != dbus.RequestNameReplyPrimaryOwner {
+		t.Fatalf("cannot be the Secret Service: %v %v", reply, err)
+	}
+	return f
+}
+
+func itemPath(name string) dbus.ObjectPath {
+	return loginCollection + dbus.ObjectPath("/"+lowerBase32.EncodeToString([]byte(name)))
+}
+
+func (f *fakeService) search(attributes map[string]string) []dbus.ObjectPath {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, ok := f.items[attributes[attributeUser]]; ok {
+		return []dbus.ObjectPath{itemPath(attributes[attributeUser])}
+	}
+	return []dbus.ObjectPath{}
+}
+
+func (f *fakeService) unlock(paths []dbus.ObjectPath) ([]dbus.ObjectPath, dbus.ObjectPath, *dbus.Error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.locked || f.promptUnlock {
+		return []dbus.ObjectPath{}, fakePrompt, nil
+	}
+	return paths, noObject, nil
+}
+
+func (f *fakeService) create(properties map[string]dbus.Variant, s fakeSecret, _ bool) (dbus.ObjectPath, dbus.ObjectPath, *dbus.Error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.promptCreate {
+		return noObject, fakePrompt, nil
+	}
+	attributes, _ := properties[ifaceItem+".Attributes"].Value().(map[string]string)
+	name := attributes[attributeUser]
+	f.items[name] = s.Value
+	path := itemPath(name)
+	_ = f.conn.ExportMethodTable(map[string]any{
+		"GetSecret": func(session dbus.ObjectPath) (fakeSecret, *dbus.Error) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			return fakeSecret{session, []byte{}, f.items[name], "text/plain"}, nil
+		},
+		"Delete": func() (dbus.ObjectPath, *dbus.Error) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			if f.promptDelete {
+				return fakePrompt, nil
+			}
+			delete(f.items, name)
+			return noObject, nil
+		},
+	}, path, ifaceItem)
+	return path, noObject, nil
+}
+
+func (f *fakeService) show(string) *dbus.Error {
+	f.mu.Lock()
+	f.prompts++
+	hook, body := f.onPrompt, f.completed
+	f.mu.Unlock()
+	if hook != nil {
+		hook(f)
+	}
+	if body != nil {
+		go func() { _ = f.conn.Emit(fakePrompt, ifacePrompt+".Completed", body...) }()
+	}
+	return nil
+}
+
+func (f *fakeService) set(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}

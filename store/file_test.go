@@ -1,0 +1,213 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"filippo.io/age"
+)
+
+func TestFile_identities(t *testing.T) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	write := func(name string, mode os.FileMode, lines ...string) string {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	newID := func() string {
+		id, err := age.GenerateX25519Identity()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id.String()
+	}
+	old, next := newID(), newID()
+	hybrid, err := age.GenerateHybridIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := testOptions(t, "file")
+	with := func(env map[string]string) *Store {
+		o.Getenv = func(name string) string { return env[name] }
+		return open(t, o)
+	}
+	value := func(env map[string]string) (string, error) {
+		v, err := with(env).backend.Load(ctx, "grant,p,a")
+		return v.Reveal(), err
+	}
+	named := map[string]string{"T2_CRED_IDENTITY_FILE": write("old", 0o600, "# comment", old)}
+	if err := with(named).backend.Save(ctx, "grant,p,a", "v"); err != nil {
+		t.Fatal(err)
+	}
+	credentials := filepath.Dir(write("creds/t2-cred-identity", 0o440, old)) // as systemd's ACL shows
+	for name, tt := range map[string]struct {
+		env  map[string]string
+		want string // the value, or what the error says
+		hint string
+	}{
+		"named":                    {named, "v", ""},
+		"systemd":                  {map[string]string{"CREDENTIALS_DIRECTORY": credentials}, "v", ""},
+		"systemd comes first":      {map[string]string{"CREDENTIALS_DIRECTORY": credentials, "T2_CRED_IDENTITY_FILE": write("other", 0o600, next)}, "v", ""},
+		"systemd without ours":     {map[string]string{"CREDENTIALS_DIRECTORY": dir, "T2_CRED_IDENTITY_FILE": named["T2_CRED_IDENTITY_FILE"]}, "v", ""},
+		"changed, old one second":  {map[string]string{"T2_CRED_IDENTITY_FILE": write("both", 0o600, next, old)}, "v", ""},
+		"none":                     {nil, "no identity", "t2-cred store init"},
+		"named but missing":        {map[string]string{"T2_CRED_IDENTITY_FILE": filepath.Join(dir, "gone")}, "no identity", "t2-cred store init"},
+		"another":                  {map[string]string{"T2_CRED_IDENTITY_FILE": write("another", 0o600, next)}, "another identity", "T2_CRED_IDENTITY_FILE"},
+		"group may read":           {map[string]string{"T2_CRED_IDENTITY_FILE": write("group", 0o640, old)}, "its group", "chmod 600 " + filepath.Join(dir, "group")},
+		"all may read":             {map[string]string{"T2_CRED_IDENTITY_FILE": write("all", 0o604, old)}, "everybody", "chmod 600 " + filepath.Join(dir, "all")},
+		"not an identity":          {map[string]string{"T2_CRED_IDENTITY_FILE": write("bad", 0o600, "hunter2")}, "holds no age identity", ""},
+		"empty":                    {map[string]string{"T2_CRED_IDENTITY_FILE": write("empty", 0o600, "")}, "holds no age identity", ""},
+		"a directory":              {map[string]string{"T2_CRED_IDENTITY_FILE": dir}, "", ""},
+		"post-quantum, old second": {map[string]string{"T2_CRED_IDENTITY_FILE": write("pq", 0o600, hybrid.String(), old)}, "v", ""},
+	} {
+		if os.PathSeparator != '/' && strings.HasSuffix(name, "may read") {
+			continue
+		}
+		v, err := value(tt.env)
+		if tt.want == "v" {
+			if err != nil || v != "v" {
+				t.Errorf("%s: %q, %v", name, v, err)
+			}
+			continue
+		}
+		e, ok := errors.AsType[*Error](err)
+		if !errors.Is(err, ErrUnavailable) || !ok || !strings.Contains(err.Error(), tt.want) || !strings.Contains(e.Hint(), tt.hint) {
+			t.Errorf("%s: %v (hint %q)", name, err, e.Hint())
+		} else if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: the error shows the file: %v", name, err)
+		}
+		// Nothing stored is no excuse: without the key the store is not there.
+		if _, err := with(tt.env).backend.Load(ctx, "grant,p,none"); name != "another" && !errors.Is(err, ErrUnavailable) {
+			t.Errorf("%s: Load of nothing: %v", name, err)
+		}
+	}
+	// With a changed identity the next write is to the new one alone.
+	changed := map[string]string{"T2_CRED_IDENTITY_FILE": filepath.Join(dir, "both")}
+	if err := with(changed).backend.Save(ctx, "grant,p,a", "v"); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := value(map[string]string{"T2_CRED_IDENTITY_FILE": filepath.Join(dir, "another")}); err != nil || v != "v" {
+		t.Errorf("after a change of identity: %q, %v", v, err)
+	}
+}
+
+func TestInitFile(t *testing.T) {
+	strictUmask(t)
+	o := testOptions(t, "file")
+	path, err := InitFile(o)
+	if err != nil || path != filepath.Join(o.DataDir, "identity") {
+		t.Fatalf("%q, %v", path, err)
+	}
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || os.PathSeparator == '/' && info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	if _, err := InitFile(o); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("second time: %v", err)
+	}
+	if after, err := os.ReadFile(path); err != nil || string(after) != string(before) {
+		t.Error("the identity was changed")
+	}
+	if err := open(t, o).Prove(context.Background()); err != nil {
+		t.Error(err)
+	}
+	named := filepath.Join(t.TempDir(), "sub", "id")
+	o.Getenv = func(name string) string { return map[string]string{"T2_CRED_IDENTITY_FILE": named}[name] }
+	if path, err := InitFile(o); err != nil || path != named {
+		t.Errorf("named: %q, %v", path, err)
+	}
+}
+
+func TestFile_atRest(t *testing.T) {
+	o := fileOptions(t)
+	s := open(t, o)
+	put(t, s, Key{"gep", "Álice"}, sampleRecord("g1"))
+	if err := s.SetClientSecret(context.Background(), "gep", "client-hunter2"); err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	err := filepath.WalkDir(filepath.Dir(o.StateDir), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		for _, plain := range []string{"rrrrrrrr", "first", "hunter2"} {
+			if strings.Contains(string(raw), plain) {
+				t.Errorf("%s holds %q in clear", path, plain)
+			}
+		}
+		found++
+		return err
+	})
+	if err != nil || found < 5 {
+		t.Errorf("%d files, %v", found, err)
+	}
+}
+
+// TestFile_crashedWrites leaves what a crash between the steps of a write leaves.
+func TestFile_crashedWrites(t *testing.T) {
+	o := fileOptions(t)
+	b, ctx := open(t, o).backend.(fileBackend), context.Background()
+	if err := b.Save(ctx, "n", "old"); err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := os.ReadFile(b.path("n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, left := range map[string][]byte{"empty": nil, "half": sealed[:len(sealed)/2], "whole": sealed} {
+		if err := os.WriteFile(b.path("n")+".tmp", left, 0o400); err != nil {
+			t.Fatal(err)
+		}
+		if v, err := b.Load(ctx, "n"); err != nil || v != "old" {
+			t.Errorf("%s: %q, %v", name, v.Reveal(), err)
+		}
+		if names, err := b.List(ctx); err != nil || !slices.Equal(names, []string{"n"}) {
+			t.Errorf("%s: List = %q, %v", name, names, err)
+		}
+		if err := b.Save(ctx, "n", "old"); err != nil {
+			t.Errorf("%s: the next write: %v", name, err)
+		}
+		if _, err := os.Stat(b.path("n") + ".tmp"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: left behind: %v", name, err)
+		}
+	}
+	for name, spoil := range map[string][]byte{"cut": sealed[:len(sealed)-3], "empty": nil, "foreign": []byte("hunter2")} {
+		if err := os.WriteFile(b.path("n"), spoil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Load(ctx, "n"); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestFile_swappedFilesAreNoticed(t *testing.T) {
+	o := fileOptions(t)
+	s, ctx := open(t, o), context.Background()
+	bob := Key{"gep", "bob"}
+	put(t, s, alice, sampleRecord("g1"))
+	put(t, s, bob, sampleRecord("g2"))
+	b := s.backend.(fileBackend)
+	if err := os.Rename(b.path(bob.item(kindGrant)), b.path(alice.item(kindGrant))); err != nil {
+		t.Fatal(err)
+	}
+	if rec, err := s.Load(ctx, alice); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("alice got %q, %v", rec.Grant, err)
+	}
+}

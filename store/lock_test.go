@@ -1,0 +1,50 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+func TestFileLocks_cannotBeMade(t *testing.T) {
+	if os.Getuid() == 0 {
+		t.Log("root may write everywhere: a file in the way stands for the read-only directory")
+	}
+	o := fileOptions(t)
+	if err := os.WriteFile(o.StateDir, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := open(t, o).Update(context.Background(), alice, func(old Record) (Record, error) {
+		t.Error("f ran without a lock")
+		return old, nil
+	})
+	e, ok := errors.AsType[*Error](err)
+	if !errors.Is(err, ErrUnavailable) || !ok || e.Hint() == "" {
+		t.Errorf("Update: %v", err)
+	}
+}
+
+func TestFileLocks_endWithTheContext(t *testing.T) {
+	l := fileLocks{dir: filepath.Join(t.TempDir(), "locks"), now: time.Now}
+	release, err := l.lock(context.Background(), "n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	if _, err := l.lock(ctx, "n"); !errors.Is(err, context.Canceled) || errors.Is(err, ErrBusy) {
+		t.Errorf("interrupted: %v", err)
+	}
+	release()
+	again, err := l.lock(context.Background(), "n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again()
+	if _, err := os.Stat(filepath.Join(l.dir, "n.lock")); err != nil {
+		t.Errorf("the lock file is gone: %v", err)
+	}
+}

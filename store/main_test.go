@@ -1,0 +1,381 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/terradue/t2-cred/helper/secret"
+)
+
+// TestMain runs the tests, or is one of the processes that they start.
+func TestMain(m *testing.M) {
+	if mode := os.Getenv("T2_STORE_CHILD"); mode != "" {
+		os.Exit(runChild(mode))
+	}
+	code := m.Run()
+	closeSharedBus()
+	os.Exit(code)
+}
+
+// childOptions are a child's Options, without what is code.
+type childOptions struct {
+	Backend, Config, StateDir, DataDir, RuntimeDir string
+	Attended                                       bool
+	Kernel                                         bool // cached there by every backend
+	NoRecovery                                     bool
+	Detached                                       bool // in a session not linked to the user's keyring
+	Profile, Account                               string
+	Dir                                            string // for the mode's own use
+	Millis                                         int
+}
+
+func (c childOptions) key() Key { return Key{c.Profile, c.Account} }
+
+func childOf(o Options, k Key) childOptions {
+	return childOptions{
+		Backend: o.Backend, Config: o.Config, StateDir: o.StateDir, DataDir: o.DataDir,
+		RuntimeDir: o.RuntimeDir, Attended: o.Attended, Profile: k.Profile, Account: k.Account,
+	}
+}
+
+// child prepares a process of this test binary that does one thing to a store.
+func child(t testing.TB, mode string, c childOptions, env ...string) *exec.Cmd {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	options, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(cmd.Env, "T2_STORE_CHILD="+mode, "T2_STORE_OPTIONS="+string(options),
+		"GORACE=atexit_sleep_ms=0")
+	dieWithParent(cmd)
+	return cmd
+}
+
+// outcome is what a child says about one call.
+type outcome struct {
+	Kind    string // "ok", or the sentinel's words
+	Error   string
+	Hint    string
+	Token   string
+	Refresh string
+	Millis  int
+}
+
+// runOutcome runs a child and reads what it says last.
+func runOutcome(t testing.TB, cmd *exec.Cmd) outcome {
+	t.Helper()
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("child: %v\n%s%s", err, out, stderr.String())
+	}
+	if stderr.Len() > 0 {
+		t.Logf("child: %s", strings.TrimSpace(stderr.String()))
+	}
+	return lastOutcome(t, out)
+}
+
+func lastOutcome(t testing.TB, out []byte) outcome {
+	t.Helper()
+	lines := bytes.Split(bytes.TrimSpace(out), []byte("\n"))
+	var o outcome
+	if err := json.Unmarshal(lines[len(lines)-1], &o); err != nil {
+		t.Fatalf("child said %q", out)
+	}
+	return o
+}
+
+func report(w io.Writer, started time.Time, rec Record, err error) {
+	o := outcome{
+		Kind: kindName(err), Token: rec.Token.AccessToken.Reveal(), Refresh: rec.RefreshToken.Reveal(),
+		Millis: int(time.Since(started).Milliseconds()),
+	}
+	if err != nil {
+		o.Error = err.Error()
+		if e, ok := errors.AsType[*Error](err); ok {
+			o.Hint = e.Hint()
+		}
+	}
+	_ = json.NewEncoder(w).Encode(o)
+}
+
+func kindName(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	for _, kind := range []error{ErrNotFound, ErrLocked, ErrUnavailable, ErrTooLarge, ErrCorrupt, ErrBusy, ErrName} {
+		if errors.Is(err, kind) {
+			return kind.Error()
+		}
+	}
+	return "other"
+}
+
+// childModes are what a child can do.
+var childModes = map[string]func(ctx context.Context, s *Store, c childOptions) (Record, error){
+	"load":      func(ctx context.Context, s *Store, c childOptions) (Record, error) { return s.Load(ctx, c.key()) },
+	"update":    childUpdate,
+	"rotate":    childRotate,
+	"refresh":   childRefresh,
+	"hold":      childHold,
+	"churn":     childChurn,
+	"spend":     childSpend,
+	"rotations": childRotations,
+	"token": func(ctx context.Context, s *Store, c childOptions) (Record, error) {
+		t, err := s.Token(ctx, c.key())
+		return Record{Token: t}, err
+	},
+	"prove": func(ctx context.Context, s *Store, _ childOptions) (Record, error) { return Record{}, s.Prove(ctx) },
+}
+
+func runChild(mode string) int {
+	var c childOptions
+	if err := json.Unmarshal([]byte(os.Getenv("T2_STORE_OPTIONS")), &c); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	s, err := Open(Options{
+		Backend: c.Backend, Config: c.Config, StateDir: c.StateDir, DataDir: c.DataDir, RuntimeDir: c.RuntimeDir,
+		Attended: c.Attended, Getenv: os.Getenv, Now: time.Now,
+		Warn: func(msg string) { fmt.Fprintln(os.Stderr, "warning: "+msg) },
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	if c.Kernel {
+		s.kernel.off = false
+	}
+	s.recovery.off = s.recovery.off || c.NoRecovery
+	if c.Detached {
+		detachSession()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if c.Millis > 0 && !strings.HasPrefix(mode, "churn") {
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(c.Millis)*time.Millisecond)
+		defer cancel()
+	}
+	started := time.Now()
+	f, ok := childModes[mode]
+	if !ok {
+		fmt.Fprintln(os.Stderr, "no such mode", mode)
+		return 2
+	}
+	rec, err := f(ctx, s, c)
+	report(os.Stdout, started, rec, err)
+	return 0
+}
+
+// childUpdate stores a first record.
+func childUpdate(ctx context.Context, s *Store, c childOptions) (Record, error) {
+	return s.Update(ctx, c.key(), func(old Record) (Record, error) {
+		if old.Grant == "" {
+			return sampleRecord("g1"), nil
+		}
+		old.Dead = fmt.Sprintf("%s.", old.Dead)
+		return old, nil
+	})
+}
+
+// childRotate does what a refresh with rotation does.
+func childRotate(ctx context.Context, s *Store, c childOptions) (Record, error) {
+	return s.Update(ctx, c.key(), func(old Record) (Record, error) {
+		old.RefreshToken = secret.Secret(fmt.Sprintf("rotated-by-%d-%d", os.Getpid(), time.Now().UnixNano()))
+		old.Token = sampleToken("token-of-" + old.RefreshToken.Reveal())
+		return old, nil
+	})
+}
+
+// childSpend spends the refresh token while the test does what it likes.
+func childSpend(ctx context.Context, s *Store, c childOptions) (Record, error) {
+	return s.Update(ctx, c.key(), func(old Record) (Record, error) {
+		fmt.Println("spending")
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		old.RefreshToken = "spent"
+		return old, nil
+	})
+}
+
+// childRotations rotates for ever and says where it is.
+func childRotations(ctx context.Context, s *Store, c childOptions) (Record, error) {
+	fmt.Println("runs")
+	for i := 0; ; i++ {
+		next := secret.Secret(fmt.Sprintf("r-%d-%d", os.Getpid(), i))
+		_, err := s.Update(ctx, c.key(), func(old Record) (Record, error) {
+			old.RefreshToken = next
+			old.Token = sampleToken("of-" + next.Reveal())
+			fmt.Println("spent", next.Reveal())
+			return old, nil
+		})
+		if err != nil {
+			return Record{}, err
+		}
+		fmt.Println("stored", next.Reveal())
+	}
+}
+
+// childRefresh is one of many that find the token too old.
+func childRefresh(ctx context.Context, s *Store, c childOptions) (Record, error) {
+	enough := func(t Token) bool { return t.AccessToken != "first" }
+	if t, err := s.Token(ctx, c.key()); err == nil && enough(t) {
+		return Record{Token: t}, nil
+	}
+	return s.Refresh(ctx, c.key(), enough, func(old Record) (Record, error) {
+		f, err := os.OpenFile(filepath.Join(c.Dir, "spent"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return Record{}, err
+		}
+		defer f.Close()
+		if _, err := fmt.Fprintln(f, old.RefreshToken.Reveal()); err != nil {
+			return Record{}, err
+		}
+		time.Sleep(50 * time.Millisecond) // a quick issuer
+		old.RefreshToken += "'"
+		old.Token = sampleToken(fmt.Sprintf("fresh-%d", os.Getpid()))
+		return old, nil
+	})
+}
+
+// childHold takes the lock, says so, and never lets go.
+func childHold(ctx context.Context, s *Store, c childOptions) (Record, error) {
+	return s.Update(ctx, c.key(), func(old Record) (Record, error) {
+		fmt.Println("held")
+		time.Sleep(time.Hour)
+		return old, nil
+	})
+}
+
+// childChurn stores and reads for a while, its own account and one that all share.
+func childChurn(ctx context.Context, s *Store, c childOptions) (Record, error) {
+	ctx = context.WithoutCancel(ctx)
+	shared := Key{c.Profile, "shared"}
+	end := time.Now().Add(time.Duration(c.Millis) * time.Millisecond)
+	for i := 0; time.Now().Before(end); i++ {
+		for _, k := range []Key{c.key(), shared} {
+			want := fmt.Sprintf("%d-%d", os.Getpid(), i)
+			never := func(Token) bool { return false }
+			_, err := s.Refresh(ctx, k, never, func(old Record) (Record, error) {
+				if _, err := s.ClientSecret(ctx, c.Profile); err != nil && !errors.Is(err, ErrNotFound) {
+					return Record{}, err
+				}
+				if old.Grant == "" {
+					old = sampleRecord("g1")
+				}
+				old.Username = want
+				return old, nil
+			})
+			if err != nil {
+				return Record{}, fmt.Errorf("update %v: %w", k, err)
+			}
+			rec, err := s.Load(ctx, k)
+			if err != nil {
+				return Record{}, fmt.Errorf("load %v: %w", k, err)
+			}
+			if k == c.key() && rec.Username != want {
+				return Record{}, fmt.Errorf("%v: stored %q, read %q", k, want, rec.Username)
+			}
+		}
+	}
+	return Record{}, nil
+}
+
+func testOptions(t testing.TB, backend string) Options {
+	t.Helper()
+	dir := t.TempDir()
+	return Options{
+		Backend: backend, Config: filepath.Join(dir, "config.toml"),
+		StateDir: filepath.Join(dir, "state"), DataDir: filepath.Join(dir, "data"), RuntimeDir: filepath.Join(dir, "run"),
+		Getenv: func(string) string { return "" },
+		Now:    time.Now,
+		Warn:   func(msg string) { t.Log("warning: " + msg) },
+	}
+}
+
+func fileOptions(t testing.TB) Options {
+	t.Helper()
+	o := testOptions(t, "file")
+	if _, err := InitFile(o); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// optionsFor are the options of a working store of each backend.
+var optionsFor = map[string]func(testing.TB) Options{
+	"memory":  func(t testing.TB) Options { return testOptions(t, "memory") },
+	"file":    fileOptions,
+	"keyring": keyringOptions,
+}
+
+// eachBackend runs a test on every backend that there is.
+func eachBackend(t *testing.T, f func(t *testing.T, o Options)) {
+	for _, name := range Backends() {
+		t.Run(name, func(t *testing.T) { f(t, optionsFor[name](t)) })
+	}
+}
+
+// open opens a store that leaves nothing in the kernel's keyring behind.
+func open(t testing.TB, o Options) *Store {
+	t.Helper()
+	s, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// drop removes what a test left outside its own directories.
+func drop(t testing.TB, s *Store, keys ...Key) {
+	t.Cleanup(func() {
+		for _, k := range keys {
+			s.kernel.remove(s.kernelName(k))
+			_ = s.recovery.remove(k)
+		}
+	})
+}
+
+var alice = Key{"gep", "alice"}
+
+func put(t testing.TB, s *Store, k Key, rec Record) {
+	t.Helper()
+	drop(t, s, k)
+	if _, err := s.Update(context.Background(), k, func(Record) (Record, error) { return rec, nil }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func sampleRecord(grant string) Record {
+	return Record{
+		Grant: grant, Issuer: "https://iam.example.org/auth/realms/master", ClientID: "ades",
+		Subject: "f:1234:alice", Username: "Álice 🐙",
+		Scopes: []string{"openid", "offline_access"}, Offline: true,
+		RefreshToken: secret.Secret(strings.Repeat("r", 800)),
+		Created:      time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC),
+		Token:        sampleToken("first"),
+	}
+}
+
+func sampleToken(value string) Token {
+	return Token{
+		AccessToken: secret.Secret(value), Type: "Bearer", Obtained: time.Now(), Expiry: time.Now().Add(5 * time.Minute).Round(time.Second),
+		Scopes: []string{"openid"}, Subject: "f:1234:alice", Binding: "b1",
+	}
+}

@@ -1,0 +1,46 @@
+//go:build unix
+
+package store
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+func rename(from, to string) error { return os.Rename(from, to) }
+
+// syncDir makes a rename or removal in dir last.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// tooOpen says who else may read a file, or "" when only its owner may.
+func tooOpen(info fs.FileInfo) string {
+	switch perm := info.Mode().Perm(); {
+	case perm&0o007 != 0:
+		return "everybody"
+	case perm&0o070 != 0:
+		return "its group"
+	}
+	return ""
+}
+
+// ownDir refuses a directory where somebody else could put or swap files.
+func ownDir(dir string) error {
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !info.IsDir() || !ok || int(st.Uid) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("%s is not a directory that is yours alone", dir)
+	}
+	return nil
+}
