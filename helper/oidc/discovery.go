@@ -84,7 +84,7 @@ func wellKnown(id string) ([]string, error) {
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return nil, &ConfigError{Detail: "the issuer is not an https URL without user, query and fragment"}
 	}
-	if u.Scheme == "http" && !isLoopback(u.Hostname()) {
+	if u.Scheme == "http" && !Loopback(u.Hostname()) {
 		u.Scheme = "https" // never in clear, whatever the identifier says
 	}
 	if _, err := secureURL(u.String()); err != nil {
@@ -188,7 +188,7 @@ func normalize(typed string) (id string, notes []string) {
 		id = before + after
 	}
 	id = strings.TrimRight(id, "/")
-	if u, err := url.Parse(id); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+	if u, err := url.Parse(id); err == nil && u.Scheme == "http" && !Loopback(u.Hostname()) {
 		u.Scheme = "https"
 		id = u.String()
 		notes = append(notes, fmt.Sprintf("plain http carries tokens in clear: trying %s", id))

@@ -100,14 +100,14 @@ func secureURL(s string) (*url.URL, error) {
 		return nil, fmt.Errorf("%s carries a user name or password", Clean(u.Redacted()))
 	case u.Fragment != "":
 		return nil, fmt.Errorf("%s has a fragment", Clean(s))
-	case u.Scheme == "https", u.Scheme == "http" && isLoopback(u.Hostname()):
+	case u.Scheme == "https", u.Scheme == "http" && Loopback(u.Hostname()):
 		return u, nil
 	}
 	return nil, fmt.Errorf("%s is not https", Clean(s))
 }
 
-// isLoopback reports whether host names this machine without asking anybody.
-func isLoopback(host string) bool {
+// Loopback reports whether host names this machine without asking anybody.
+func Loopback(host string) bool {
 	if host == "localhost" {
 		return true
 	}

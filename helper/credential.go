@@ -1,0 +1,61 @@
+package helper
+
+import (
+	"net/url"
+	"time"
+
+	"github.com/terradue/t2-cred/helper/secret"
+	"github.com/terradue/t2-cred/store"
+)
+
+// A Credential is what a tool gets: an access token and what it must know to
+// use it.
+type Credential struct {
+	Token   secret.Secret
+	Type    string // "Bearer"
+	Expiry  time.Time
+	Subject string
+	Scopes  []string
+
+	Profile, Account, Issuer string
+}
+
+// A Request asks for a credential.
+type Request struct {
+	Profile Profile
+	Account string
+	// URL is where the token is to be sent, when a hook asks. Who fills in the
+	// profile for it demands that the profile Serves it.
+	URL *url.URL
+	// MinValid is how long the token must still be valid. Nil stands for 30 s, or
+	// half of the token's life where that is less: a token that lives 40 s is no
+	// reason to refresh at every call.
+	MinValid *time.Duration
+	// Fresh passes the cache by.
+	Fresh bool
+}
+
+// DefaultMinValid is what MinValid is when nobody asked.
+const DefaultMinValid = 30 * time.Second
+
+func (r Request) key() store.Key { return store.Key{Profile: r.Profile.Name, Account: r.Account} }
+
+// minValid is what is asked of token t.
+func (r Request) minValid(t store.Token) time.Duration {
+	if r.MinValid != nil {
+		return *r.MinValid
+	}
+	return min(DefaultMinValid, t.Expiry.Sub(t.Obtained)/2)
+}
+
+// serves reports whether t answers the request at that time.
+func (r Request) serves(t store.Token, now time.Time) bool {
+	return t.Expiry.Sub(now) > max(0, r.minValid(t))
+}
+
+func credential(r Request, t store.Token) Credential {
+	return Credential{
+		Token: t.AccessToken, Type: t.Type, Expiry: t.Expiry, Subject: t.Subject, Scopes: t.Scopes,
+		Profile: r.Profile.Name, Account: r.Account, Issuer: r.Profile.Issuer,
+	}
+}

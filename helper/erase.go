@@ -1,0 +1,50 @@
+package helper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/terradue/t2-cred/helper/oidc"
+	"github.com/terradue/t2-cred/store"
+)
+
+// Erase revokes the account's grant at the issuer (RFC 7009), then forgets it.
+// When the revocation fails, the record is kept: it is the only handle on a
+// grant that lives. With localOnly the issuer is not asked. Errors:
+// ErrLoginRequired when nothing is stored, and those of store and oidc.
+func (h *Helper) Erase(ctx context.Context, r Request, localOnly bool) error {
+	wait, cancel := lockTime(ctx)
+	defer cancel()
+	_, err := h.Store.Update(wait, r.key(), func(old store.Record) (store.Record, error) {
+		if old.Grant == "" {
+			return store.Record{}, loginRequired(r, fmt.Sprintf("nothing is stored for %s/%s", r.Profile.Name, r.Account), nil)
+		}
+		if localOnly || old.Dead != "" || old.RefreshToken == "" {
+			return store.Record{}, nil
+		}
+		return store.Record{}, h.revoke(ctx, r, old)
+	})
+	return err
+}
+
+func (h *Helper) revoke(ctx context.Context, r Request, old store.Record) error {
+	if old.Issuer != r.Profile.Issuer || old.ClientID != r.Profile.ClientID {
+		return &Problem{
+			Kind: ErrProfile, Detail: fmt.Sprintf("revoke: what is stored is for client %s at %s, which the profile no longer is", oidc.Clean(old.ClientID), oidc.Clean(old.Issuer)),
+			Remedy: "t2-cred erase --local-only" + r.flags() + " forgets it here; it lives on at the issuer until it expires",
+		}
+	}
+	client, err := h.client(ctx, r)
+	if err != nil {
+		return err
+	}
+	err = h.Issuer(r.Profile).Revoke(ctx, client, old.RefreshToken)
+	if errors.Is(err, oidc.ErrNoRevocation) {
+		return &Problem{
+			Kind: ErrNotGranted, Detail: "revoke", Err: err,
+			Remedy: "t2-cred erase --local-only" + r.flags() + " forgets it here; it lives on at the issuer until it expires",
+		}
+	}
+	return err
+}

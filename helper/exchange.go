@@ -1,0 +1,138 @@
+package helper
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/terradue/t2-cred/helper/oidc"
+	"github.com/terradue/t2-cred/helper/secret"
+	"github.com/terradue/t2-cred/store"
+)
+
+const offlineAccess = "offline_access"
+
+// An ExchangeRequest asks for an offline token of our own for the user whose
+// access token is SubjectToken (RFC 8693).
+type ExchangeRequest struct {
+	Request
+	SubjectToken       secret.Secret
+	RequestedTokenType string   // a token type URI, or empty
+	Resource           []string // RFC 8693 §2.1 `resource`
+	// AllowOnline keeps a refresh token that ends with the user's session, if
+	// that is all the issuer gives.
+	AllowOnline bool
+}
+
+// Exchange trades the subject token and stores what came. The store is proven
+// writable, and the issuer's keys are at hand, before the token is sent. Errors:
+// ErrSubjectToken, ErrNotGranted, ErrProfile, and those of store and oidc; after
+// any of them the store is as it was.
+func (h *Helper) Exchange(ctx context.Context, r ExchangeRequest) (store.Record, error) {
+	if err := checkSubjectToken(r.SubjectToken, r.Profile, h.Now()); err != nil {
+		return store.Record{}, err
+	}
+	client, err := h.client(ctx, r.Request)
+	if err != nil {
+		return store.Record{}, err
+	}
+	if err := h.Store.Prove(ctx); err != nil {
+		return store.Record{}, err
+	}
+	issuer := h.Issuer(r.Profile)
+	if err := issuer.Ready(ctx); err != nil {
+		return store.Record{}, err
+	}
+	wait, cancel := lockTime(ctx)
+	defer cancel()
+	return h.Store.Update(wait, r.key(), func(store.Record) (store.Record, error) {
+		return h.exchange(ctx, r, issuer, client)
+	})
+}
+
+func (h *Helper) exchange(ctx context.Context, r ExchangeRequest, issuer *oidc.Issuer, client oidc.Client) (store.Record, error) {
+	trading, cancel := uninterrupted(ctx)
+	defer cancel()
+	answer, err := negotiate(trading, r, issuer, client)
+	if err != nil {
+		return store.Record{}, err
+	}
+	var subject string
+	if peek, ok := oidc.Look(r.SubjectToken); ok {
+		subject = peek.Claims.Subject
+	}
+	if err := sameSubject(answer.RefreshToken, subject); err != nil {
+		return store.Record{}, err
+	}
+	token, claims, err := h.accept(trading, r.Request, issuer, answer, subject)
+	if err != nil {
+		return store.Record{}, err
+	}
+	rec := store.Record{
+		Grant: rand.Text(), Issuer: r.Profile.Issuer, ClientID: r.Profile.ClientID,
+		Subject: token.Subject, Username: claims.Username, Scopes: token.Scopes,
+		RefreshToken: answer.RefreshToken, Created: h.Now(), Token: token,
+	}
+	rec.Offline, rec.RefreshExpiry = kind(answer)
+	return rec, nil
+}
+
+// negotiate asks for an offline token, and asks again where the issuer's kind
+// of exchange wants to be asked otherwise: Keycloak's standard exchange gives a
+// refresh token only on request, and an offline one never.
+func negotiate(ctx context.Context, r ExchangeRequest, issuer *oidc.Issuer, client oidc.Client) (oidc.Response, error) {
+	ask := oidc.ExchangeRequest{
+		SubjectToken: r.SubjectToken, Audience: r.Profile.Audience, Resource: r.Resource,
+		Scopes: r.Profile.Scopes, RequestedTokenType: r.RequestedTokenType,
+	}
+	answer, err := issuer.Exchange(ctx, client, ask)
+	if err == nil && answer.RefreshToken == "" && ask.RequestedTokenType == "" {
+		ask.RequestedTokenType = oidc.TypeRefreshToken
+		answer, err = issuer.Exchange(ctx, client, ask)
+	}
+	if r.AllowOnline && refusesOffline(err) {
+		ask.Scopes = slices.DeleteFunc(slices.Clone(ask.Scopes), func(s string) bool { return s == offlineAccess })
+		ask.RequestedTokenType = oidc.TypeRefreshToken
+		answer, err = issuer.Exchange(ctx, client, ask)
+	}
+	if err != nil {
+		return oidc.Response{}, err
+	}
+	if answer.RefreshToken == "" {
+		return oidc.Response{}, &Problem{
+			Kind: ErrNotGranted, Detail: "exchange: the issuer gave an access token but no refresh token, so nothing could be kept",
+			Remedy: "ask the issuer's admin: this client must be allowed refresh tokens in exchanges (Keycloak standard exchange: \"Allow refresh token in Standard Token Exchange\"; for offline tokens the legacy exchange)",
+		}
+	}
+	if offline, _ := kind(answer); !offline && !r.AllowOnline {
+		return oidc.Response{}, onlineOnly(r, answer)
+	}
+	return answer, nil
+}
+
+// refusesOffline recognises the standard exchange's refusal of offline tokens.
+func refusesOffline(err error) bool {
+	var refused *oidc.Error
+	return errors.As(err, &refused) && refused.Code == "invalid_request" &&
+		strings.Contains(strings.ToLower(refused.Description), "scope offline_access not allowed")
+}
+
+// onlineOnly explains the silent trap: 200, and a refresh token that dies with
+// the user's session.
+func onlineOnly(r ExchangeRequest, answer oidc.Response) error {
+	p := &Problem{
+		Kind:   ErrNotGranted,
+		Detail: "exchange: the issuer quietly gave an online refresh token, which ends with the user's session; nothing was kept",
+		Remedy: fmt.Sprintf("ask the issuer's admin to make %s a Default client scope of %s; or log the user in with scope %s before the exchange; or keep the online token: --allow-online", offlineAccess, r.Profile.ClientID, offlineAccess),
+	}
+	if !slices.Contains(r.Profile.Scopes, offlineAccess) {
+		p.Remedy = fmt.Sprintf("add %s to the profile's scopes; or keep the online token: --allow-online", offlineAccess)
+	}
+	if _, expiry := kind(answer); !expiry.IsZero() {
+		p.Detail += fmt.Sprintf(" (it would have lived %s)", expiry.Sub(answer.Received))
+	}
+	return p
+}

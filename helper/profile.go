@@ -1,0 +1,31 @@
+package helper
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+)
+
+// A Profile is one client at one issuer. It holds no secret: the client's own
+// is an item of the store.
+type Profile struct {
+	Name       string
+	Issuer     string // the server's exact `issuer`
+	ClientID   string
+	Audience   []string // RFC 8693 §2.1 `audience`
+	Scopes     []string
+	Hosts      []string // where hooks may send this profile's tokens
+	ClientAuth string   // RFC 6749 §2.3.1: "basic", "post", "none"
+	CAFile     string
+}
+
+// binding is a fingerprint of what a token depends on. A cached token made
+// under another configuration than today's is not served.
+func (p Profile) binding() string {
+	b, err := json.Marshal([]any{p.Issuer, p.ClientID, p.Audience, p.Scopes})
+	if err != nil {
+		panic(err) // strings always marshal
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8])
+}
