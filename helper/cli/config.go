@@ -1,0 +1,289 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/terradue/t2-cred/helper"
+)
+
+// config is the configuration file. It holds no secret.
+type config struct {
+	DefaultProfile string                   `toml:"default_profile"`
+	Store          string                   `toml:"store"`
+	Profiles       map[string]profileConfig `toml:"profiles"`
+
+	path string
+	text []byte
+}
+
+type profileConfig struct {
+	Issuer     string   `toml:"issuer"`
+	ClientID   string   `toml:"client_id"`
+	Audience   []string `toml:"audience,omitempty"`
+	Scopes     []string `toml:"scopes,omitempty"`
+	Hosts      []string `toml:"hosts,omitempty"`
+	ClientAuth string   `toml:"client_auth,omitempty"`
+	CAFile     string   `toml:"ca_file,omitempty"`
+}
+
+// configError is a configuration that cannot be used.
+type configError struct {
+	detail string
+	remedy string
+}
+
+func (e *configError) Error() string { return e.detail }
+func (e *configError) Hint() string  { return e.remedy }
+
+// configPath is the file named by flag or environment, else the user's own;
+// never one of the current directory, which may be anybody's.
+func (a *app) configPath() (string, error) {
+	if a.flags.config != "" {
+		return filepath.Abs(a.flags.config)
+	}
+	dir, err := a.userDir("XDG_CONFIG_HOME", ".config", "APPDATA", "Application Support")
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, "config.toml"), nil
+}
+
+// userDir is one of the user's directories for this application: by the XDG
+// Base Directory specification, or the place that the OS has for it.
+func (a *app) userDir(xdg, underHome, windows, darwin string) (string, error) {
+	if d := a.Getenv(xdg); d != "" && filepath.IsAbs(d) { // relative ones are to be ignored, says XDG
+		return filepath.Join(d, "t2-cred"), nil
+	}
+	if runtime.GOOS == "windows" {
+		if d := a.Getenv(windows); d != "" {
+			return filepath.Join(d, "t2-cred"), nil
+		}
+		return "", &configError{detail: "%" + windows + "% is not set, so there is no place for t2-cred's files", remedy: "set it, or name the file: --config FILE"}
+	}
+	home := a.Getenv("HOME")
+	if !filepath.IsAbs(home) {
+		return "", &configError{detail: "HOME is not set, so there is no place for t2-cred's files", remedy: "set HOME, or " + xdg}
+	}
+	if runtime.GOOS == "darwin" {
+		return filepath.Join(home, "Library", darwin, "t2-cred"), nil
+	}
+	return filepath.Join(home, underHome, "t2-cred"), nil
+}
+
+// loadConfig reads the configuration, strictly. A missing file is an empty one.
+func (a *app) loadConfig() (*config, error) {
+	path, err := a.configPath()
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &config{path: path, Profiles: map[string]profileConfig{}}, nil
+	}
+	if err != nil {
+		return nil, &configError{detail: fmt.Sprintf("configuration: %v", err)}
+	}
+	return parseConfig(path, text)
+}
+
+func parseConfig(path string, text []byte) (*config, error) {
+	c := &config{path: path, text: text}
+	if err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(c); err != nil {
+		return nil, unreadable(path, err)
+	}
+	if c.Profiles == nil {
+		c.Profiles = map[string]profileConfig{}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Profiles)) {
+		if err := checkProfile(name, c.Profiles[name]); err != nil {
+			return nil, &configError{detail: fmt.Sprintf("configuration %s: profile %s: %v", path, name, err)}
+		}
+	}
+	if c.DefaultProfile != "" {
+		if _, ok := c.Profiles[c.DefaultProfile]; !ok {
+			return nil, &configError{detail: fmt.Sprintf("configuration %s: default_profile is %q, and there is no such profile", path, c.DefaultProfile)}
+		}
+	}
+	return c, nil
+}
+
+// unreadable says what is wrong with the text, and on which line.
+func unreadable(path string, err error) error {
+	var unknown *toml.StrictMissingError
+	if errors.As(err, &unknown) && len(unknown.Errors) > 0 {
+		first := unknown.Errors[0]
+		line, _ := first.Position()
+		return &configError{
+			detail: fmt.Sprintf("configuration %s: line %d: unknown key %s", path, line, strings.Join(first.Key(), ".")),
+			remedy: "a misspelt key would be ignored in silence, so it is an error; mend or delete it",
+		}
+	}
+	detail := err.Error()
+	var bad *toml.DecodeError
+	if errors.As(err, &bad) {
+		line, _ := bad.Position()
+		detail = fmt.Sprintf("line %d: %s", line, strings.TrimPrefix(bad.Error(), "toml: "))
+	}
+	return &configError{detail: fmt.Sprintf("configuration %s: %s", path, detail), remedy: "mend the file, or move it away"}
+}
+
+// isProfileName keeps names to what TOML writes without quotes. (Not a regular
+// expression: compiling one would cost a tenth of a cached get.)
+func isProfileName(name string) bool {
+	for n := 0; n < len(name); n++ {
+		c := name[n]
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && (n == 0 || c != '-' && c != '_') {
+			return false
+		}
+	}
+	return name != "" && len(name) <= 64
+}
+
+var clientAuths = []string{"basic", "post", "none"}
+
+func checkProfile(name string, p profileConfig) error {
+	switch {
+	case !isProfileName(name):
+		return fmt.Errorf("%q is not a name: letters, digits, - and _, at most 64", name)
+	case p.Issuer == "":
+		return errors.New("issuer is missing")
+	case p.ClientID == "":
+		return errors.New("client_id is missing")
+	case p.ClientAuth != "" && !slices.Contains(clientAuths, p.ClientAuth):
+		return fmt.Errorf("client_auth is %q, not one of %s", p.ClientAuth, strings.Join(clientAuths, ", "))
+	case p.CAFile != "" && !filepath.IsAbs(p.CAFile):
+		return fmt.Errorf("ca_file is %q, not an absolute path", p.CAFile)
+	}
+	for _, s := range append(slices.Clone(p.Scopes), p.Audience...) {
+		if s == "" || strings.ContainsAny(s, " \t\r\n") {
+			return fmt.Errorf("%q is not one scope or audience", s)
+		}
+	}
+	return nil
+}
+
+// profile is the one that flag, environment or file name, as helper knows it.
+func (c *config) profile(name string) (helper.Profile, error) {
+	if name == "" {
+		name = c.DefaultProfile
+	}
+	if name == "" && len(c.Profiles) == 1 {
+		for only := range c.Profiles {
+			name = only
+		}
+	}
+	switch p, ok := c.Profiles[name]; {
+	case ok:
+		return p.named(name), nil
+	case len(c.Profiles) == 0:
+		return helper.Profile{}, &configError{
+			detail: fmt.Sprintf("no profile in %s", c.path),
+			remedy: "t2-cred profile add NAME --issuer URL --client-id ID",
+		}
+	case name == "":
+		return helper.Profile{}, &configError{detail: "several profiles and no default_profile", remedy: "choose one: --profile " + strings.Join(slices.Sorted(maps.Keys(c.Profiles)), " | ")}
+	}
+	return helper.Profile{}, &configError{
+		detail: fmt.Sprintf("no profile %q in %s", name, c.path),
+		remedy: "choose one: --profile " + strings.Join(slices.Sorted(maps.Keys(c.Profiles)), " | "),
+	}
+}
+
+func (p profileConfig) named(name string) helper.Profile {
+	return helper.Profile{
+		Name: name, Issuer: p.Issuer, ClientID: p.ClientID, Audience: p.Audience, Scopes: p.Scopes,
+		Hosts: p.Hosts, ClientAuth: or(p.ClientAuth, "basic"), CAFile: p.CAFile,
+	}
+}
+
+// withProfile returns the file's text with the profile put in, the rest, its
+// comments included, as it was.
+func (c *config) withProfile(name string, p profileConfig) []byte {
+	body, err := toml.Marshal(p)
+	if err != nil {
+		panic(err) // strings and lists of them always encode
+	}
+	block := slices.Concat(fmt.Appendf(nil, "[profiles.%s]\n", name), body)
+	text := c.text
+	if start, end, ok := c.block(name); ok {
+		text = slices.Concat(text[:start], block, []byte("\n"), text[end:])
+	} else {
+		if len(text) > 0 {
+			text = append(bytes.TrimRight(text, "\n"), "\n\n"...)
+		}
+		text = append(text, block...)
+	}
+	if len(c.Profiles) == 0 && c.DefaultProfile == "" {
+		text = slices.Concat(fmt.Appendf(nil, "default_profile = %q\n\n", name), text)
+	}
+	return append(bytes.TrimRight(text, "\n"), '\n')
+}
+
+// withoutProfile returns the file's text with the profile taken out.
+func (c *config) withoutProfile(name string) ([]byte, bool) {
+	start, end, ok := c.block(name)
+	if !ok {
+		return nil, false
+	}
+	text := slices.Concat(c.text[:start], c.text[end:])
+	if c.DefaultProfile == name {
+		text = regexp.MustCompile(`(?m)^\s*default_profile\s*=.*\n+`).ReplaceAll(text, nil)
+	}
+	return text, true
+}
+
+// block finds a profile's table in the text: from its header to the next one.
+// What stands directly above the next header as a comment belongs to that one.
+func (c *config) block(name string) (start, end int, ok bool) {
+	header := regexp.MustCompile(`(?m)^[ \t]*\[[ \t]*profiles[ \t]*\.[ \t]*["']?` + name + `["']?[ \t]*\][^\n]*\n?`)
+	at := header.FindIndex(c.text)
+	if at == nil {
+		return 0, 0, false
+	}
+	end = len(c.text)
+	if next := regexp.MustCompile(`(?m)(^[ \t]*#[^\n]*\n)*^[ \t]*\[`).FindIndex(c.text[at[1]:]); next != nil {
+		end = at[1] + next[0]
+	}
+	return at[0], end, true
+}
+
+// save replaces the file, after reading the new text as strictly as ever.
+func (c *config) save(text []byte) error {
+	if _, err := parseConfig(c.path, text); err != nil {
+		return err
+	}
+	target := c.path
+	if real, err := filepath.EvalSymlinks(c.path); err == nil {
+		target = real // a dotfile manager's link stays one
+	}
+	dir := filepath.Dir(target)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return &configError{detail: fmt.Sprintf("configuration: %v", err)}
+	}
+	f, err := os.CreateTemp(dir, ".config-*.toml")
+	if err != nil {
+		return &configError{detail: fmt.Sprintf("configuration: %v", err)}
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), target)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return &configError{detail: fmt.Sprintf("configuration: %v", err)}
+	}
+	return nil
+}

@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const sample = `# my profiles
+default_profile = "gep"
+store = "keyring" # the desktop's
+
+# the platform
+[profiles.gep]
+issuer = "https://iam.example.org/realms/master"
+client_id = "ellip-test-ades" # ours
+scopes = ["openid", "offline_access"]
+
+# another one
+[profiles.other]
+issuer = "https://other.example.org"
+client_id = "me"
+`
+
+func TestConfig_isStrict(t *testing.T) {
+	for name, tt := range map[string]struct{ text, want string }{
+		"unknown top key":     {"sotre = \"file\"\n" + sample, "line 1: unknown key sotre"},
+		"unknown profile key": {strings.Replace(sample, "scopes =", "scope =", 1), "line 9: unknown key profiles.gep.scope"},
+		"unknown table":       {sample + "[porfiles.x]\nissuer = \"https://x\"\n", "unknown key porfiles"},
+		"syntax":              {"default_profile = gep\n", "line 1"},
+		"wrong type":          {"default_profile = 3\n", "line 1: cannot decode"},
+		"no issuer":           {"[profiles.a]\nclient_id = \"x\"\n", "profile a: issuer is missing"},
+		"no client":           {"[profiles.a]\nissuer = \"https://x\"\n", "profile a: client_id is missing"},
+		"bad auth":            {"[profiles.a]\nissuer = \"https://x\"\nclient_id = \"x\"\nclient_auth = \"magic\"\n", `client_auth is "magic"`},
+		"bad name":            {"[profiles.\"a b\"]\nissuer = \"https://x\"\nclient_id = \"x\"\n", "is not a name"},
+		"relative ca":         {"[profiles.a]\nissuer = \"https://x\"\nclient_id = \"x\"\nca_file = \"ca.pem\"\n", "not an absolute path"},
+		"scope with space":    {"[profiles.a]\nissuer = \"https://x\"\nclient_id = \"x\"\nscopes = [\"a b\"]\n", "is not one scope"},
+		"dangling default":    {"default_profile = \"nobody\"\n", "there is no such profile"},
+	} {
+		_, err := parseConfig("config.toml", []byte(tt.text))
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: error %v, want one that says %q", name, err, tt.want)
+		}
+	}
+	if _, err := parseConfig("config.toml", []byte(sample)); err != nil {
+		t.Errorf("the sample: %v", err)
+	}
+}
+
+// TestConfig_keepsWhatPeopleWrote replaces, adds and removes a profile; what is
+// not that profile stays to the byte.
+func TestConfig_keepsWhatPeopleWrote(t *testing.T) {
+	c, err := parseConfig("config.toml", []byte(sample))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := profileConfig{Issuer: "https://new.example.org", ClientID: "new", Scopes: []string{"openid"}}
+
+	replaced := string(c.withProfile("gep", p))
+	for _, kept := range []string{"# my profiles\n", "# the desktop's\n", "# the platform\n[profiles.gep]", "# another one\n[profiles.other]\nissuer = \"https://other.example.org\"\n"} {
+		if !strings.Contains(replaced, kept) {
+			t.Errorf("replacing lost %q:\n%s", kept, replaced)
+		}
+	}
+	if strings.Contains(replaced, "ellip-test-ades") {
+		t.Errorf("the old profile is still there:\n%s", replaced)
+	}
+	again, err := parseConfig("config.toml", []byte(replaced))
+	if err != nil || again.Profiles["gep"].ClientID != "new" || again.Profiles["other"].ClientID != "me" {
+		t.Errorf("replaced text reads as %+v, %v", again, err)
+	}
+
+	added := string(c.withProfile("third", p))
+	if !strings.HasPrefix(added, sample) {
+		t.Errorf("adding changed what was there:\n%s", added)
+	}
+	more, err := parseConfig("config.toml", []byte(added))
+	if err != nil {
+		t.Fatal(err)
+	}
+	removed, ok := more.withoutProfile("third")
+	if !ok || strings.TrimSpace(string(removed)) != strings.TrimSpace(sample) {
+		t.Errorf("adding and removing left\n%s", removed)
+	}
+
+	first := (&config{path: "config.toml"}).withProfile("one", p)
+	if got, err := parseConfig("config.toml", first); err != nil || got.DefaultProfile != "one" {
+		t.Errorf("the first profile is not the default: %v\n%s", err, first)
+	}
+	gone, _ := c.withoutProfile("gep")
+	if got, err := parseConfig("config.toml", gone); err != nil || got.DefaultProfile != "" {
+		t.Errorf("removing the default profile left %v\n%s", err, gone)
+	}
+}
+
+func TestConfig_savesThroughLinksAndPrivately(t *testing.T) {
+	dir := t.TempDir()
+	real, link := filepath.Join(dir, "dotfiles", "t2.toml"), filepath.Join(dir, "config.toml")
+	if err := os.MkdirAll(filepath.Dir(real), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(real, []byte(sample), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(real, link); err != nil {
+		t.Skip("no symbolic links here:", err)
+	}
+	c := &config{path: link, text: []byte(sample)}
+	if err := c.save([]byte("store = \"file\"\n")); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := os.ReadFile(real); string(got) != "store = \"file\"\n" {
+		t.Errorf("behind the link: %q", got)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("the link is no link any more: %v %v", info, err)
+	}
+	if err := c.save([]byte("nonsense = 1\n")); err == nil {
+		t.Error("a text that cannot be read back was saved")
+	}
+}
+
+// fileImports lists a Go file's imports.
+func fileImports(path string) ([]string, error) {
+	f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, spec := range f.Imports {
+		p, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}

@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/terradue/t2-cred/helper"
+)
+
+func (a *app) eraseCommand() *cobra.Command {
+	var localOnly, all bool
+	cmd := &cobra.Command{
+		Use: "erase", Aliases: []string{"logout"}, Short: "Revoke the grant at the issuer, then forget it", Args: cobra.NoArgs,
+		Long: `Revoke the account's refresh token at the issuer (RFC 7009), then delete it and the
+cached access token. When the revocation fails, what is stored is kept and the exit
+code is not zero: it is the only handle on a grant that lives.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			h, r, err := a.openHelper()
+			if err != nil {
+				return err
+			}
+			accounts := []string{r.Account}
+			if all {
+				if accounts, err = a.accountsOf(cmd, h, r); err != nil {
+					return err
+				}
+			}
+			var failed error
+			for _, account := range accounts {
+				r.Account = account
+				if err := h.Erase(cmd.Context(), r, localOnly); err != nil {
+					failed = errors.Join(failed, fmt.Errorf("erase %s/%s: %w", r.Profile.Name, account, err))
+					continue
+				}
+				how := "revoked and erased"
+				if localOnly {
+					how = "erased here, not revoked:"
+				}
+				fmt.Fprintf(a.Stderr, "%s %s/%s\n", how, r.Profile.Name, clean(account))
+			}
+			return failed
+		},
+	}
+	cmd.Flags().BoolVar(&localOnly, "local-only", false, "forget it here without asking the issuer; the grant lives on there")
+	cmd.Flags().BoolVar(&all, "all", false, "every account of the profile")
+	return cmd
+}
+
+func (a *app) accountsOf(cmd *cobra.Command, h *helper.Helper, r helper.Request) ([]string, error) {
+	notes, err := h.Store.Accounts(cmd.Context())
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, n := range notes {
+		if n.Key.Profile == r.Profile.Name {
+			names = append(names, n.Key.Account)
+		}
+	}
+	if len(names) == 0 {
+		return nil, &helper.Problem{Kind: helper.ErrLoginRequired, Detail: "nothing is stored for profile " + r.Profile.Name, Remedy: "t2-cred list"}
+	}
+	return names, nil
+}

@@ -1,0 +1,96 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/secret"
+	"github.com/terradue/t2-cred/store"
+)
+
+func (a *app) exchangeCommand() *cobra.Command {
+	var (
+		file, requested string
+		resource        []string
+		allowOnline     bool
+	)
+	cmd := &cobra.Command{
+		Use: "exchange", Short: "Turn a user's access token into an offline token of our own, and keep it", Args: cobra.NoArgs,
+		Long: `Exchange a user's access token (RFC 8693) for an offline token of the profile's
+client, verify what comes, and keep it. The user's token comes from --token-file,
+from standard input, or from a hidden prompt on a terminal; it is not kept.
+Prints nothing on standard output (with --json: a report without tokens).`,
+		Example: `  t2-cred exchange --profile gep --token-file user.jwt
+  portal-cli token | t2-cred exchange --account alice`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			h, r, err := a.openHelper()
+			if err != nil {
+				return err
+			}
+			token, err := a.subjectToken(file)
+			if err != nil {
+				return err
+			}
+			rec, err := h.Exchange(cmd.Context(), helper.ExchangeRequest{
+				Request: r, SubjectToken: token, RequestedTokenType: requested, Resource: resource, AllowOnline: allowOnline,
+			})
+			if err != nil {
+				return err
+			}
+			return a.reportKept(r, rec, h.Store)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&file, "token-file", "", "file with the user's access token; - for standard input")
+	f.BoolVar(&allowOnline, "allow-online", false, "keep a refresh token that ends with the user's session, if that is all the issuer gives")
+	f.StringVar(&requested, "requested-token-type", "", "RFC 8693 requested_token_type, for issuers that want one")
+	f.StringArrayVar(&resource, "resource", nil, "RFC 8693 resource, a URI; may be repeated")
+	return cmd
+}
+
+// subjectToken takes the user's token from where it is offered.
+func (a *app) subjectToken(file string) (secret.Secret, error) {
+	if file == "" && a.StdinTerminal {
+		t, err := a.Prompt("The user's access token (not shown): ")
+		if err != nil {
+			return "", usageError(fmt.Errorf("no token given, and no terminal to ask on: %w", err))
+		}
+		return secret.Secret(t), nil
+	}
+	t, err := a.secretFrom(or(file, "-"))
+	if err == nil && strings.TrimSpace(t.Reveal()) == "" { // looked at only
+		return "", usageError(errors.New("no token given: standard input or the file is empty"))
+	}
+	// Line ends inside are refused later; around it they are a paste's.
+	return secret.Secret(strings.TrimSpace(t.Reveal())), err
+}
+
+// reportKept says on standard error what was kept, for how long, and where.
+func (a *app) reportKept(r helper.Request, rec store.Record, s *store.Store) error {
+	kindWord := "an online token"
+	if rec.Offline {
+		kindWord = "an offline token"
+	}
+	if a.flags.json {
+		note, err := s.Note(store.Key{Profile: r.Profile.Name, Account: r.Account})
+		if err != nil {
+			return err
+		}
+		return a.printJSON(accountJSON(note, stateOK, ""))
+	}
+	who := or(rec.Username, rec.Subject, "an unnamed subject")
+	now := a.Now()
+	fmt.Fprintf(a.Stderr, "kept %s for %s as %s/%s in the %s store\n", kindWord, clean(who), r.Profile.Name, r.Account, s.Name())
+	fmt.Fprintf(a.Stderr, "it ends: %s; the access token ends %s\n", ahead(rec.RefreshExpiry, now), ahead(rec.Token.Expiry, now))
+	if !rec.Offline {
+		a.warn("an online token ends with the user's session at the issuer")
+	}
+	if rec.Token.Subject == "" {
+		a.warn("the access token is opaque: the issuer's word is all there is about whom it is for")
+	}
+	return nil
+}

@@ -1,0 +1,7 @@
+//go:build !unix
+
+package cli
+
+// harden has nothing to do here: files under the user's profile are private,
+// and there are no core files.
+func harden() {}

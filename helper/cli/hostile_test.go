@@ -1,0 +1,287 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/terradue/t2-cred/helper/oidc/oidctest"
+	"github.com/terradue/t2-cred/store"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew; then read the difference")
+
+// hostileTable has a line for each fault: its name, and the exit codes of an
+// exchange and of a refresh that meet it. Every code was thought about once; a
+// fault without a line is a failure.
+const hostileTable = "testdata/hostile.txt"
+
+// TestHostile meets every fault that the test issuer knows, at an exchange and
+// at a refresh. Whatever it is: the exit code is the table's, it ends in time,
+// nothing was lured elsewhere, no secret and no control character is in any
+// output, and after a failure what is stored is as it was.
+func TestHostile(t *testing.T) {
+	want := readHostileTable(t)
+	got := map[string][2]int{}
+	var mu sync.Mutex
+	// Many faults are waited out, so many meet at once, whatever -parallel says.
+	var all sync.WaitGroup
+	places := make(chan struct{}, 16)
+	for _, f := range oidctest.Faults() {
+		places <- struct{}{}
+		all.Go(func() {
+			defer func() { <-places }()
+			t.Run(f.Name, func(t *testing.T) {
+				codes := [2]int{meetAtExchange(t, f), meetAtRefresh(t, f)}
+				mu.Lock()
+				got[f.Name] = codes
+				mu.Unlock()
+				if codes != want[f.Name] && !*update {
+					t.Errorf("exchange and refresh end with %v, the table says %v (%s)", codes, want[f.Name], f.About)
+				}
+			})
+		})
+	}
+	all.Wait()
+	if *update {
+		writeHostileTable(t, got)
+		return
+	}
+	faults := oidctest.Faults()
+	if len(faults) < 60 || len(want) != len(faults) {
+		t.Errorf("the issuer knows %d faults, the table %d", len(faults), len(want))
+	}
+}
+
+// meetAtExchange has nothing cached and nothing stored.
+func meetAtExchange(t *testing.T, f oidctest.Fault) int {
+	h := newHome(t)
+	if f.Grant == "refresh_token" {
+		return exitOK // strikes at refreshes only
+	}
+	h.forgetDocuments()
+	h.issuer.Inject(f)
+	token := h.userToken("alice")
+	before := h.stored()
+	code := h.run("exchange", "--token-file", token)
+	if code != exitOK && !maps.Equal(before, h.stored()) {
+		t.Errorf("the exchange failed with %d and changed what is stored", code)
+	}
+	h.check()
+	return code
+}
+
+// meetAtRefresh has a good grant and an expired access token.
+func meetAtRefresh(t *testing.T, f oidctest.Fault) int {
+	h := newHome(t)
+	if code := h.run("exchange", "--token-file", h.userToken("alice")); code != exitOK {
+		t.Fatalf("a good exchange ends with %d: %s", code, h.stderr.String())
+	}
+	h.forgetDocuments()
+	if f.Grant == "token-exchange" {
+		return exitOK // strikes at exchanges only
+	}
+	h.advance(time.Hour)
+	h.issuer.Inject(f)
+	before := h.stored()
+	code := h.run("get")
+	if after := h.stored(); code != exitOK && code != exitLogin && !maps.Equal(before, after) && !renews(f) {
+		t.Errorf("the refresh failed with %d and changed what is stored", code)
+	}
+	h.check()
+	h.issuer.Clear()
+	if code != exitOK && code != exitLogin {
+		if again := h.run("get"); again != exitOK {
+			t.Errorf("after a failed refresh (%d) and the fault gone, get ends with %d: %s", code, again, h.stderr.String())
+		}
+	}
+	return code
+}
+
+// renews tells the faults after which a new refresh token is kept though the
+// access token beside it is refused: signature, issuer and subject hold, so it
+// is the issuer's word about this user, and only our clock or our audience says
+// no. Dropping a rotated refresh token for that would lose the grant.
+func renews(f oidctest.Fault) bool {
+	kind, _, _ := strings.Cut(f.Name, "-")
+	return slices.Contains([]string{"exp", "nbf", "iat", "aud"}, kind)
+}
+
+// A home is one user's files, an issuer, and what was said.
+type home struct {
+	t      *testing.T
+	dir    string
+	env    map[string]string
+	issuer *oidctest.Issuer
+	ahead  time.Duration // of our clock and the issuer's
+	stdout bytes.Buffer  // of the last command
+	stderr bytes.Buffer
+	said   bytes.Buffer // standard error of all, and standard output of all but get
+}
+
+func newHome(t *testing.T) *home {
+	t.Helper()
+	h := &home{t: t, dir: t.TempDir(), issuer: oidctest.New()}
+	t.Cleanup(h.issuer.Close)
+	h.env = map[string]string{"T2_CRED_STORE": "file", "HOME": h.dir, "APPDATA": h.dir, "LOCALAPPDATA": h.dir}
+	for _, kind := range []string{"CONFIG", "STATE", "DATA", "CACHE"} {
+		h.env["XDG_"+kind+"_HOME"] = filepath.Join(h.dir, kind)
+	}
+	data := filepath.Join(h.dir, "identity")
+	identity, err := store.InitFile(store.Options{
+		Backend: "file", Config: filepath.Join(data, "c"), StateDir: data, DataDir: data, RuntimeDir: data,
+		Getenv: func(string) string { return "" }, Now: time.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.env["T2_CRED_IDENTITY_FILE"] = identity
+	secretFile := filepath.Join(h.dir, "client.secret")
+	if err := os.WriteFile(secretFile, []byte(h.issuer.ClientSecret()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code := h.run("profile", "add", "gep", "--issuer", h.issuer.URL(), "--client-id", oidctest.ClientID, "--audience", oidctest.ClientID,
+		"--scope", "openid email profile offline_access ellip gep", "--client-secret-file", secretFile); code != exitOK {
+		t.Fatalf("profile add ends with %d: %s", code, h.stderr.String())
+	}
+	return h
+}
+
+func (h *home) advance(d time.Duration) {
+	h.ahead += d
+	h.issuer.Clock.Advance(d)
+}
+
+func (h *home) userToken(user string) string {
+	file := filepath.Join(h.dir, user+".jwt")
+	if err := os.WriteFile(file, []byte(h.issuer.UserToken(user)), 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+	return file
+}
+
+// run runs one command in this process, with -v so that the search for secrets
+// sees all that could be said.
+func (h *home) run(args ...string) int {
+	h.t.Helper()
+	h.stdout.Reset()
+	h.stderr.Reset()
+	start := time.Now()
+	code := Main(context.Background(), Env{
+		Args: append([]string{"--timeout", "3s", "-v"}, args...), Stdin: strings.NewReader(""), Stdout: &h.stdout, Stderr: &h.stderr,
+		Getenv: func(name string) string { return h.env[name] }, Now: func() time.Time { return time.Now().Add(h.ahead) },
+		Prompt: func(string) (string, error) { return "", errors.New("nobody here") },
+	})
+	if took := time.Since(start); took > 8*time.Second {
+		h.t.Errorf("%q took %s", args, took)
+	}
+	if code != exitOK && h.stdout.Len() > 0 {
+		h.t.Errorf("%q failed with %d and wrote to standard output", args, code)
+	}
+	h.said.Write(h.stderr.Bytes())
+	if args[0] != "get" {
+		h.said.Write(h.stdout.Bytes())
+	} else if code == exitOK {
+		out := h.stdout.String()
+		if strings.Count(out, "\n") != 1 || strings.ContainsFunc(strings.TrimSuffix(out, "\n"), func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+			h.t.Errorf("%q printed %q", args, out)
+		}
+	}
+	return code
+}
+
+// check looks for what must never be.
+func (h *home) check() {
+	h.t.Helper()
+	// What the issuer's own discovery document names is no lure, wherever it is.
+	if stolen := h.issuer.Stolen(); len(stolen) > 0 && !strings.HasSuffix(h.t.Name(), "-other-port") {
+		h.t.Errorf("requests were lured elsewhere: %v", stolen)
+	}
+	said := h.said.String()
+	for _, s := range h.issuer.Secrets() {
+		if len(s) >= 8 && strings.Contains(said, s) {
+			h.t.Errorf("a secret is in the output: %.12s… in\n%s", s, said)
+		}
+	}
+	for _, r := range said {
+		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
+			h.t.Errorf("%U is in the output:\n%q", r, said)
+			break
+		}
+	}
+	for _, leak := range searchForSecrets(h.dir, h.issuer.Secrets()) {
+		if !strings.Contains(leak, "client.secret") {
+			h.t.Error(leak)
+		}
+	}
+}
+
+// stored is every file that holds a grant, by its bytes.
+func (h *home) stored() map[string]string {
+	all := map[string]string{}
+	_ = filepath.WalkDir(h.env["XDG_DATA_HOME"], func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && strings.Contains(filepath.Base(path), "grant") {
+			b, _ := os.ReadFile(path)
+			all[path] = string(b)
+		}
+		return nil
+	})
+	return all
+}
+
+func (h *home) forgetDocuments() { _ = os.RemoveAll(h.env["XDG_CACHE_HOME"]) }
+
+func readHostileTable(t *testing.T) map[string][2]int {
+	t.Helper()
+	want := map[string][2]int{}
+	f, err := os.Open(hostileTable)
+	if err != nil {
+		if *update {
+			return want
+		}
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 3 || strings.HasPrefix(fields[0], "#") {
+			continue
+		}
+		a, err1 := strconv.Atoi(fields[1])
+		b, err2 := strconv.Atoi(fields[2])
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatal(err)
+		}
+		want[fields[0]] = [2]int{a, b}
+	}
+	return want
+}
+
+func writeHostileTable(t *testing.T, got map[string][2]int) {
+	t.Helper()
+	var b bytes.Buffer
+	fmt.Fprintln(&b, "# What each fault of the issuer ends in: exit code of an exchange, of a refresh.")
+	about := map[string]string{}
+	for _, f := range oidctest.Faults() {
+		about[f.Name] = f.About
+	}
+	for _, name := range slices.Sorted(maps.Keys(got)) {
+		fmt.Fprintf(&b, "%-28s %d %d   # %s\n", name, got[name][0], got[name][1], about[name])
+	}
+	if err := os.WriteFile(hostileTable, b.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

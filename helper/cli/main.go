@@ -1,0 +1,185 @@
+// Package cli is the command line: argv in, bytes and an exit code out. One file
+// a command; config.go reads and writes the configuration; exit.go alone turns
+// an error into an exit code.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/terradue/t2-cred/helper/hook"
+)
+
+// Env is what a run of t2-cred has of the world.
+type Env struct {
+	Name   string   // what the program was called as, argv[0]
+	Args   []string // what follows it
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
+	Getenv func(string) string
+	Now    func() time.Time
+	// Prompt asks a person for a secret without echo; an error when there is
+	// nobody to ask.
+	Prompt func(label string) (string, error)
+	// Attended is whether a person looks at standard error.
+	Attended bool
+	// StdinTerminal is whether standard input is a terminal, so that nothing is
+	// piped in.
+	StdinTerminal bool
+}
+
+// System is the real world.
+func System() Env {
+	return Env{
+		Name: os.Args[0], Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Getenv: os.Getenv, Now: time.Now, Prompt: prompt,
+		Attended: isTerminal(os.Stderr), StdinTerminal: isTerminal(os.Stdin),
+	}
+}
+
+// app is one run: the world, the global flags, and what they lead to.
+type app struct {
+	Env
+	flags    globals
+	log      *slog.Logger
+	patience *patience // set when the flags are known
+}
+
+// globals are the flags that every command has, each with an environment twin.
+type globals struct {
+	profile, account, config, store string
+	timeout                         time.Duration
+	json, verbose                   bool
+}
+
+// Main runs one command and returns the exit code. Nothing but it writes errors.
+// SIGINT and SIGTERM are handled while something is waited for.
+func Main(ctx context.Context, env Env) (code int) {
+	harden()
+	a := &app{Env: env, log: slog.New(slog.DiscardHandler)}
+	defer func() {
+		if r := recover(); r != nil {
+			// A panic's value may hold anything, so only its kind is shown; the
+			// stack is of our code and shows no values.
+			fmt.Fprintf(a.Stderr, "t2-cred: internal error (%T); please report it with the stack below\n", r)
+			_, _ = a.Stderr.Write(debug.Stack())
+			code = exitUnexpected
+		}
+	}()
+	a.Args = calledAs(env.Name, env.Args)
+	root := a.root()
+	root.SetArgs(a.Args)
+	root.SetIn(env.Stdin)
+	root.SetOut(env.Stdout)
+	root.SetErr(env.Stderr)
+	err := root.ExecuteContext(ctx)
+	if err != nil && errors.Is(err, context.Canceled) {
+		err = errInterrupted
+	}
+	if a.patience != nil {
+		a.patience.stop()
+	}
+	return a.report(err)
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "t2-cred",
+		Short: "Turn a user's access token into an offline one once; print a fresh access token ever after",
+		Long: `t2-cred exchanges a user's access token for the application's own offline token
+(RFC 8693), keeps the refresh token in the OS keyring, and prints a fresh access
+token whenever a tool asks, long after the user has gone home.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError(err) })
+	f := root.PersistentFlags()
+	f.StringVarP(&a.flags.profile, "profile", "p", a.Getenv("T2_CRED_PROFILE"), "profile to use (T2_CRED_PROFILE)")
+	f.StringVarP(&a.flags.account, "account", "a", or(a.Getenv("T2_CRED_ACCOUNT"), "default"), "account of the profile (T2_CRED_ACCOUNT)")
+	f.StringVar(&a.flags.config, "config", a.Getenv("T2_CRED_CONFIG"), "configuration file (T2_CRED_CONFIG)")
+	f.StringVar(&a.flags.store, "store", a.Getenv("T2_CRED_STORE"), "where secrets are kept: keyring, file, memory (T2_CRED_STORE)")
+	f.DurationVar(&a.flags.timeout, "timeout", 30*time.Second, "how long the whole command may take (T2_CRED_TIMEOUT)")
+	f.BoolVar(&a.flags.json, "json", false, "speak JSON, errors too (T2_CRED_JSON)")
+	f.BoolVarP(&a.flags.verbose, "verbose", "v", false, "say on standard error what is done, never a secret (T2_CRED_VERBOSE)")
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.start(cmd) }
+	a.addCommands(root)
+	return root
+}
+
+// addCommands adds the command that is asked for alone, where argv tells it
+// plainly, since making them all costs a tenth of a cached get; else all.
+func (a *app) addCommands(root *cobra.Command) {
+	commands := map[string]func() *cobra.Command{
+		"claims": a.claimsCommand, "erase": a.eraseCommand, "exchange": a.exchangeCommand, "get": a.getCommand, "list": a.listCommand,
+		"profile": a.profileCommand, "status": a.statusCommand, "store": a.storeCommand, "version": a.versionCommand,
+	}
+	for _, p := range hook.Protocols {
+		commands[p.Name] = func() *cobra.Command { return a.hookCommand(p) }
+	}
+	if len(a.Args) > 0 {
+		if asked, ok := commands[a.Args[0]]; ok {
+			root.AddCommand(asked())
+			root.CompletionOptions.DisableDefaultCmd = true
+			return
+		}
+	}
+	for _, command := range commands {
+		root.AddCommand(command())
+	}
+}
+
+// start settles what the environment says of flags that were not given, and
+// sets the deadline that covers everything.
+func (a *app) start(cmd *cobra.Command) error {
+	given := cmd.Flags().Changed
+	if v := a.Getenv("T2_CRED_TIMEOUT"); v != "" && !given("timeout") {
+		d, err := time.ParseDuration(v)
+		if err != nil {
+			return usageError(fmt.Errorf("T2_CRED_TIMEOUT: %q is not a duration such as 30s", v))
+		}
+		a.flags.timeout = d
+	}
+	if a.flags.timeout <= 0 {
+		return usageError(errors.New("--timeout must be more than nothing"))
+	}
+	for name, to := range map[string]*bool{"json": &a.flags.json, "verbose": &a.flags.verbose} {
+		twin := map[string]string{"json": "T2_CRED_JSON", "verbose": "T2_CRED_VERBOSE"}[name]
+		v := a.Getenv(twin)
+		switch {
+		case given(name) || v == "":
+		case v == "1" || v == "true":
+			*to = true
+		case v != "0" && v != "false":
+			return usageError(fmt.Errorf("%s: %q is neither 1 nor 0", twin, v))
+		}
+	}
+	if a.flags.verbose {
+		a.log = slog.New(slog.NewTextHandler(a.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	a.patience = newPatience(cmd.Context(), a.flags.timeout)
+	cmd.SetContext(a.patience)
+	return nil
+}
+
+// warn says one line that is not an error.
+func (a *app) warn(msg string) { fmt.Fprintf(a.Stderr, "t2-cred: warning: %s\n", oneLine(msg)) }
+
+func or(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}

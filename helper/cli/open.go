@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/oidc"
+	"github.com/terradue/t2-cred/store"
+)
+
+// openStore opens the store that flag, environment or file names. Nothing is
+// touched yet.
+func (a *app) openStore(c *config) (*store.Store, error) {
+	o, err := a.storeOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	if known := store.Backends(); !slices.Contains(known, o.Backend) {
+		err := fmt.Errorf("unknown store %q; there are %s", o.Backend, strings.Join(known, ", "))
+		if a.flags.store != "" {
+			return nil, usageError(err)
+		}
+		return nil, &configError{detail: fmt.Sprintf("configuration %s: %v", c.path, err)}
+	}
+	return store.Open(o)
+}
+
+func (a *app) storeOptions(c *config) (store.Options, error) {
+	state, err := a.userDir("XDG_STATE_HOME", ".local/state", "LOCALAPPDATA", "Application Support")
+	if err != nil {
+		return store.Options{}, err
+	}
+	data, err := a.userDir("XDG_DATA_HOME", ".local/share", "LOCALAPPDATA", "Application Support")
+	if err != nil {
+		return store.Options{}, err
+	}
+	return store.Options{
+		Backend: or(a.flags.store, c.Store, "keyring"), Config: c.path,
+		StateDir: state, DataDir: data, RuntimeDir: a.runtimeDir(state),
+		Getenv: a.Getenv, Now: a.Now, Warn: a.warn, Attended: a.Attended,
+	}, nil
+}
+
+// runtimeDir is the user's own directory that does not outlive the session, or
+// the state directory where the system has none.
+func (a *app) runtimeDir(state string) string {
+	if d := a.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(d) {
+		return filepath.Join(d, "t2-cred")
+	}
+	return state
+}
+
+// openHelper is what most commands start with: the configuration, the profile
+// and account that are meant, and a helper to ask.
+func (a *app) openHelper() (*helper.Helper, helper.Request, error) {
+	c, err := a.loadConfig()
+	if err != nil {
+		return nil, helper.Request{}, err
+	}
+	p, err := c.profile(a.flags.profile)
+	if err != nil {
+		return nil, helper.Request{}, err
+	}
+	s, err := a.openStore(c)
+	if err != nil {
+		return nil, helper.Request{}, err
+	}
+	return a.newHelper(s), helper.Request{Profile: p, Account: a.flags.account}, nil
+}
+
+func (a *app) newHelper(s *store.Store) *helper.Helper {
+	return &helper.Helper{
+		Store: s, Now: a.Now, Log: a.log, Warn: a.warn,
+		Issuer: func(p helper.Profile) *oidc.Issuer { return oidc.New(p.Issuer, a.issuerOptions(p.CAFile)) },
+	}
+}
+
+func (a *app) issuerOptions(caFile string) oidc.Options {
+	cache, err := a.userDir("XDG_CACHE_HOME", ".cache", "LOCALAPPDATA", "Caches")
+	if err != nil {
+		cache = "" // without a place for it, public documents are fetched each time
+	} else if runtime.GOOS == "windows" {
+		cache = filepath.Join(cache, "cache")
+	}
+	return oidc.Options{
+		CAFile: or(caFile, a.Getenv("T2_CRED_CA_FILE")), CacheDir: cache,
+		UserAgent: "t2-cred/" + version(), Now: a.Now, Log: a.log,
+	}
+}
+
+// version is what the build says of itself: a release's tag, or the commit.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if a.flags.json {
+				return a.printJSON(map[string]string{"version": version(), "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH})
+			}
+			_, err := fmt.Fprintf(a.Stdout, "t2-cred %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
+		},
+	}
+}

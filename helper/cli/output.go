@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/terradue/t2-cred/helper/secret"
+)
+
+// printJSON writes one value, indented, to standard output.
+func (a *app) printJSON(v any) error {
+	b, err := marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = a.Stdout.Write(b)
+	return err
+}
+
+// marshal is JSON as people and grep like it: indented, without \u003c.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	err := enc.Encode(v)
+	return b.Bytes(), err
+}
+
+// stamp is a time for JSON: RFC 3339 in UTC, or null for none.
+func stamp(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// ago and ahead put a time into words for people.
+func ago(t, now time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return span(now.Sub(t)) + " ago"
+}
+
+func ahead(t, now time.Time) string {
+	switch {
+	case t.IsZero():
+		return "no end set"
+	case t.After(now):
+		return "in " + span(t.Sub(now))
+	}
+	return "expired " + span(now.Sub(t)) + " ago"
+}
+
+// span is a duration by its largest unit or two: 45s, 12m, 5h 10m, 3d 4h.
+func span(d time.Duration) string {
+	d = d.Abs()
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh %dm", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%dd %dh", int(d.Hours())/24, int(d.Hours())%24)
+}
+
+// secretFrom reads a secret from a file, or from standard input when file is
+// "-". One line end at its end is not part of it.
+func (a *app) secretFrom(file string) (secret.Secret, error) {
+	const most = 1 << 20
+	in := a.Stdin
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return "", usageError(err)
+		}
+		defer f.Close()
+		in = f
+	}
+	b, err := io.ReadAll(io.LimitReader(in, most+1))
+	if err != nil {
+		return "", usageError(err)
+	}
+	if len(b) > most {
+		return "", usageError(fmt.Errorf("%s holds more than 1 MiB; that is not one secret", file))
+	}
+	return secret.Secret(strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")), nil
+}
+
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
+// prompt asks on the terminal itself, wherever standard input and output go.
+func prompt(label string) (string, error) {
+	tty, err := openTerminal()
+	if err != nil {
+		return "", err
+	}
+	defer tty.Close()
+	state, err := term.GetState(int(tty.Fd()))
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = term.Restore(int(tty.Fd()), state) }()
+	fmt.Fprint(os.Stderr, label)
+	b, err := term.ReadPassword(int(tty.Fd()))
+	fmt.Fprintln(os.Stderr)
+	return strings.TrimSpace(string(b)), err
+}

@@ -1,0 +1,42 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// patience is the context of a run: it ends at the deadline of --timeout, or at
+// SIGINT or SIGTERM. The timer and the signal handler are set up when somebody
+// first waits for it. A cached get never does, and they would cost it a quarter
+// of its time; until then a signal ends the process at once, which is right
+// while nothing is under way.
+type patience struct {
+	context.Context // the parent
+	deadline        time.Time
+	wait            func() context.Context
+	stop            func()
+}
+
+func newPatience(parent context.Context, timeout time.Duration) *patience {
+	p := &patience{Context: parent, deadline: time.Now().Add(timeout), stop: func() {}}
+	p.wait = sync.OnceValue(func() context.Context {
+		ctx, stop := signal.NotifyContext(p.Context, os.Interrupt, syscall.SIGTERM)
+		ctx, cancel := context.WithDeadline(ctx, p.deadline)
+		p.stop = func() { cancel(); stop() }
+		return ctx
+	})
+	return p
+}
+
+// Deadline implements context.Context.
+func (p *patience) Deadline() (time.Time, bool) { return p.deadline, true }
+
+// Done implements context.Context.
+func (p *patience) Done() <-chan struct{} { return p.wait().Done() }
+
+// Err implements context.Context.
+func (p *patience) Err() error { return p.wait().Err() }

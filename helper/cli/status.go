@@ -1,0 +1,179 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/oidc"
+	"github.com/terradue/t2-cred/store"
+)
+
+// States of an account, for people and for --json.
+const (
+	stateOK      = "ok"
+	stateDead    = "dead"    // the issuer refused the grant for good
+	stateExpired = "expired" // the refresh token's own end has passed
+	stateUnknown = "unknown" // the store could not be read now
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "Show what is kept for an account, and whether it is alive", Args: cobra.NoArgs,
+		Long: `Show what is kept for the account: offline or online, whose, scopes, age, last
+refresh, expiry, where it is kept. The store is read; the issuer is not asked.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			h, r, err := a.openHelper()
+			if err != nil {
+				return err
+			}
+			key := store.Key{Profile: r.Profile.Name, Account: r.Account}
+			_, loadErr := h.Store.Load(cmd.Context(), key) // repairs the note, if need be
+			if errors.Is(loadErr, store.ErrNotFound) {
+				return &helper.Problem{
+					Kind: helper.ErrLoginRequired, Detail: fmt.Sprintf("nothing is stored for %s/%s", key.Profile, key.Account),
+					Remedy: fmt.Sprintf("t2-cred list shows all accounts; t2-cred exchange --profile %s makes one", key.Profile),
+				}
+			}
+			note, err := h.Store.Note(key)
+			if err != nil {
+				return errors.Join(loadErr, err)
+			}
+			state := a.state(note)
+			if loadErr != nil {
+				state = stateUnknown
+			}
+			if a.flags.json {
+				return a.printJSON(accountJSON(note, state, message(loadErr)))
+			}
+			a.printStatus(note, state, loadErr)
+			return nil
+		},
+	}
+}
+
+func (a *app) listCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List the accounts of all profiles", Args: cobra.NoArgs,
+		Long: `List the accounts that are kept, of all profiles or of the one given with
+--profile, from notes that hold no secret.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.loadConfig()
+			if err != nil {
+				return err
+			}
+			s, err := a.openStore(c)
+			if err != nil {
+				return err
+			}
+			notes, err := s.Accounts(cmd.Context())
+			if err != nil {
+				return err
+			}
+			shown := notes[:0]
+			for _, n := range notes {
+				if a.flags.profile == "" || n.Key.Profile == a.flags.profile {
+					shown = append(shown, n)
+				}
+			}
+			return a.printList(shown)
+		},
+	}
+}
+
+func (a *app) printList(notes []store.Note) error {
+	if a.flags.json {
+		all := make([]map[string]any, len(notes))
+		for i, n := range notes {
+			all[i] = accountJSON(n, a.state(n), "")
+		}
+		return a.printJSON(all)
+	}
+	if len(notes) == 0 {
+		fmt.Fprintln(a.Stderr, "no accounts are kept; t2-cred exchange makes one")
+		return nil
+	}
+	w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "PROFILE\tACCOUNT\tKIND\tSUBJECT\tREFRESHED\tENDS\tSTATE")
+	for _, n := range notes {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", n.Key.Profile, clean(n.Key.Account), kindWord(n),
+			clean(or(n.Username, n.Subject, "-")), ago(n.Refreshed, a.Now()), ahead(n.RefreshExpiry, a.Now()), a.state(n))
+	}
+	return w.Flush()
+}
+
+func (a *app) state(n store.Note) string {
+	switch {
+	case n.Dead != "":
+		return stateDead
+	case !n.RefreshExpiry.IsZero() && !n.RefreshExpiry.After(a.Now()):
+		return stateExpired
+	}
+	return stateOK
+}
+
+func kindWord(n store.Note) string {
+	if n.Offline {
+		return "offline"
+	}
+	return "online"
+}
+
+func (a *app) printStatus(n store.Note, state string, loadErr error) {
+	now := a.Now()
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(a.Stdout, "%-14s %s\n", name+":", fmt.Sprintf(format, args...))
+	}
+	line("account", "%s/%s", n.Key.Profile, clean(n.Key.Account))
+	line("state", "%s", state)
+	if n.Dead != "" {
+		line("refused", "%s: %s", ago(n.DeadAt, now), clean(n.Dead))
+	}
+	if loadErr != nil {
+		line("store", "%s", oneLine(loadErr.Error()))
+	}
+	line("kind", "%s", kindWord(n))
+	line("subject", "%s", clean(strings.TrimSpace(n.Username+" "+n.Subject)))
+	line("issuer", "%s", clean(n.Issuer))
+	line("client", "%s", clean(n.ClientID))
+	line("scopes", "%s", clean(strings.Join(n.Scopes, " ")))
+	line("kept since", "%s", ago(n.Created, now))
+	line("last refresh", "%s", ago(n.Refreshed, now))
+	line("grant ends", "%s", ahead(n.RefreshExpiry, now))
+	line("access token", "ends %s", ahead(n.TokenExpiry, now))
+	line("kept in", "%s", n.Backend)
+	// The issuer ends an idle grant without telling; Keycloak's default is 30 days.
+	if idle := now.Sub(n.Refreshed); n.Offline && n.Dead == "" && idle > 20*24*time.Hour {
+		a.warn(fmt.Sprintf("not used for %s; issuers end idle offline sessions (Keycloak after 30 days): t2-cred get --fresh keeps it alive", span(idle)))
+	}
+}
+
+func accountJSON(n store.Note, state, problem string) map[string]any {
+	m := map[string]any{
+		"profile": n.Key.Profile, "account": n.Key.Account, "state": state, "kind": kindWord(n),
+		"subject": n.Subject, "username": n.Username, "issuer": n.Issuer, "client_id": n.ClientID,
+		"scope": strings.Join(n.Scopes, " "), "created_at": stamp(n.Created), "refreshed_at": stamp(n.Refreshed),
+		"refresh_expires_at": stamp(n.RefreshExpiry), "access_expires_at": stamp(n.TokenExpiry), "store": n.Backend,
+	}
+	if n.Dead != "" {
+		m["refused"], m["refused_at"] = n.Dead, stamp(n.DeadAt)
+	}
+	if problem != "" {
+		m["problem"] = problem
+	}
+	return m
+}
+
+func message(err error) string {
+	if err == nil {
+		return ""
+	}
+	return oneLine(err.Error())
+}
+
+func clean(s string) string { return oidc.Clean(s) }

@@ -1,0 +1,5 @@
+package cli
+
+import "os"
+
+func openTerminal() (*os.File, error) { return os.OpenFile("CONIN$", os.O_RDWR, 0) }

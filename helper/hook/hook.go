@@ -1,0 +1,60 @@
+// Package hook speaks the credential protocols of other tools, one file a
+// protocol and one line in [Protocols].
+//
+// A hook sees a [Getter], which gives out access tokens, and nothing else: it
+// cannot reach a refresh token or a store. It prints nothing on standard output
+// but its protocol's answer, never prompts, and has the token in hand before it
+// prints at all, since some tools read the output of a helper that failed.
+package hook
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/terradue/t2-cred/helper"
+)
+
+// A Getter gives credentials for the place that a request names. Its error wraps
+// [helper.ErrNotMine] when no profile is for the request's URL.
+type Getter interface {
+	Get(context.Context, helper.Request) (helper.Credential, error)
+	// Reject says that a server refused the token that Get gave for that place.
+	Reject(ctx context.Context, r helper.Request, token string) error
+}
+
+// A Call is one run of a hook.
+type Call struct {
+	Args   []string          // what the tool added, after the protocol's name
+	Option map[string]string // the protocol's own options, by name; all that it declares are there
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
+	Getenv func(string) string
+	Now    func() time.Time
+	Getter
+}
+
+// A Protocol is one tool's way to ask for a credential.
+type Protocol struct {
+	Name    string   // the command: t2-cred NAME
+	Alias   string   // the name of the program by which a tool calls it (argv[0]), or empty
+	Short   string   // one line for help
+	Long    string   // how a tool is told to use it
+	Options []Option // flags of its own, beside those that every command has
+	// RawArgs is for tools that add flags of their own: all that follows the name
+	// is then in Args, and ours come before the name or from the environment.
+	RawArgs bool
+	// Serve answers one call. It translates the errors that its protocol has words
+	// for and returns the rest.
+	Serve func(context.Context, *Call) error
+}
+
+// An Option is a flag of a protocol's own: --NAME VALUE.
+type Option struct{ Name, Default, Usage string }
+
+// Protocols are all protocols, in the order of help.
+var Protocols = []Protocol{}
+
+// maxInput bounds what is read of a tool: no request comes near it.
+const maxInput = 64 << 10
