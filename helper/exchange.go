@@ -48,9 +48,15 @@ func (h *Helper) Exchange(ctx context.Context, r ExchangeRequest) (store.Record,
 	}
 	wait, cancel := lockTime(ctx)
 	defer cancel()
-	return h.Store.Update(wait, r.key(), func(store.Record) (store.Record, error) {
+	var replaced store.Record
+	rec, err := h.Store.Update(wait, r.key(), func(old store.Record) (store.Record, error) {
+		replaced = old
 		return h.exchange(ctx, r, issuer, client)
 	})
+	if err == nil && replaced.Grant != "" && replaced.Subject != rec.Subject {
+		h.Warn(fmt.Sprintf("this account held the credential of another user (%s), which was replaced and not revoked; one account for each user: --account", oidc.Clean(replaced.Username+" "+replaced.Subject)))
+	}
+	return rec, err
 }
 
 func (h *Helper) exchange(ctx context.Context, r ExchangeRequest, issuer *oidc.Issuer, client oidc.Client) (store.Record, error) {
@@ -101,6 +107,11 @@ func negotiate(ctx context.Context, r ExchangeRequest, issuer *oidc.Issuer, clie
 	if err != nil {
 		return oidc.Response{}, err
 	}
+	if answer.IssuedTokenType == oidc.TypeRefreshToken && answer.RefreshToken == "" {
+		if answer, err = bareRefreshToken(ctx, issuer, client, answer); err != nil {
+			return oidc.Response{}, err
+		}
+	}
 	if answer.RefreshToken == "" {
 		return oidc.Response{}, &Problem{
 			Kind: ErrNotGranted, Detail: "exchange: the issuer gave an access token but no refresh token, so nothing could be kept",
@@ -111,6 +122,17 @@ func negotiate(ctx context.Context, r ExchangeRequest, issuer *oidc.Issuer, clie
 		return oidc.Response{}, onlineOnly(r, answer)
 	}
 	return answer, nil
+}
+
+// bareRefreshToken is for issuers that follow RFC 8693 §2.2.1 to the letter: the
+// issued token travels in access_token whatever its type, so what was asked for
+// as a refresh token is one, and the access token is got with it.
+func bareRefreshToken(ctx context.Context, issuer *oidc.Issuer, client oidc.Client, issued oidc.Response) (oidc.Response, error) {
+	answer, err := issuer.Refresh(ctx, client, issued.AccessToken)
+	if err == nil && answer.RefreshToken == "" {
+		answer.RefreshToken = issued.AccessToken
+	}
+	return answer, err
 }
 
 // refusesOffline recognises the standard exchange's refusal of offline tokens.

@@ -72,7 +72,7 @@ func (a *app) claim(name string, raw json.RawMessage) string {
 		t := time.Unix(int64(n), 0)
 		words := ago(t, a.Now())
 		if t.After(a.Now()) {
-			words = ahead(t, a.Now())
+			words = "in " + span(t.Sub(a.Now()))
 		}
 		return fmt.Sprintf("%s  (%s, %s)", raw, t.UTC().Format(time.RFC3339), words)
 	}

@@ -266,8 +266,8 @@ func (c *config) save(text []byte) error {
 		return err
 	}
 	target := c.path
-	if real, err := filepath.EvalSymlinks(c.path); err == nil {
-		target = real // a dotfile manager's link stays one
+	if linked, err := filepath.EvalSymlinks(c.path); err == nil {
+		target = linked // a dotfile manager's link stays one
 	}
 	dir := filepath.Dir(target)
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -99,21 +99,21 @@ func TestConfig_keepsWhatPeopleWrote(t *testing.T) {
 
 func TestConfig_savesThroughLinksAndPrivately(t *testing.T) {
 	dir := t.TempDir()
-	real, link := filepath.Join(dir, "dotfiles", "t2.toml"), filepath.Join(dir, "config.toml")
-	if err := os.MkdirAll(filepath.Dir(real), 0o755); err != nil {
+	file, link := filepath.Join(dir, "dotfiles", "t2.toml"), filepath.Join(dir, "config.toml")
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(real, []byte(sample), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(sample), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(real, link); err != nil {
+	if err := os.Symlink(file, link); err != nil {
 		t.Skip("no symbolic links here:", err)
 	}
 	c := &config{path: link, text: []byte(sample)}
 	if err := c.save([]byte("store = \"file\"\n")); err != nil {
 		t.Fatal(err)
 	}
-	if got, _ := os.ReadFile(real); string(got) != "store = \"file\"\n" {
+	if got, _ := os.ReadFile(file); string(got) != "store = \"file\"\n" {
 		t.Errorf("behind the link: %q", got)
 	}
 	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {

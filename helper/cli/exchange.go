@@ -80,12 +80,12 @@ func (a *app) reportKept(r helper.Request, rec store.Record, s *store.Store) err
 		if err != nil {
 			return err
 		}
-		return a.printJSON(accountJSON(note, stateOK, ""))
+		return a.printJSON(accountJSON(note, stateOK))
 	}
 	who := or(rec.Username, rec.Subject, "an unnamed subject")
 	now := a.Now()
 	fmt.Fprintf(a.Stderr, "kept %s for %s as %s/%s in the %s store\n", kindWord, clean(who), r.Profile.Name, r.Account, s.Name())
-	fmt.Fprintf(a.Stderr, "it ends: %s; the access token ends %s\n", ahead(rec.RefreshExpiry, now), ahead(rec.Token.Expiry, now))
+	fmt.Fprintf(a.Stderr, "the grant: %s; the access token: %s\n", ahead(rec.RefreshExpiry, now), ahead(rec.Token.Expiry, now))
 	if !rec.Offline {
 		a.warn("an online token ends with the user's session at the issuer")
 	}

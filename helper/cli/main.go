@@ -110,8 +110,8 @@ token whenever a tool asks, long after the user has gone home.`,
 	f.StringVar(&a.flags.config, "config", a.Getenv("T2_CRED_CONFIG"), "configuration file (T2_CRED_CONFIG)")
 	f.StringVar(&a.flags.store, "store", a.Getenv("T2_CRED_STORE"), "where secrets are kept: keyring, file, memory (T2_CRED_STORE)")
 	f.DurationVar(&a.flags.timeout, "timeout", 30*time.Second, "how long the whole command may take (T2_CRED_TIMEOUT)")
-	f.BoolVar(&a.flags.json, "json", false, "speak JSON, errors too (T2_CRED_JSON)")
-	f.BoolVarP(&a.flags.verbose, "verbose", "v", false, "say on standard error what is done, never a secret (T2_CRED_VERBOSE)")
+	f.BoolVar(&a.flags.json, "json", truthy(a.Getenv("T2_CRED_JSON")), "speak JSON, errors too (T2_CRED_JSON)")
+	f.BoolVarP(&a.flags.verbose, "verbose", "v", truthy(a.Getenv("T2_CRED_VERBOSE")), "say on standard error what is done, never a secret (T2_CRED_VERBOSE)")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.start(cmd) }
 	a.addCommands(root)
 	return root
@@ -153,15 +153,9 @@ func (a *app) start(cmd *cobra.Command) error {
 	if a.flags.timeout <= 0 {
 		return usageError(errors.New("--timeout must be more than nothing"))
 	}
-	for name, to := range map[string]*bool{"json": &a.flags.json, "verbose": &a.flags.verbose} {
-		twin := map[string]string{"json": "T2_CRED_JSON", "verbose": "T2_CRED_VERBOSE"}[name]
-		v := a.Getenv(twin)
-		switch {
-		case given(name) || v == "":
-		case v == "1" || v == "true":
-			*to = true
-		case v != "0" && v != "false":
-			return usageError(fmt.Errorf("%s: %q is neither 1 nor 0", twin, v))
+	for _, name := range []string{"T2_CRED_JSON", "T2_CRED_VERBOSE"} {
+		if v := a.Getenv(name); v != "" && v != "0" && v != "false" && !truthy(v) {
+			return usageError(fmt.Errorf("%s: %q is neither 1 nor 0", name, v))
 		}
 	}
 	if a.flags.verbose {
@@ -175,6 +169,9 @@ func (a *app) start(cmd *cobra.Command) error {
 // warn says one line that is not an error.
 func (a *app) warn(msg string) { fmt.Fprintf(a.Stderr, "t2-cred: warning: %s\n", oneLine(msg)) }
 
+func truthy(v string) bool { return v == "1" || v == "true" }
+
+// or is the first value that is not empty.
 func or(values ...string) string {
 	for _, v := range values {
 		if v != "" {

@@ -55,7 +55,7 @@ func ahead(t, now time.Time) string {
 	case t.IsZero():
 		return "no end set"
 	case t.After(now):
-		return "in " + span(t.Sub(now))
+		return "ends in " + span(t.Sub(now))
 	}
 	return "expired " + span(now.Sub(t)) + " ago"
 }

@@ -19,7 +19,6 @@ const (
 	stateOK      = "ok"
 	stateDead    = "dead"    // the issuer refused the grant for good
 	stateExpired = "expired" // the refresh token's own end has passed
-	stateUnknown = "unknown" // the store could not be read now
 )
 
 func (a *app) statusCommand() *cobra.Command {
@@ -33,25 +32,25 @@ refresh, expiry, where it is kept. The store is read; the issuer is not asked.`,
 				return err
 			}
 			key := store.Key{Profile: r.Profile.Name, Account: r.Account}
-			_, loadErr := h.Store.Load(cmd.Context(), key) // repairs the note, if need be
-			if errors.Is(loadErr, store.ErrNotFound) {
+			// Loading shows that the store can be read, and mends the note.
+			_, err = h.Store.Load(cmd.Context(), key)
+			if errors.Is(err, store.ErrNotFound) {
 				return &helper.Problem{
 					Kind: helper.ErrLoginRequired, Detail: fmt.Sprintf("nothing is stored for %s/%s", key.Profile, key.Account),
 					Remedy: fmt.Sprintf("t2-cred list shows all accounts; t2-cred exchange --profile %s makes one", key.Profile),
 				}
 			}
+			if err != nil {
+				return err
+			}
 			note, err := h.Store.Note(key)
 			if err != nil {
-				return errors.Join(loadErr, err)
-			}
-			state := a.state(note)
-			if loadErr != nil {
-				state = stateUnknown
+				return err
 			}
 			if a.flags.json {
-				return a.printJSON(accountJSON(note, state, message(loadErr)))
+				return a.printJSON(accountJSON(note, a.state(note)))
 			}
-			a.printStatus(note, state, loadErr)
+			a.printStatus(note)
 			return nil
 		},
 	}
@@ -90,7 +89,7 @@ func (a *app) printList(notes []store.Note) error {
 	if a.flags.json {
 		all := make([]map[string]any, len(notes))
 		for i, n := range notes {
-			all[i] = accountJSON(n, a.state(n), "")
+			all[i] = accountJSON(n, a.state(n))
 		}
 		return a.printJSON(all)
 	}
@@ -124,18 +123,15 @@ func kindWord(n store.Note) string {
 	return "online"
 }
 
-func (a *app) printStatus(n store.Note, state string, loadErr error) {
+func (a *app) printStatus(n store.Note) {
 	now := a.Now()
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(a.Stdout, "%-14s %s\n", name+":", fmt.Sprintf(format, args...))
 	}
 	line("account", "%s/%s", n.Key.Profile, clean(n.Key.Account))
-	line("state", "%s", state)
+	line("state", "%s", a.state(n))
 	if n.Dead != "" {
 		line("refused", "%s: %s", ago(n.DeadAt, now), clean(n.Dead))
-	}
-	if loadErr != nil {
-		line("store", "%s", oneLine(loadErr.Error()))
 	}
 	line("kind", "%s", kindWord(n))
 	line("subject", "%s", clean(strings.TrimSpace(n.Username+" "+n.Subject)))
@@ -144,8 +140,8 @@ func (a *app) printStatus(n store.Note, state string, loadErr error) {
 	line("scopes", "%s", clean(strings.Join(n.Scopes, " ")))
 	line("kept since", "%s", ago(n.Created, now))
 	line("last refresh", "%s", ago(n.Refreshed, now))
-	line("grant ends", "%s", ahead(n.RefreshExpiry, now))
-	line("access token", "ends %s", ahead(n.TokenExpiry, now))
+	line("grant", "%s", ahead(n.RefreshExpiry, now))
+	line("access token", "%s", ahead(n.TokenExpiry, now))
 	line("kept in", "%s", n.Backend)
 	// The issuer ends an idle grant without telling; Keycloak's default is 30 days.
 	if idle := now.Sub(n.Refreshed); n.Offline && n.Dead == "" && idle > 20*24*time.Hour {
@@ -153,7 +149,7 @@ func (a *app) printStatus(n store.Note, state string, loadErr error) {
 	}
 }
 
-func accountJSON(n store.Note, state, problem string) map[string]any {
+func accountJSON(n store.Note, state string) map[string]any {
 	m := map[string]any{
 		"profile": n.Key.Profile, "account": n.Key.Account, "state": state, "kind": kindWord(n),
 		"subject": n.Subject, "username": n.Username, "issuer": n.Issuer, "client_id": n.ClientID,
@@ -163,17 +159,7 @@ func accountJSON(n store.Note, state, problem string) map[string]any {
 	if n.Dead != "" {
 		m["refused"], m["refused_at"] = n.Dead, stamp(n.DeadAt)
 	}
-	if problem != "" {
-		m["problem"] = problem
-	}
 	return m
-}
-
-func message(err error) string {
-	if err == nil {
-		return ""
-	}
-	return oneLine(err.Error())
 }
 
 func clean(s string) string { return oidc.Clean(s) }

@@ -97,7 +97,7 @@ func (i *Issuer) post(ctx context.Context, op string, c Client, form url.Values,
 		}
 		return Response{}, err
 	}
-	return i.response(op, answer, sent)
+	return i.response(answer, sent)
 }
 
 // explain turns x/oauth2's error, whose text may hold the whole body, into ours.
@@ -127,7 +127,7 @@ func (i *Issuer) explain(op string, err error, sent []secret.Secret) error {
 
 // response reads what x/oauth2 left raw: it would compute expiry by its own
 // clock and fill in a refresh token that the issuer did not send.
-func (i *Issuer) response(op string, answer *oauth2.Token, sent []secret.Secret) (Response, error) {
+func (i *Issuer) response(answer *oauth2.Token, sent []secret.Secret) (Response, error) {
 	text := func(name string) string { s, _ := answer.Extra(name).(string); return s }
 	r := Response{
 		AccessToken:     secret.Secret(answer.AccessToken),
