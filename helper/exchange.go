@@ -46,12 +46,20 @@ func (h *Helper) Exchange(ctx context.Context, r ExchangeRequest) (store.Record,
 	if err := issuer.Ready(ctx); err != nil {
 		return store.Record{}, err
 	}
+	return h.replace(ctx, r.Request, func() (store.Record, error) {
+		return h.exchange(ctx, r, issuer, client)
+	})
+}
+
+// replace makes a new record the account's, under its lock, and says so when it
+// was somebody else's.
+func (h *Helper) replace(ctx context.Context, r Request, obtain func() (store.Record, error)) (store.Record, error) {
 	wait, cancel := lockTime(ctx)
 	defer cancel()
 	var replaced store.Record
 	rec, err := h.Store.Update(wait, r.key(), func(old store.Record) (store.Record, error) {
 		replaced = old
-		return h.exchange(ctx, r, issuer, client)
+		return obtain()
 	})
 	if err == nil && replaced.Grant != "" && replaced.Subject != rec.Subject {
 		h.Warn(fmt.Sprintf("this account held the credential of another user (%s), which was replaced and not revoked; one account for each user: --account", oidc.Clean(replaced.Username+" "+replaced.Subject)))
@@ -77,13 +85,18 @@ func (h *Helper) exchange(ctx context.Context, r ExchangeRequest, issuer *oidc.I
 	if err != nil {
 		return store.Record{}, err
 	}
+	return h.newRecord(r.Request, answer, token, claims), nil
+}
+
+// newRecord is a grant as it begins.
+func (h *Helper) newRecord(r Request, answer oidc.Response, token store.Token, claims oidc.Claims) store.Record {
 	rec := store.Record{
 		Grant: rand.Text(), Issuer: r.Profile.Issuer, ClientID: r.Profile.ClientID,
 		Subject: token.Subject, Username: claims.Username, Scopes: token.Scopes,
 		RefreshToken: answer.RefreshToken, Created: h.Now(), Token: token,
 	}
 	rec.Offline, rec.RefreshExpiry = kind(answer)
-	return rec, nil
+	return rec
 }
 
 // negotiate asks for an offline token, and asks again where the issuer's kind

@@ -68,7 +68,7 @@ func classify(err error) (code int, name string) {
 		return exitVerify, "token_refused"
 	case errors.As(err, &refused) && refused.Temporary(), errors.Is(err, oidc.ErrUnreachable):
 		return exitUnreachable, "issuer_unreachable"
-	case errors.As(err, &refused), errors.Is(err, helper.ErrNotGranted):
+	case errors.As(err, &refused), errors.Is(err, helper.ErrNotGranted), errors.Is(err, oidc.ErrNoSuchFlow):
 		return exitRefused, "issuer_refused"
 	case errors.Is(err, store.ErrNotFound):
 		return exitLogin, "login_required"

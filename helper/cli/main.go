@@ -121,7 +121,7 @@ token whenever a tool asks, long after the user has gone home.`,
 // plainly, since making them all costs a tenth of a cached get; else all.
 func (a *app) addCommands(root *cobra.Command) {
 	commands := map[string]func() *cobra.Command{
-		"claims": a.claimsCommand, "erase": a.eraseCommand, "exchange": a.exchangeCommand, "get": a.getCommand, "list": a.listCommand,
+		"claims": a.claimsCommand, "erase": a.eraseCommand, "exchange": a.exchangeCommand, "get": a.getCommand, "list": a.listCommand, "login": a.loginCommand,
 		"profile": a.profileCommand, "status": a.statusCommand, "store": a.storeCommand, "version": a.versionCommand,
 	}
 	for _, p := range hook.Protocols {
@@ -139,6 +139,10 @@ func (a *app) addCommands(root *cobra.Command) {
 	}
 }
 
+// ownTimeout is the annotation of a command whose --timeout is another when
+// nobody gave one.
+const ownTimeout = "timeout"
+
 // start settles what the environment says of flags that were not given, and
 // sets the deadline that covers everything.
 func (a *app) start(cmd *cobra.Command) error {
@@ -147,6 +151,13 @@ func (a *app) start(cmd *cobra.Command) error {
 		d, err := time.ParseDuration(v)
 		if err != nil {
 			return usageError(fmt.Errorf("T2_CRED_TIMEOUT: %q is not a duration such as 30s", v))
+		}
+		a.flags.timeout = d
+	}
+	if own := cmd.Annotations[ownTimeout]; own != "" && !given("timeout") && a.Getenv("T2_CRED_TIMEOUT") == "" {
+		d, err := time.ParseDuration(own)
+		if err != nil {
+			return err
 		}
 		a.flags.timeout = d
 	}

@@ -23,6 +23,11 @@ type Metadata struct {
 	JWKSURI            string   `json:"jwks_uri"`
 	RevocationEndpoint string   `json:"revocation_endpoint"`
 	AuthMethods        []string `json:"token_endpoint_auth_methods_supported"`
+
+	AuthorizationEndpoint string `json:"authorization_endpoint"`
+	DeviceEndpoint        string `json:"device_authorization_endpoint"`         // RFC 8628 §4
+	PAREndpoint           string `json:"pushed_authorization_request_endpoint"` // RFC 9126 §5
+	SendsIssuer           bool   `json:"authorization_response_iss_parameter_supported"`
 }
 
 // Metadata returns the discovery document, whose `issuer` equals the configured
@@ -115,6 +120,9 @@ func parseMetadata(body []byte, want string) (*Metadata, error) {
 		{"token_endpoint", m.TokenEndpoint, true},
 		{"jwks_uri", m.JWKSURI, true},
 		{"revocation_endpoint", m.RevocationEndpoint, false},
+		{"authorization_endpoint", m.AuthorizationEndpoint, false},
+		{"device_authorization_endpoint", m.DeviceEndpoint, false},
+		{"pushed_authorization_request_endpoint", m.PAREndpoint, false},
 	} {
 		if e.value == "" && !e.needed {
 			continue

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -92,7 +93,9 @@ func (i *Issuer) post(ctx context.Context, op string, c Client, form url.Values,
 		return i.explain(op, err, sent)
 	})
 	if err != nil {
-		if refused := (*Error)(nil); !errors.As(err, &refused) || refused.Code != "invalid_grant" {
+		// These are a token endpoint's own words; after others it may be elsewhere.
+		words := []string{"invalid_grant", "authorization_pending", "slow_down", "access_denied", "expired_token"}
+		if refused := (*Error)(nil); !errors.As(err, &refused) || !slices.Contains(words, refused.Code) {
 			i.distrust()
 		}
 		return Response{}, err

@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"rsc.io/qr"
+
+	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/oidc"
+)
+
+func (a *app) loginCommand() *cobra.Command {
+	var (
+		device, browser, allowOnline bool
+		ports                        []int
+	)
+	cmd := &cobra.Command{
+		Use: "login", Short: "Log the user in to our client itself, and keep the offline token", Args: cobra.NoArgs,
+		Annotations: map[string]string{ownTimeout: "5m"}, // a person is slower than a server
+		Long: `Get the client's own offline token by a login of the user: in a browser on this
+machine (authorization code with PKCE, answered on 127.0.0.1), or on another device
+with a code (RFC 8628). Needs no exchange. Without --browser or --device: a device
+when there is no display, over SSH or in a container; else the browser. Takes up to
+five minutes unless --timeout says otherwise.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if device && browser {
+				return usageError(errors.New("--device and --browser are two ways; choose one"))
+			}
+			h, r, err := a.openHelper()
+			if err != nil {
+				return err
+			}
+			login := helper.LoginRequest{Request: r, AllowOnline: allowOnline, Ports: ports, Browser: a.showBrowser}
+			if device || !browser && a.headless() {
+				login.Device = a.showDevice
+			}
+			if strings.Contains(r.Profile.Issuer, "/realms/") {
+				fmt.Fprintln(a.Stderr, "note: Keycloak 26 may end the browser's own session when a login asks for offline_access")
+			}
+			rec, err := h.Login(cmd.Context(), login)
+			if err != nil {
+				return err
+			}
+			return a.reportKept(r, rec, h.Store)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&device, "device", false, "log in on another device, with a code")
+	f.BoolVar(&browser, "browser", false, "log in in a browser on this machine")
+	f.IntSliceVar(&ports, "port", nil, "port on 127.0.0.1 for the browser's answer; may be repeated (default: any)")
+	f.BoolVar(&allowOnline, "allow-online", false, "keep a refresh token that ends with the user's session, if that is all the issuer gives")
+	return cmd
+}
+
+// headless reports whether a browser on this machine is of no use to the user.
+func (a *app) headless() bool {
+	if a.Getenv("SSH_CONNECTION") != "" || a.Getenv("SSH_TTY") != "" {
+		return true
+	}
+	for _, mark := range []string{"/.dockerenv", "/run/.containerenv"} {
+		if _, err := os.Stat(mark); err == nil {
+			return true
+		}
+	}
+	return runtime.GOOS != "windows" && runtime.GOOS != "darwin" && a.Getenv("DISPLAY") == "" && a.Getenv("WAYLAND_DISPLAY") == ""
+}
+
+// showBrowser always says where to go, and opens it when somebody looks on.
+func (a *app) showBrowser(address, redirectURI string) {
+	fmt.Fprintf(a.Stderr, "Log in at:\n\n  %s\n\nThe answer comes to %s.\n", address, redirectURI)
+	if a.Attended {
+		openBrowser(address)
+	}
+}
+
+// showDevice shows the code. The address is for the user to check: a code that
+// somebody else sent is theirs (RFC 8628 §5.4).
+func (a *app) showDevice(d *oidc.Device) {
+	fmt.Fprintf(a.Stderr, "On any device, go to:\n\n  %s\n\nand enter the code:\n\n  %s\n\n", d.VerificationURI, d.UserCode)
+	if d.Complete != "" && a.Attended {
+		if code, err := qr.Encode(d.Complete, qr.L); err == nil {
+			fmt.Fprint(a.Stderr, blocks(code))
+		}
+	}
+	fmt.Fprintf(a.Stderr, "The code is good for %s. Go on only if you started this login.\n", span(d.Expiry.Sub(a.Now())))
+}
+
+// blocks draws a QR code, two rows of dots to a line, with a margin of two.
+func blocks(code *qr.Code) string {
+	var b strings.Builder
+	const margin = 2
+	for y := -margin; y < code.Size+margin; y += 2 {
+		for x := -margin; x < code.Size+margin; x++ {
+			b.WriteString(map[[2]bool]string{
+				{false, false}: "█", {false, true}: "▀", {true, false}: "▄", {true, true}: " ",
+			}[[2]bool{code.Black(x, y), code.Black(x, y+1)}])
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// openBrowser starts the system's opener, detached and mute. That it fails is no
+// error: the address is on the screen.
+func openBrowser(address string) {
+	opener := map[string][]string{"darwin": {"open"}, "windows": {"rundll32", "url.dll,FileProtocolHandler"}}[runtime.GOOS]
+	if opener == nil {
+		opener = []string{"xdg-open"}
+	}
+	path, err := exec.LookPath(opener[0]) // never one of the current directory
+	if err != nil {
+		return
+	}
+	cmd := exec.Command(path, append(opener[1:], address)...) //nolint:noctx // it outlives us
+	if cmd.Start() == nil {
+		go func() { _ = cmd.Wait() }() // no zombie while we wait for the answer
+	}
+}

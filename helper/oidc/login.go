@@ -1,0 +1,221 @@
+package oidc
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/terradue/t2-cred/helper/secret"
+)
+
+// ErrNoSuchFlow says that the issuer does not offer the way to log in that was
+// asked for.
+var ErrNoSuchFlow = errors.New("the issuer does not offer this way to log in")
+
+// An Authorization is one authorization code request (RFC 6749 §4.1) with what
+// binds its answer to it: state, PKCE verifier (RFC 7636) and nonce.
+type Authorization struct {
+	URL         string // where the user's browser is to go
+	redirectURI string
+	state       string
+	nonce       string
+	verifier    secret.Secret
+	sendsIssuer bool
+}
+
+// Authorize begins a login whose answer comes to redirectURI. Where the issuer
+// takes pushed authorization requests (RFC 9126), the parameters go to it
+// directly and the browser carries a reference only.
+func (i *Issuer) Authorize(ctx context.Context, c Client, redirectURI string, scopes []string) (*Authorization, error) {
+	meta, err := i.Metadata(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if meta.AuthorizationEndpoint == "" {
+		return nil, fmt.Errorf("%w: no authorization_endpoint", ErrNoSuchFlow)
+	}
+	a := &Authorization{
+		redirectURI: redirectURI, state: rand.Text(), nonce: rand.Text(),
+		verifier: secret.Secret(oauth2.GenerateVerifier()), sendsIssuer: meta.SendsIssuer,
+	}
+	form := url.Values{
+		"response_type": {"code"}, "client_id": {c.ID}, "redirect_uri": {redirectURI}, "scope": {strings.Join(scopes, " ")},
+		"state": {a.state}, "nonce": {a.nonce},
+		"code_challenge": {oauth2.S256ChallengeFromVerifier(a.verifier.Reveal())}, "code_challenge_method": {"S256"},
+	}
+	if meta.PAREndpoint != "" {
+		if form, err = i.push(ctx, meta.PAREndpoint, c, form); err != nil {
+			return nil, err
+		}
+	}
+	u, err := url.Parse(meta.AuthorizationEndpoint)
+	if err != nil {
+		return nil, &ConfigError{Detail: Clean(err.Error())}
+	}
+	query := u.Query()
+	for name, values := range form {
+		query[name] = values
+	}
+	u.RawQuery = query.Encode()
+	a.URL = u.String()
+	return a, nil
+}
+
+// push sends the request's parameters ahead and returns what stands for them.
+func (i *Issuer) push(ctx context.Context, endpoint string, c Client, form url.Values) (url.Values, error) {
+	body, err := i.submit(ctx, "login", endpoint, c, form)
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		RequestURI string `json:"request_uri"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil || answer.RequestURI == "" {
+		return nil, unreachable("login", errors.New("the answer to the pushed authorization request has no request_uri"))
+	}
+	return url.Values{"client_id": {c.ID}, "request_uri": {answer.RequestURI}}, nil
+}
+
+// Redeem turns the parameters that came back to the redirect URI into tokens.
+// Errors: *VerifyError when they are not the answer to this request, *Error when
+// the user or the issuer said no.
+func (i *Issuer) Redeem(ctx context.Context, c Client, a *Authorization, back url.Values) (Response, error) {
+	refuse := func(format string, args ...any) error {
+		return &VerifyError{What: "login", Why: fmt.Sprintf(format, args...), Identity: true}
+	}
+	// RFC 9207 §2.4: another issuer's answer, mixed up with this one's.
+	if iss := back.Get("iss"); iss != "" && iss != i.id || iss == "" && a.sendsIssuer {
+		return Response{}, refuse("the answer is of issuer %q, not %q", Clean(iss), i.id)
+	}
+	if back.Get("state") != a.state {
+		return Response{}, refuse("the answer is not to this login: its state is another")
+	}
+	if code := back.Get("error"); code != "" {
+		return Response{}, &Error{Op: "login", Status: 400, Code: Clean(code), Description: cleanWords(back.Get("error_description"), a.verifier)}
+	}
+	code := secret.Secret(back.Get("code"))
+	if code == "" {
+		return Response{}, refuse("the answer has no code")
+	}
+	answer, err := i.post(ctx, "login", c, url.Values{
+		"grant_type": {"authorization_code"}, "code": {code.Reveal()}, "redirect_uri": {a.redirectURI}, // leaves in the form
+		"code_verifier": {a.verifier.Reveal()}, // leaves in the form
+	}, code, a.verifier)
+	if err != nil {
+		return Response{}, err
+	}
+	return answer, i.checkNonce(ctx, c, a, answer)
+}
+
+// checkNonce ties the ID token to this login (OpenID Connect Core §3.1.3.7).
+func (i *Issuer) checkNonce(ctx context.Context, c Client, a *Authorization, answer Response) error {
+	if answer.IDToken == "" {
+		return nil // plain OAuth 2.0: state and PKCE bind the answer
+	}
+	claims, err := i.Verify(ctx, answer.IDToken, Expect{What: "id_token", ClientID: c.ID, IDToken: true})
+	if err != nil {
+		return err
+	}
+	var nonce string
+	if err := parseExactly(claims.JSON, map[string]any{"nonce": &nonce}); err != nil || nonce != a.nonce {
+		return &VerifyError{What: "id_token", Why: "it is not of this login: its nonce is another", Identity: true}
+	}
+	return nil
+}
+
+// A Device is a device authorization (RFC 8628 §3.2): what the user is shown, and
+// what we ask with.
+type Device struct {
+	UserCode        string // cleaned
+	VerificationURI string // https, checked
+	Complete        string // with the code in it; empty when the issuer gave none
+	Expiry          time.Time
+	interval        time.Duration
+	code            secret.Secret
+}
+
+// StartDevice begins a login on another device.
+func (i *Issuer) StartDevice(ctx context.Context, c Client, scopes []string) (*Device, error) {
+	meta, err := i.Metadata(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if meta.DeviceEndpoint == "" {
+		return nil, fmt.Errorf("%w: no device_authorization_endpoint", ErrNoSuchFlow)
+	}
+	body, err := i.submit(ctx, "login", meta.DeviceEndpoint, c, url.Values{"scope": {strings.Join(scopes, " ")}})
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		DeviceCode string  `json:"device_code"`
+		UserCode   string  `json:"user_code"`
+		URI        string  `json:"verification_uri"`
+		Complete   string  `json:"verification_uri_complete"`
+		ExpiresIn  float64 `json:"expires_in"`
+		Interval   float64 `json:"interval"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil || answer.DeviceCode == "" || answer.UserCode == "" {
+		return nil, unreachable("login", errors.New("the answer is not one of a device authorization endpoint"))
+	}
+	for _, shown := range []string{answer.URI, answer.Complete} {
+		if shown == "" && answer.URI != "" {
+			continue
+		}
+		if _, err := secureURL(shown); err != nil {
+			return nil, &VerifyError{What: "login", Why: "the verification address: " + err.Error(), Identity: true}
+		}
+	}
+	d := &Device{
+		UserCode: Clean(answer.UserCode), VerificationURI: answer.URI, Complete: answer.Complete,
+		Expiry: i.opt.Now().Add(clamp(answer.ExpiresIn, 5*time.Minute)), interval: clamp(answer.Interval, 5*time.Second), code: secret.Secret(answer.DeviceCode),
+	}
+	return d, wellFormed(d.code)
+}
+
+// clamp is a number of seconds between one second and half an hour.
+func clamp(seconds float64, otherwise time.Duration) time.Duration {
+	if seconds <= 0 {
+		return otherwise
+	}
+	return time.Duration(min(max(seconds, 1), 1800) * float64(time.Second))
+}
+
+// Await asks until the user has decided (RFC 8628 §3.4, §3.5), no more often than
+// the issuer wants. Errors: *Error with access_denied or expired_token.
+func (i *Issuer) Await(ctx context.Context, c Client, d *Device) (Response, error) {
+	for pause := d.interval; ; {
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return Response{}, ctx.Err()
+		case <-timer.C:
+		}
+		answer, err := i.post(ctx, "login", c, url.Values{
+			"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "device_code": {d.code.Reveal()}, // leaves in the form
+		}, d.code)
+		var said *Error
+		switch {
+		case err == nil:
+			return answer, nil
+		case errors.As(err, &said) && said.Code == "slow_down":
+			pause += 5 * time.Second
+		case errors.As(err, &said) && said.Code == "authorization_pending":
+		case errors.As(err, &said) && said.Temporary(), neverSent(err):
+			pause = min(2*pause, 30*time.Second) // §3.5: back off, and go on
+		default:
+			return Response{}, err
+		}
+		if i.opt.Now().After(d.Expiry) {
+			return Response{}, &Error{Op: "login", Status: 400, Code: "expired_token", Description: "nobody answered in time"}
+		}
+	}
+}
