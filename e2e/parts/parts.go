@@ -1,0 +1,130 @@
+// Package parts finds what e2e/setup.sh installed. A test that needs a part asks
+// for it with [Need]: without T2_CRED_E2E=1 a missing part skips the test, with
+// it the test fails, naming the part and how to get it.
+package parts
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/terradue/t2-cred/e2e/tb"
+)
+
+// Part is one argument of setup.sh.
+type Part string
+
+// The parts that tests ask for.
+const (
+	Keyring  Part = "keyring"
+	Keycloak Part = "keycloak"
+	Bench    Part = "bench"
+)
+
+// commands of each part that must be in PATH.
+func (p Part) commands() []string {
+	switch p {
+	case Keyring:
+		return []string{"dbus-daemon", "gnome-keyring-daemon", "secret-tool"}
+	case Keycloak:
+		return []string{"java"}
+	case Bench:
+		return []string{"hyperfine", "docker-credential-secretservice", "oidc-agent", "curl"}
+	}
+	return nil
+}
+
+// files of each part that must be in the cache.
+func (p Part) files() []string {
+	switch p {
+	case Keycloak:
+		return []string{"keycloak/lib/quarkus-run.jar"}
+	case Bench:
+		return []string{"venv/bin/python3"}
+	}
+	return nil
+}
+
+// Required tells whether this is a run in which nothing may be missing.
+func Required() bool { return os.Getenv("T2_CRED_E2E") == "1" }
+
+// CacheDir is where setup.sh keeps what it downloads and builds.
+func CacheDir() (string, error) {
+	if d := os.Getenv("T2_CRED_E2E_CACHE"); d != "" {
+		return d, nil
+	}
+	d := os.Getenv("XDG_CACHE_HOME")
+	if d == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", fmt.Errorf("find the cache of e2e: %w", err)
+		}
+		d = filepath.Join(home, ".cache")
+	}
+	return filepath.Join(d, "t2-cred-e2e"), nil
+}
+
+// Find is the path of a file of the cache, such as "keycloak" or "bin/govulncheck".
+func Find(name string) (string, error) {
+	d, err := CacheDir()
+	if err != nil {
+		return "", err
+	}
+	f := filepath.Join(d, name)
+	if _, err := os.Stat(f); err != nil {
+		return "", err
+	}
+	return f, nil
+}
+
+// Check tells what p lacks.
+func Check(p Part) error {
+	for _, c := range p.commands() {
+		if _, err := exec.LookPath(c); err != nil {
+			return fmt.Errorf("%s is missing: run e2e/setup.sh %s", c, p)
+		}
+	}
+	for _, f := range p.files() {
+		if _, err := Find(f); err != nil {
+			return fmt.Errorf("%s is missing (%w): run e2e/setup.sh %s", f, err, p)
+		}
+	}
+	return nil
+}
+
+// Need skips the test when a part is missing, or fails it when nothing may be.
+func Need(t tb.T, ps ...Part) {
+	t.Helper()
+	for _, p := range ps {
+		err := Check(p)
+		switch {
+		case err == nil:
+		case Required():
+			t.Fatalf("%v", err)
+		default:
+			t.Skipf("%v", err)
+		}
+	}
+}
+
+// Checkout is the top of the repository, found from the working directory upwards.
+func Checkout() (string, error) {
+	d, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		b, err := os.ReadFile(filepath.Join(d, "go.mod"))
+		if err == nil && strings.HasPrefix(string(b), "module github.com/terradue/t2-cred\n") {
+			return d, nil
+		}
+		up := filepath.Dir(d)
+		if up == d {
+			return "", errors.New("the working directory is not in a checkout of t2-cred")
+		}
+		d = up
+	}
+}
