@@ -40,7 +40,10 @@ func TestHostile(t *testing.T) {
 	// Many faults are waited out, so many meet at once, whatever -parallel says.
 	var all sync.WaitGroup
 	places := make(chan struct{}, 16)
-	for _, f := range oidctest.Faults() {
+	for n, f := range oidctest.Faults() {
+		if testing.Short() && n%5 != 0 {
+			continue // -short is said with -race; make test meets all of them besides
+		}
 		places <- struct{}{}
 		all.Go(func() {
 			defer func() { <-places }()
