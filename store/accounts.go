@@ -80,8 +80,8 @@ func (s *Store) renote(ctx context.Context, k Key) bool {
 	defer release()
 	st, err := s.reload(ctx, k)
 	switch {
-	case errors.Is(err, ErrNotFound):
-		return s.notes.remove(k) == nil
+	case errors.Is(err, ErrNotFound): // and reload has forgotten it
+		return true
 	case err != nil || st.noted && st.note.tells(st.rec):
 		return false
 	}

@@ -228,16 +228,6 @@ func (b *privateBus) dial(t testing.TB) *dbus.Conn {
 	return conn
 }
 
-// items returns the user names of all items of t2-cred.
-func (b *privateBus) items(t testing.TB, service string) []string {
-	t.Helper()
-	names, err := (&bus{getenv: func(string) string { return "" }, conn: b.dial(t)}).list(context.Background(), service)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return names
-}
-
 // alive says whether gnome-keyring still runs and still is unlocked.
 func (b *privateBus) alive(t testing.TB) bool {
 	t.Helper()

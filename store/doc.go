@@ -8,6 +8,12 @@
 // is spent twice is a grant lost for good, so the lock is held around the
 // network call that spends it, not around the write alone.
 //
+// Between spending a refresh token and storing its successor a grant hangs by a
+// thread. On Linux the new record is therefore put into the kernel's keyring of
+// this user before it is stored and removed from there after; where storing fails
+// it stays there or, on other systems, in a file, until the next Load or Update
+// puts it in its place (see [Store.Update]).
+//
 // A record has three homes, by what its parts need:
 //
 //   - the backend's item: the grant (refresh token, subject, scopes), about 1 kB,

@@ -12,10 +12,10 @@ import (
 type fakeService struct {
 	conn *dbus.Conn
 
-	mu      sync.Mutex
-	locked  bool
-	items   map[string][]byte
-	prompts int
+	mu     sync.Mutex
+	locked bool
+	items  map[string][]byte
+	calls  []string // in the order in which they came
 	// prompt says which calls want a dialog first.
 	promptUnlock, promptCreate, promptDelete bool
 	// completed is how a dialog ends: nil: never.
@@ -44,6 +44,7 @@ func newFakeService(t *testing.T, b *privateBus, f *fakeService) *fakeService {
 	}
 	must(f.conn.ExportMethodTable(map[string]any{
 		"OpenSession": func(string, dbus.Variant) (dbus.Variant, dbus.ObjectPath, *dbus.Error) {
+			f.called("OpenSession")
 			return dbus.MakeVariant(""), "/org/freedesktop/secrets/session/s1", nil
 		},
 		"ReadAlias": func(string) (dbus.ObjectPath, *dbus.Error) { return loginCollection, nil },
@@ -54,6 +55,7 @@ func newFakeService(t *testing.T, b *privateBus, f *fakeService) *fakeService {
 	}, secretsPath, ifaceService))
 	must(f.conn.ExportMethodTable(map[string]any{
 		"Get": func(_, name string) (dbus.Variant, *dbus.Error) {
+			f.called("Get " + name)
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			if name == "Locked" {
@@ -87,6 +89,7 @@ func itemPath(name string) dbus.ObjectPath {
 }
 
 func (f *fakeService) search(attributes map[string]string) []dbus.ObjectPath {
+	f.called("SearchItems")
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if _, ok := f.items[attributes[attributeUser]]; ok {
@@ -105,6 +108,7 @@ func (f *fakeService) unlock(paths []dbus.ObjectPath) ([]dbus.ObjectPath, dbus.O
 }
 
 func (f *fakeService) create(properties map[string]dbus.Variant, s fakeSecret, _ bool) (dbus.ObjectPath, dbus.ObjectPath, *dbus.Error) {
+	f.called("CreateItem")
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.promptCreate {
@@ -135,7 +139,6 @@ func (f *fakeService) create(properties map[string]dbus.Variant, s fakeSecret, _
 
 func (f *fakeService) show(string) *dbus.Error {
 	f.mu.Lock()
-	f.prompts++
 	hook, body := f.onPrompt, f.completed
 	f.mu.Unlock()
 	if hook != nil {
@@ -146,6 +149,8 @@ func (f *fakeService) show(string) *dbus.Error {
 	}
 	return nil
 }
+
+func (f *fakeService) called(name string) { f.set(func() { f.calls = append(f.calls, name) }) }
 
 func (f *fakeService) set(change func()) {
 	f.mu.Lock()

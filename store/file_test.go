@@ -104,8 +104,9 @@ func TestFile_identities(t *testing.T) {
 }
 
 func TestInitFile(t *testing.T) {
-	strictUmask(t)
 	o := testOptions(t, "file")
+	named := filepath.Join(t.TempDir(), "sub", "id")
+	strictUmask(t)
 	path, err := InitFile(o)
 	if err != nil || path != filepath.Join(o.DataDir, "identity") {
 		t.Fatalf("%q, %v", path, err)
@@ -126,7 +127,6 @@ func TestInitFile(t *testing.T) {
 	if err := open(t, o).Prove(context.Background()); err != nil {
 		t.Error(err)
 	}
-	named := filepath.Join(t.TempDir(), "sub", "id")
 	o.Getenv = func(name string) string { return map[string]string{"T2_CRED_IDENTITY_FILE": named}[name] }
 	if path, err := InitFile(o); err != nil || path != named {
 		t.Errorf("named: %q, %v", path, err)

@@ -56,7 +56,6 @@ type keyring struct {
 	// lost counts the calls that were given up and still hang. They cannot be
 	// stopped, and as long as there is one nothing more is asked.
 	lost atomic.Int32
-	told atomic.Bool // that we wait for the dialog
 }
 
 func (*keyring) provesSaves() {}
@@ -167,9 +166,7 @@ func (k *keyring) ready(ctx context.Context) (context.Context, context.CancelFun
 		return within, cancel, err
 	}
 	cancel()
-	if k.told.CompareAndSwap(false, true) {
-		k.opt.Warn("waiting for the keyring to be unlocked")
-	}
+	k.opt.Warn("waiting for the keyring to be unlocked")
 	waiting, cancel := context.WithTimeout(ctx, dialogLimit)
 	err = k.aside(waiting, func() error { return k.bus.unlock(waiting) })
 	cancel()
@@ -194,8 +191,9 @@ func (k *keyring) aside(ctx context.Context, f func() error) error {
 	if ctx.Err() != nil {
 		return endOf(ctx)
 	}
-	done := make(chan error, 1)
+	done, ended := make(chan error, 1), make(chan struct{})
 	go func() {
+		defer close(ended)
 		defer func() {
 			if p := recover(); p != nil {
 				detail := "the keyring's client failed"
@@ -219,7 +217,10 @@ func (k *keyring) aside(ctx context.Context, f func() error) error {
 	case <-time.After(50 * time.Millisecond):
 	}
 	k.lost.Add(1)
-	go func() { <-done; k.lost.Add(-1) }()
+	go func() {
+		<-ended
+		k.lost.Add(-1)
+	}()
 	return endOf(ctx)
 }
 

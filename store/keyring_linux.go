@@ -248,6 +248,10 @@ func (b *bus) awaitUnlocked(ctx context.Context, conn *dbus.Conn, collection dbu
 	}
 }
 
+// listBatch is how many items are asked for at once: a bus allows 128 calls
+// without an answer, unless its configuration says more.
+const listBatch = 64
+
 // list returns the user names of the items of a service. Locked items do not tell
 // theirs.
 func (b *bus) list(ctx context.Context, service string) ([]string, error) {
@@ -264,7 +268,7 @@ func (b *bus) list(ctx context.Context, service string) ([]string, error) {
 		return nil, lockedError(nil)
 	}
 	names := make([]string, 0, len(paths))
-	for batch := range slices.Chunk(paths, 256) {
+	for batch := range slices.Chunk(paths, listBatch) {
 		calls := make([]*dbus.Call, len(batch))
 		for i, p := range batch {
 			calls[i] = goCall(ctx, conn.Object(secretsName, p), getProperty, ifaceItem, "Attributes")

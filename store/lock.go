@@ -60,7 +60,7 @@ func (l fileLocks) lock(ctx context.Context, name string) (func(), error) {
 			keepOpenable(path)
 			return func() { _ = f.Unlock() }, nil
 		}
-		timer := time.NewTimer(delay/2 + rand.N(delay)) // apart from the others who wait
+		timer := time.NewTimer(delay/2 + rand.N(delay)) //nolint:gosec // only to wait apart from the others
 		select {
 		case <-ctx.Done():
 			timer.Stop()

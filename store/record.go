@@ -158,7 +158,7 @@ func asciiJSON(v any) secret.Secret {
 	for _, r := range string(raw) {
 		switch {
 		case r < 0x7f:
-			out = append(out, byte(r))
+			out = append(out, byte(r)) //nolint:gosec // it is less than 0x7f
 		case r > 0xffff:
 			hi, lo := utf16.EncodeRune(r)
 			out = fmt.Appendf(out, `\u%04x\u%04x`, hi, lo)

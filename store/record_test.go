@@ -29,6 +29,11 @@ func TestRecord_survives(t *testing.T) {
 		if !got.DeadAt.Equal(want.DeadAt) {
 			t.Errorf("%s: DeadAt = %v", name, got.DeadAt)
 		}
+		elsewhere := want
+		elsewhere.Created = want.Created.In(time.FixedZone("", -7200))
+		if encodeRecord(alice, elsewhere) != value {
+			t.Errorf("%s: the same moment in another zone is another record", name)
+		}
 		got.DeadAt = want.DeadAt
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v, want %+v", name, got, want)

@@ -39,6 +39,11 @@ type recoveryCopy struct {
 	Value string `json:"value"`
 }
 
+// copyLife is how long the kernel keeps a copy that nobody picks up, whose
+// configuration may be gone. An offline session that is not used for so long has
+// ended at most issuers.
+const copyLife = 30 * 24 * time.Hour
+
 // errGivenUp is wrapped by a backend's error when asking it again in this process
 // is of no use.
 var errGivenUp = errors.New("not asked again")
@@ -73,13 +78,15 @@ func (s *Store) keepItem(ctx context.Context, k Key, st state, rec Record, value
 	switch {
 	case err == nil:
 		if ahead || st.seq > 0 {
-			return s.recovery.remove(k)
+			// A copy that cannot be removed is not of what is stored now, and is
+			// no longer used.
+			_ = s.recovery.remove(k)
 		}
 		return nil
 	case !atStake:
 		return err
 	}
-	where := "in the memory of the kernel until the machine is restarted"
+	where := "in the memory of the kernel until the machine is restarted, at most 30 days"
 	if !ahead {
 		path, fileErr := s.recovery.putFile(k, c)
 		if fileErr != nil {
@@ -110,7 +117,8 @@ func (s *Store) recover(ctx context.Context, k Key, c recoveryCopy, st *state, s
 	readable := loadErr == nil || errors.Is(loadErr, ErrNotFound)
 	if readable && st.base != c.Base {
 		// It was saved after all, or somebody has stored a later one.
-		return stored, errors.Join(loadErr, s.recovery.remove(k))
+		_ = s.recovery.remove(k)
+		return stored, loadErr
 	}
 	st.seq, st.base = c.Seq, c.Base
 	value := secret.Secret(c.Value)
@@ -122,7 +130,8 @@ func (s *Store) recover(ctx context.Context, k Key, c recoveryCopy, st *state, s
 		return value, nil
 	}
 	st.seq, st.base = 0, digest(value)
-	return value, s.recovery.remove(k)
+	_ = s.recovery.remove(k)
+	return value, nil
 }
 
 func (r recovery) name(k Key) string { return r.prefix + "recovery:" + k.item(kindGrant) }
@@ -156,7 +165,7 @@ func decodeCopy(raw []byte) (recoveryCopy, bool) {
 
 // putKernel reports whether the kernel has the copy.
 func (r recovery) putKernel(k Key, c recoveryCopy) bool {
-	return !r.off && r.kernel.put(r.name(k), asciiJSON(c).Reveal(), 0) == nil
+	return !r.off && r.kernel.put(r.name(k), asciiJSON(c).Reveal(), copyLife) == nil
 }
 
 func (r recovery) putFile(k Key, c recoveryCopy) (path string, err error) {

@@ -94,9 +94,14 @@ func TestRecovery_aRotatedTokenIsKept(t *testing.T) {
 		if rec, err := rotate(s, "r3"); err != nil || rec.RefreshToken != "r3" {
 			t.Errorf("Update while it is down: %+v, %v", rec, err)
 		}
+		// A change without another token belongs to it as well.
+		_, err = s.Update(context.Background(), alice, func(old Record) (Record, error) { old.Username = "bob"; return old, nil })
+		if err != nil {
+			t.Errorf("Update while it is down: %v", err)
+		}
 		// The run after that: it works again.
 		s, _ = reopen()
-		if rec, err := s.Load(context.Background(), alice); err != nil || rec.RefreshToken != "r3" {
+		if rec, err := s.Load(context.Background(), alice); err != nil || rec.RefreshToken != "r3" || rec.Username != "bob" {
 			t.Errorf("Load: %+v, %v", rec, err)
 		}
 		gone(t, s)

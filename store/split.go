@@ -201,9 +201,9 @@ func (s splitter) saveSplit(ctx context.Context, name, value string, old head) e
 	if err := s.set(ctx, name, h); err != nil {
 		return err
 	}
-	// The new value counts. What is left over is cleared away, and if that fails
-	// it is by the next write: the head of a split value always asks for it.
-	_ = s.clear(ctx, name, slot, count+1, 0)
+	// The new value counts. The old one's chunks are cleared away, and if that
+	// fails it is by the next write: the head of a split value asks for it. What a
+	// crashed write left above count in this slot goes with the slot.
 	_ = s.clear(ctx, name, otherSlot(slot), 1, old.count)
 	return nil
 }

@@ -154,19 +154,34 @@ func (f *fakeItems) crashAgain(t *testing.T, before []string, size int) {
 		} else {
 			g.expect(t, append(before, valueOf(2, size))...)
 		}
-		// Two clean writes leave nothing else behind, whatever happened before.
-		for step, size := range []int{150, 1} {
-			if err := g.write("n", valueOf(3+step, size), size); err != nil {
-				t.Fatal(err)
-			}
-			g.expect(t, valueOf(3+step, size))
-		}
-		if len(g.m) != 1 {
-			t.Fatalf("left behind: %.400q", fmt.Sprint(g.m))
+		for _, sizes := range [][]int{{1, 1}, {150, 1}, {150, 150}, {1, -1}, {150, -1}} {
+			g.clone().sweptAfter(t, sizes)
 		}
 		if err == nil {
 			return
 		}
+	}
+}
+
+// sweptAfter does two clean writes, which leave nothing else behind, whatever
+// happened before.
+func (f *fakeItems) sweptAfter(t *testing.T, sizes []int) {
+	t.Helper()
+	for step, size := range sizes {
+		if err := f.write("n", valueOf(3+step, size), size); err != nil {
+			t.Fatal(err)
+		}
+		f.expect(t, valueOf(3+step, size))
+	}
+	want := 1
+	switch sizes[1] {
+	case -1:
+		want = 0
+	case 150:
+		want = 3
+	}
+	if len(f.m) != want {
+		t.Fatalf("after %v there are %d items: %.400q", sizes, len(f.m), fmt.Sprint(f.m))
 	}
 }
 

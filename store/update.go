@@ -122,8 +122,6 @@ func (s *Store) change(ctx context.Context, k Key, enough func(Token) bool, f fu
 		if t, err := s.Token(ctx, k); err == nil && enough(t) {
 			return Record{Token: t}, nil
 		}
-	}
-	if enough != nil {
 		defer s.loadAhead(ctx, k.Profile)()
 	}
 	st, err := s.reload(ctx, k)
@@ -169,6 +167,9 @@ func (s *Store) reload(ctx context.Context, k Key) (state, error) {
 	if recovering {
 		value, err = s.recover(ctx, k, c, &st, value, err)
 	}
+	if errors.Is(err, ErrNotFound) && st.noted {
+		s.forget(ctx, k, st) // somebody deleted it in the keyring's own program
+	}
 	if err != nil {
 		return st, err
 	}
@@ -178,6 +179,12 @@ func (s *Store) reload(ctx context.Context, k Key) (state, error) {
 	}
 	st.rec.Token, st.place = s.tokenOf(ctx, k, st.rec.Grant, st.note, st.noted)
 	return st, nil
+}
+
+// forget drops the token and the note of an account without a record.
+func (s *Store) forget(ctx context.Context, k Key, st state) {
+	_ = s.cacheToken(ctx, k, "", Token{}, st)
+	_ = s.notes.remove(k)
 }
 
 // keep makes rec what is stored, and the item first: the token and the note that
@@ -248,6 +255,9 @@ func (s *Store) Delete(ctx context.Context, k Key) error {
 func (s *Store) deleteAll(ctx context.Context, k Key) error {
 	s.kernel.remove(s.kernelName(k))
 	if err := s.backend.Delete(ctx, k.item(kindToken)); err != nil {
+		return err
+	}
+	if err := s.dropDerived(ctx, k); err != nil {
 		return err
 	}
 	if err := s.recovery.remove(k); err != nil {

@@ -3,13 +3,10 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -198,6 +195,12 @@ func TestUpdate_whatFReturns(t *testing.T) {
 					if _, err := s.Note(alice); !errors.Is(err, ErrNotFound) {
 						t.Errorf("the note is still there: %v", err)
 					}
+					if names, err := s.backend.List(ctx); err == nil && len(names) > 0 {
+						t.Errorf("left behind: %q", names)
+					}
+					if v, err := s.kernel.get(s.kernelName(alice)); err == nil {
+						t.Errorf("left in the kernel: %q", v)
+					}
 				} else if err != nil || encodeRecord(alice, rec) != encodeRecord(alice, tt.wantStore) {
 					t.Errorf("Load = %+v, %v, want %+v", rec, err, tt.wantStore)
 				}
@@ -225,6 +228,7 @@ func TestUpdate_refusesARecordWithoutGrant(t *testing.T) {
 
 func TestUpdate_cannotBeCancelledOnceSpent(t *testing.T) {
 	eachBackend(t, func(t *testing.T, o Options) {
+		o.Warn = func(msg string) { t.Errorf("warned: %s", msg) }
 		s := open(t, o)
 		drop(t, s, alice)
 		ctx, cancel := context.WithCancel(context.Background())
@@ -377,328 +381,6 @@ func TestToken_isOfTheGrantAndNotExpired(t *testing.T) {
 		now = now.Add(time.Hour)
 		if tok, err := s.Token(ctx, alice); !errors.Is(err, ErrNotFound) {
 			t.Errorf("expired Token = %+v, %v", tok, err)
-		}
-	})
-}
-
-func TestDelete_worksOnWhatCannotBeRead(t *testing.T) {
-	eachBackend(t, func(t *testing.T, o Options) {
-		s, ctx := open(t, o), context.Background()
-		put(t, s, alice, sampleRecord("g1"))
-		if err := s.backend.Save(ctx, alice.item(kindGrant), `{"v":1,"grant":"`); err != nil {
-			t.Fatal(err)
-		}
-		_, err := s.Load(ctx, alice)
-		if !errors.Is(err, ErrCorrupt) {
-			t.Fatalf("Load: %v", err)
-		}
-		if _, err := s.Update(ctx, alice, func(old Record) (Record, error) { return sampleRecord("g2"), nil }); !errors.Is(err, ErrCorrupt) {
-			t.Errorf("Update: %v", err)
-		}
-		if err := s.Delete(ctx, alice); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.Load(ctx, alice); !errors.Is(err, ErrNotFound) {
-			t.Errorf("Load: %v", err)
-		}
-		if _, err := s.Token(ctx, alice); !errors.Is(err, ErrNotFound) {
-			t.Errorf("Token: %v", err)
-		}
-		if err := s.Delete(ctx, alice); err != nil {
-			t.Errorf("second Delete: %v", err)
-		}
-	})
-}
-
-func TestClientSecret(t *testing.T) {
-	eachBackend(t, func(t *testing.T, o Options) {
-		s, ctx := open(t, o), context.Background()
-		if _, err := s.ClientSecret(ctx, "gep"); !errors.Is(err, ErrNotFound) {
-			t.Fatalf("none: %v", err)
-		}
-		for _, want := range []secret.Secret{"s3cret", "ünï\n"} {
-			if err := s.SetClientSecret(ctx, "gep", want); err != nil {
-				t.Fatal(err)
-			}
-			if got, err := s.ClientSecret(ctx, "gep"); err != nil || got != want {
-				t.Errorf("ClientSecret = %q, %v", got.Reveal(), err)
-			}
-		}
-		w := watch(s)
-		if err := s.SetClientSecret(ctx, "gep", "ünï\n"); err != nil || len(w.saves) > 0 {
-			t.Errorf("the same secret again: %v, wrote %q", err, w.saves)
-		}
-		if _, err := s.ClientSecret(ctx, "other"); !errors.Is(err, ErrNotFound) {
-			t.Errorf("of another profile: %v", err)
-		}
-		if err := errors.Join(s.DeleteClientSecret(ctx, "gep"), s.DeleteClientSecret(ctx, "gep")); err != nil {
-			t.Error(err)
-		}
-		if _, err := s.ClientSecret(ctx, "gep"); !errors.Is(err, ErrNotFound) {
-			t.Errorf("deleted: %v", err)
-		}
-	})
-}
-
-func TestProve(t *testing.T) {
-	eachBackend(t, func(t *testing.T, o Options) {
-		s, ctx := open(t, o), context.Background()
-		if err := s.Prove(ctx); err != nil {
-			t.Fatal(err)
-		}
-		if names, err := s.backend.List(ctx); err == nil && len(names) > 0 {
-			t.Errorf("left behind: %q", names)
-		}
-		w := watch(s)
-		for _, op := range []string{"load", "save", "delete"} {
-			w.refuse = func(o, _ string) error {
-				if o == op {
-					return &Error{Kind: ErrUnavailable}
-				}
-				return nil
-			}
-			if err := s.Prove(ctx); !errors.Is(err, ErrUnavailable) {
-				t.Errorf("%s refused: %v", op, err)
-			}
-		}
-	})
-}
-
-// forgetful takes everything and keeps nothing, as a keyring does whose dialog
-// was dismissed.
-type forgetful struct{ Backend }
-
-func (forgetful) Save(context.Context, string, secret.Secret) error { return nil }
-
-func TestSave_isNotBelievedUntilReadBack(t *testing.T) {
-	s, ctx := open(t, testOptions(t, "memory")), context.Background()
-	put(t, s, alice, sampleRecord("g1"))
-	s.backend = forgetful{s.backend}
-	if err := s.Prove(ctx); err == nil {
-		t.Error("Prove believed it")
-	}
-	if err := s.SetClientSecret(ctx, "gep", "s"); err == nil {
-		t.Error("SetClientSecret believed it")
-	}
-	_, err := s.Update(ctx, alice, func(old Record) (Record, error) { old.Username = "bob"; return old, nil })
-	if !errors.Is(err, ErrUnavailable) {
-		t.Errorf("Update: %v", err)
-	}
-}
-
-func TestAccounts_areRepaired(t *testing.T) {
-	eachBackend(t, func(t *testing.T, o Options) {
-		s, ctx := open(t, o), context.Background()
-		if got, err := s.Accounts(ctx); err != nil || len(got) != 0 {
-			t.Fatalf("Accounts = %v, %v", got, err)
-		}
-		long := Key{"gep", strings.Repeat("É", 60)}
-		keys := []Key{{"a", "x"}, {"a", "y"}, {"b", "x"}, long}
-		for i, k := range keys {
-			put(t, s, k, sampleRecord(fmt.Sprint("g", i)))
-		}
-		w := watch(s)
-		check := func(want ...Key) {
-			t.Helper()
-			got, err := s.Accounts(ctx)
-			var have []Key
-			for _, n := range got {
-				have = append(have, n.Key)
-			}
-			if err != nil || !slices.Equal(have, want) {
-				t.Errorf("Accounts = %v, %v, want %v", have, err, want)
-			}
-		}
-		check(keys...)
-		if len(w.loads) > 0 {
-			t.Errorf("loaded %q though all names agree", w.loads)
-		}
-		if _, err := w.List(ctx); errors.Is(err, errors.ErrUnsupported) {
-			return // the notes are all there is
-		}
-		// Notes deleted: made anew.
-		for _, k := range keys[1:] {
-			if err := s.notes.remove(k); err != nil {
-				t.Fatal(err)
-			}
-		}
-		check(keys...)
-		if n, err := s.Note(long); err != nil || n.Grant != "g3" || n.Issuer == "" {
-			t.Errorf("rebuilt note: %+v, %v", n, err)
-		}
-		if tok, err := s.Token(ctx, long); err != nil || tok.AccessToken != "first" {
-			t.Errorf("Token after a rebuilt note = %+v, %v", tok, err)
-		}
-		// Item deleted by somebody else: so is its note.
-		if err := w.Backend.Delete(ctx, keys[1].item(kindGrant)); err != nil {
-			t.Fatal(err)
-		}
-		check(keys[0], keys[2], long)
-		if _, err := s.Note(keys[1]); !errors.Is(err, ErrNotFound) {
-			t.Errorf("Note without an item: %v", err)
-		}
-	})
-}
-
-func TestLoad_mendsTheNote(t *testing.T) {
-	eachBackend(t, func(t *testing.T, o Options) {
-		s, ctx := open(t, o), context.Background()
-		put(t, s, alice, sampleRecord("g1"))
-		if err := s.notes.remove(alice); err != nil {
-			t.Fatal(err)
-		}
-		if rec, err := s.Load(ctx, alice); err != nil || rec.Token.AccessToken != "first" {
-			t.Errorf("Load = %+v, %v", rec, err)
-		}
-		if n, err := s.Note(alice); err != nil || n.Grant != "g1" {
-			t.Errorf("Note = %+v, %v", n, err)
-		}
-	})
-}
-
-func TestStore_twoConfigurationsNeverMix(t *testing.T) {
-	for _, name := range Backends() {
-		if name == "memory" {
-			continue // every store has its own
-		}
-		t.Run(name, func(t *testing.T) {
-			o := optionsFor[name](t)
-			otherConfig, otherHome := o, o
-			otherConfig.Config += "2"
-			otherHome.StateDir += "2"
-			ctx := context.Background()
-			put(t, open(t, o), alice, sampleRecord("g1"))
-			if err := open(t, o).SetClientSecret(ctx, "gep", "s"); err != nil {
-				t.Fatal(err)
-			}
-			for _, other := range []Options{otherConfig, otherHome} {
-				s := open(t, other)
-				if _, err := s.Load(ctx, alice); !errors.Is(err, ErrNotFound) {
-					t.Errorf("Load: %v", err)
-				}
-				if _, err := s.Token(ctx, alice); !errors.Is(err, ErrNotFound) {
-					t.Errorf("Token: %v", err)
-				}
-				if _, err := s.ClientSecret(ctx, "gep"); !errors.Is(err, ErrNotFound) {
-					t.Errorf("ClientSecret: %v", err)
-				}
-				if got, err := s.Accounts(ctx); err != nil || len(got) > 0 {
-					t.Errorf("Accounts = %v, %v", got, err)
-				}
-				if err := s.Delete(ctx, alice); err != nil {
-					t.Error(err)
-				}
-			}
-			if rec, err := open(t, o).Load(ctx, alice); err != nil || rec.Grant != "g1" || rec.Token.AccessToken != "first" {
-				t.Errorf("Load of the first = %+v, %v", rec, err)
-			}
-		})
-	}
-}
-
-func TestOpen_checksAndTouchesNothing(t *testing.T) {
-	for _, name := range Backends() {
-		o := testOptions(t, name)
-		open(t, o)
-		if entries, err := os.ReadDir(filepath.Dir(o.StateDir)); err != nil || len(entries) > 0 {
-			t.Errorf("%s: made %v, %v", name, entries, err)
-		}
-	}
-	bad := testOptions(t, "file")
-	bad.StateDir = "state"
-	if _, err := Open(bad); err == nil {
-		t.Error("took a relative directory")
-	}
-	bad = testOptions(t, "nowhere")
-	if _, err := Open(bad); err == nil || !strings.Contains(err.Error(), "keyring") {
-		t.Errorf("unknown store: %v", err)
-	}
-	if s := open(t, testOptions(t, "file")); s.Name() != "file" {
-		t.Errorf("Name = %q", s.Name())
-	}
-}
-
-func TestStore_refusesBadNames(t *testing.T) {
-	s, ctx := open(t, testOptions(t, "memory")), context.Background()
-	bad := Key{"gep", "a b"}
-	f := func(old Record) (Record, error) { return old, nil }
-	for name, call := range map[string]func() error{
-		"Load":         func() error { _, err := s.Load(ctx, bad); return err },
-		"Update":       func() error { _, err := s.Update(ctx, bad, f); return err },
-		"Token":        func() error { _, err := s.Token(ctx, bad); return err },
-		"Note":         func() error { _, err := s.Note(bad); return err },
-		"Delete":       func() error { return s.Delete(ctx, bad) },
-		"ClientSecret": func() error { _, err := s.ClientSecret(ctx, "a\nb"); return err },
-	} {
-		if err := call(); !errors.Is(err, ErrName) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-func TestStore_filesAreOursAlone(t *testing.T) {
-	if os.PathSeparator != '/' {
-		t.Skip("modes are Unix'")
-	}
-	strictUmask(t)
-	o := fileOptions(t)
-	s := open(t, o)
-	put(t, s, alice, sampleRecord("g1"))
-	err := filepath.WalkDir(filepath.Dir(o.StateDir), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || path == filepath.Dir(o.StateDir) {
-			return err
-		}
-		info, err := d.Info()
-		want := fs.FileMode(0o600)
-		if d.IsDir() {
-			want = 0o700
-		}
-		if err == nil && info.Mode().Perm() != want {
-			t.Errorf("%s has mode %o, want %o", path, info.Mode().Perm(), want)
-		}
-		return err
-	})
-	if err != nil {
-		t.Error(err)
-	}
-}
-
-func TestRefresh_clientSecretIsAtHand(t *testing.T) {
-	eachBackend(t, func(t *testing.T, o Options) {
-		s, ctx := open(t, o), context.Background()
-		put(t, s, alice, sampleRecord("g1"))
-		never := func(Token) bool { return false }
-		for _, want := range []secret.Secret{"", "one", "two"} {
-			if want != "" {
-				if err := s.SetClientSecret(ctx, "gep", want); err != nil {
-					t.Fatal(err)
-				}
-			}
-			_, err := s.Refresh(ctx, alice, never, func(old Record) (Record, error) {
-				for range 2 {
-					got, err := s.ClientSecret(ctx, "gep")
-					if want == "" && errors.Is(err, ErrNotFound) {
-						continue
-					}
-					if err != nil || got != want {
-						t.Errorf("ClientSecret = %q, %v, want %q", got.Reveal(), err, want)
-					}
-				}
-				return old, nil
-			})
-			if err != nil {
-				t.Error(err)
-			}
-			// What f did not take is not kept for later.
-			if _, err := s.Refresh(ctx, alice, never, func(old Record) (Record, error) { return old, nil }); err != nil {
-				t.Error(err)
-			}
-		}
-		if err := s.DeleteClientSecret(ctx, "gep"); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.ClientSecret(ctx, "gep"); !errors.Is(err, ErrNotFound) {
-			t.Errorf("after its deletion: %v", err)
 		}
 	})
 }

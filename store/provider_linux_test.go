@@ -1,0 +1,119 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// TestKeyring_badProviders are Secret Services that no honest error comes from.
+func TestKeyring_badProviders(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fake  *fakeService
+		modes []string
+		kind  error
+	}{
+		"dismissed dialog on create": {
+			&fakeService{promptCreate: true, completed: []any{true, dbus.MakeVariant("")}},
+			[]string{"update", "prove"}, ErrUnavailable,
+		},
+		"dialog on create that nobody answers": {&fakeService{promptCreate: true}, []string{"update"}, ErrUnavailable},
+		"dismissed dialog on delete": {
+			&fakeService{promptDelete: true, completed: []any{true, dbus.MakeVariant("")}},
+			[]string{"prove"}, ErrUnavailable,
+		},
+		"a completed dialog without a body": {&fakeService{promptUnlock: true, completed: []any{}}, []string{"load", "update"}, ErrUnavailable},
+		"a completed dialog of other types": {&fakeService{promptUnlock: true, completed: []any{"yes", int32(1)}}, []string{"load"}, ErrUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newPrivateBus(t)
+			newFakeService(t, b, tt.fake)
+			c := keyringChild(t)
+			c.Millis = 1500
+			c.NoRecovery = true
+			for _, mode := range tt.modes {
+				got := runOutcome(t, b.child(t, mode, c))
+				if got.Kind != tt.kind.Error() || got.Millis > 7000 {
+					t.Errorf("%s: %+v", mode, got)
+				}
+				t.Log(got.Error)
+			}
+		})
+	}
+}
+
+func TestKeyring_waitsForTheDialog(t *testing.T) {
+	later := func(f *fakeService) {
+		time.AfterFunc(700*time.Millisecond, func() { f.set(func() { f.locked = false }) })
+	}
+	atOnce := func(f *fakeService) { f.set(func() { f.locked = false }) }
+	for name, tt := range map[string]struct {
+		fake   *fakeService
+		want   string
+		within int // ms; 0: the deadline
+	}{
+		"unlocked":                       {&fakeService{locked: true, onPrompt: atOnce, completed: []any{false, dbus.MakeVariant("")}}, "ok", 1500},
+		"unlocked, but no word comes":    {&fakeService{locked: true, onPrompt: later}, "ok", 0},
+		"dismissed":                      {&fakeService{locked: true, completed: []any{true, dbus.MakeVariant("")}}, ErrLocked.Error(), 1500},
+		"nobody comes":                   {&fakeService{locked: true}, ErrLocked.Error(), 0},
+		"completed, but without a body":  {&fakeService{locked: true, completed: []any{}}, ErrLocked.Error(), 1500},
+		"the provider goes away instead": {&fakeService{locked: true, onPrompt: func(f *fakeService) { go f.conn.Close() }}, ErrUnavailable.Error(), 1500},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newPrivateBus(t)
+			newFakeService(t, b, tt.fake)
+			c := keyringChild(t)
+			c.Attended, c.Millis = true, 4000
+			cmd := b.child(t, "update", c)
+			drop(t, open(t, testOptionsOf(t, c)), alice)
+			var stderr, out bytes.Buffer
+			cmd.Stderr, cmd.Stdout = &stderr, &out
+			if err := cmd.Run(); err != nil {
+				t.Fatalf("%v\n%s", err, stderr.String())
+			}
+			got := lastOutcome(t, out.Bytes())
+			within := cmp.Or(tt.within, 6000)
+			if got.Kind != tt.want || got.Millis > within {
+				t.Errorf("%+v", got)
+			}
+			if n := strings.Count(stderr.String(), "waiting for the keyring to be unlocked"); n != 1 {
+				t.Errorf("said %d times that it waits: %q", n, stderr.String())
+			}
+		})
+	}
+}
+
+// TestKeyring_firstCallIsHarmless watches the order of calls: gnome-keyring can
+// abort when the first one of a connection opens a session, as go-keyring's Set
+// alone does.
+func TestKeyring_firstCallIsHarmless(t *testing.T) {
+	b := newPrivateBus(t)
+	f := newFakeService(t, b, &fakeService{})
+	c := keyringChild(t)
+	c.Dir = t.TempDir()
+	for _, mode := range []string{"prove", "update", "load", "rotate", "refresh"} {
+		f.set(func() { f.calls = nil })
+		if got := runOutcome(t, b.child(t, mode, c)); got.Kind != "ok" {
+			t.Errorf("%s: %+v", mode, got)
+		}
+		searched := false
+		for i, call := range f.calls {
+			if i == 0 && call != "Get Collections" {
+				t.Errorf("%s: the first call is %s", mode, call)
+			}
+			searched = searched || call == "SearchItems"
+			if call == "CreateItem" && !searched {
+				t.Errorf("%s: an item is written before one was looked for: %q", mode, f.calls)
+			}
+		}
+		if len(f.calls) < 3 && mode != "refresh" { // which is content with the token
+			t.Errorf("%s: calls were %q", mode, f.calls)
+		}
+	}
+}
