@@ -11,16 +11,24 @@ import (
 
 // Erase revokes the account's grant at the issuer (RFC 7009), then forgets it.
 // When the revocation fails, the record is kept: it is the only handle on a
-// grant that lives. With localOnly the issuer is not asked. Errors:
-// ErrLoginRequired when nothing is stored, and those of store and oidc.
+// grant that lives. With localOnly the issuer is not asked, and a record that
+// cannot be read any more goes too. Errors: ErrLoginRequired when nothing is
+// stored, and those of store and oidc.
 func (h *Helper) Erase(ctx context.Context, r Request, localOnly bool) error {
 	wait, cancel := lockTime(ctx)
 	defer cancel()
+	nothing := loginRequired(r, fmt.Sprintf("nothing is stored for %s/%s", r.Profile.Name, r.Account), nil)
+	if localOnly {
+		if _, err := h.Store.Load(wait, r.key()); errors.Is(err, store.ErrNotFound) {
+			return nothing
+		}
+		return h.Store.Delete(wait, r.key())
+	}
 	_, err := h.Store.Update(wait, r.key(), func(old store.Record) (store.Record, error) {
 		if old.Grant == "" {
-			return store.Record{}, loginRequired(r, fmt.Sprintf("nothing is stored for %s/%s", r.Profile.Name, r.Account), nil)
+			return store.Record{}, nothing
 		}
-		if localOnly || old.Dead != "" || old.RefreshToken == "" {
+		if old.Dead != "" || old.RefreshToken == "" {
 			return store.Record{}, nil
 		}
 		return store.Record{}, h.revoke(ctx, r, old)

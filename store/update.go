@@ -184,6 +184,7 @@ func (s *Store) reload(ctx context.Context, k Key) (state, error) {
 // forget drops the token and the note of an account without a record.
 func (s *Store) forget(ctx context.Context, k Key, st state) {
 	_ = s.cacheToken(ctx, k, "", Token{}, st)
+	_ = s.dropDerived(ctx, k)
 	_ = s.notes.remove(k)
 }
 
