@@ -269,20 +269,10 @@ func (c *config) save(text []byte) error {
 	if linked, err := filepath.EvalSymlinks(c.path); err == nil {
 		target = linked // a dotfile manager's link stays one
 	}
-	dir := filepath.Dir(target)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
 		return &configError{detail: fmt.Sprintf("configuration: %v", err)}
 	}
-	f, err := os.CreateTemp(dir, ".config-*.toml")
-	if err != nil {
-		return &configError{detail: fmt.Sprintf("configuration: %v", err)}
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), target)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
+	if err := replaceFile(target, text); err != nil {
 		return &configError{detail: fmt.Sprintf("configuration: %v", err)}
 	}
 	return nil

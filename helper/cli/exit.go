@@ -23,6 +23,8 @@ const (
 	exitVerify      = 7   // a token was refused by verification
 	exitRefused     = 8   // the issuer refused: client, secret, exchange, scope, audience
 	exitBusy        = 9   // another process held the lock too long
+	exitCannotRun   = 126 // exec: the command is there, but cannot be run
+	exitNoCommand   = 127 // exec: there is no such command
 	exitInterrupted = 130 // SIGINT or SIGTERM
 )
 
@@ -44,15 +46,19 @@ func classify(err error) (code int, name string) {
 		mismatch *oidc.ConfigError
 		refused  *oidc.Error
 		verify   *oidc.VerifyError
+		output   *outputError
+		notRun   *cannotRun
 	)
 	switch {
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted, "interrupted"
 	case errors.As(err, &usage), isCobraUsage(err), errors.Is(err, store.ErrName):
 		return exitUsage, "usage"
+	case errors.As(err, &notRun):
+		return notRun.code(), "cannot_run"
 	case errors.Is(err, helper.ErrNotMine):
 		return exitConfig, "not_mine"
-	case errors.As(err, &config), errors.As(err, &mismatch), errors.Is(err, helper.ErrProfile):
+	case errors.As(err, &config), errors.As(err, &mismatch), errors.As(err, &output), errors.Is(err, helper.ErrProfile):
 		return exitConfig, "configuration"
 	case errors.Is(err, helper.ErrLoginRequired):
 		return exitLogin, "login_required"
@@ -104,6 +110,10 @@ var hints = map[int]string{
 func (a *app) report(err error) int {
 	if err == nil {
 		return exitOK
+	}
+	var child childExit
+	if errors.As(err, &child) {
+		return int(child)
 	}
 	code, name := classify(err)
 	hint := hints[code]

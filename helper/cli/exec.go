@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/terradue/t2-cred/helper"
+)
+
+func (a *app) execCommand() *cobra.Command {
+	var (
+		variable string
+		minValid time.Duration
+	)
+	cmd := &cobra.Command{
+		Use: "exec [--env NAME] -- COMMAND [ARGUMENT…]", Short: "Run a command with a fresh access token in its environment", Args: cobra.MinimumNArgs(1),
+		Long: `Run a command with an access token in one variable of its environment, where it and
+all that it starts can see it, by your asking. Everything else the command gets as it
+is: arguments, standard streams, working directory, the rest of the environment. On
+Unix it takes this process's place, so its signals and its exit code are its own; a
+command that cannot be found is 127 and one that cannot be run is 126, as in a shell.
+
+The token is not renewed: for what outlives it there is t2-cred write --watch, and
+--min-valid asks for one that lives long enough.`,
+		Example: `  t2-cred exec --env EARTHDATA_TOKEN --min-valid 4m -- python3 fetch.py
+  t2-cred exec -- sh -c 'curl -sS --oauth2-bearer "$T2_CRED_ACCESS_TOKEN" https://api.example.org/'`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !isVariable(variable) {
+				return usageError(fmt.Errorf("--env %q is not the name of a variable: letters, digits and _", variable))
+			}
+			if minValid < 0 {
+				return usageError(errors.New("--min-valid is less than nothing"))
+			}
+			// Before a token is asked for that nobody would use.
+			path, err := exec.LookPath(args[0])
+			if err != nil {
+				return &cannotRun{args[0], err}
+			}
+			h, r, err := a.openHelper()
+			if err != nil {
+				return err
+			}
+			if cmd.Flags().Changed("min-valid") {
+				r.MinValid = &minValid
+			}
+			c, err := h.Get(cmd.Context(), r)
+			if err != nil {
+				return err
+			}
+			if err := cmd.Context().Err(); err != nil { // a signal that came meanwhile was for the command
+				return err
+			}
+			a.patience.stop()
+			return a.become(path, args, withVariable(os.Environ(), variable, c.Token.Reveal()))
+		},
+	}
+	cmd.Flags().StringVar(&variable, "env", tokenVariable, "the variable that gets the token")
+	cmd.Flags().DurationVar(&minValid, "min-valid", helper.DefaultMinValid, "how long the token must still be valid, if the issuer's live that long")
+	cmd.Flags().SetInterspersed(false) // the command's flags are its own, also without --
+	return cmd
+}
+
+func isVariable(name string) bool {
+	for n := 0; n < len(name); n++ {
+		c := name[n]
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_'
+		if !letter && (n == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// withVariable is an environment in which the variable is set, once.
+func withVariable(environ []string, name, value string) []string {
+	out := make([]string, 0, len(environ)+1)
+	for _, kv := range environ {
+		if k, _, _ := strings.Cut(kv, "="); k != name {
+			out = append(out, kv)
+		}
+	}
+	return append(out, name+"="+value)
+}
+
+// cannotRun is a command that was not started.
+type cannotRun struct {
+	name string
+	err  error
+}
+
+func (e *cannotRun) Error() string {
+	err := e.err
+	var search *exec.Error
+	if errors.As(err, &search) {
+		err = search.Err // it says the name again
+	}
+	return fmt.Sprintf("run %q: %v", e.name, err)
+}
+
+func (e *cannotRun) Unwrap() error { return e.err }
+func (e *cannotRun) Hint() string  { return "t2-cred exec [--env NAME] -- COMMAND [ARGUMENT…]" }
+
+func (e *cannotRun) code() int {
+	if errors.Is(e.err, exec.ErrNotFound) || errors.Is(e.err, fs.ErrNotExist) {
+		return exitNoCommand
+	}
+	return exitCannotRun
+}
+
+// childExit is how a command ended that did not take our place. It has said for
+// itself what there was to say.
+type childExit int
+
+func (e childExit) Error() string { return fmt.Sprintf("the command ended with %d", int(e)) }

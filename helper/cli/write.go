@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/oidc"
+)
+
+func (a *app) writeCommand() *cobra.Command {
+	var (
+		output, shape string
+		minValid      time.Duration
+		watch         bool
+	)
+	cmd := &cobra.Command{
+		Use: "write --output FILE", Short: "Put a fresh access token into a file, and keep it fresh", Args: cobra.NoArgs,
+		Long: `Put an access token into a file, for tools that read it from one: mode 0600 whatever
+the umask is, replaced as a whole. The token then lies in that file in clear, by your
+asking; a directory in memory ($XDG_RUNTIME_DIR) is the place for it.
+
+  --format token    the token (the default)
+  --format header   Authorization: Bearer TOKEN
+  --format json     {"access_token", "token_type", "expires_at", …}
+  --format env      export T2_CRED_ACCESS_TOKEN='TOKEN'
+  --format rattler  {"HOST": {"BearerToken": "TOKEN"}}, for the profile's exact hosts
+
+With --watch it goes on until it is stopped: the token is renewed when a third of its
+life is left (or --min-valid), and while the issuer or the store is in trouble that is
+tried again, at most once a minute. A grant that ended, or any other thing that time
+does not mend, ends it with the exit code that get has for it. SIGTERM ends it with 0.
+The file stays in each case: its token ends by itself, and a watcher that is started
+again takes the file over without a gap. Each try is given --timeout.`,
+		Example: `  t2-cred write --output "$XDG_RUNTIME_DIR/gdal-header" --format header --watch
+  GDAL_HTTP_HEADER_FILE=$XDG_RUNTIME_DIR/gdal-header gdalinfo /vsicurl/https://data.example.org/a.tif`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f, err := formatNamed(shape)
+			if err != nil {
+				return err
+			}
+			if minValid < 0 {
+				return usageError(errors.New("--min-valid is less than nothing"))
+			}
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			h, r, err := a.openHelper()
+			if err != nil {
+				return err
+			}
+			if cmd.Flags().Changed("min-valid") {
+				r.MinValid = &minValid
+			}
+			w := &watcher{
+				request: r, now: a.Now, timeout: a.flags.timeout, output: output,
+				get: func(ctx context.Context, r helper.Request, warn func(string)) (helper.Credential, error) {
+					h.Warn = warn
+					return h.Get(ctx, r)
+				},
+				put:  func(c helper.Credential) error { return a.writeToken(output, f, r.Profile, c) },
+				say:  func(line string) { fmt.Fprintf(a.Stderr, "%s\n", oneLine(line)) },
+				warn: a.warn,
+			}
+			if watch {
+				// Not the command's own context, which ends at --timeout.
+				return w.untilStopped(a.patience.Context)
+			}
+			_, err = w.once(cmd.Context())
+			return err
+		},
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "", "the file to write")
+	cmd.Flags().StringVar(&shape, "format", "token", "token, header, json, env or rattler")
+	cmd.Flags().DurationVar(&minValid, "min-valid", helper.DefaultMinValid, "how long the token must still be valid; with --watch, when to renew it (never before half of its life)")
+	cmd.Flags().BoolVar(&watch, "watch", false, "go on, and renew the token before it expires")
+	return cmd
+}
+
+// writeToken is the one way from a credential to a file.
+func (a *app) writeToken(output string, f format, p helper.Profile, c helper.Credential) error {
+	now := a.Now()
+	if !c.Expiry.After(now) {
+		return &oidc.VerifyError{What: "access_token", Why: "it came expired, so it was not written; the clock may be wrong"}
+	}
+	content, err := f(p, c, now)
+	if err != nil {
+		return err
+	}
+	if err := checkOutput(output); err != nil {
+		return err
+	}
+	if err := replaceFile(output, content); err != nil {
+		return &outputError{path: output, err: err}
+	}
+	return nil
+}
+
+// checkOutput refuses what must not be replaced by a file: a directory, a device
+// (/dev/stdout, and root could), a link, whose target would stay as it is.
+func checkOutput(path string) error {
+	switch path {
+	case "":
+		return usageError(errors.New("--output FILE is missing"))
+	case "-":
+		return usageError(errors.New("--output is a file; for standard output there is t2-cred get"))
+	}
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return &outputError{path: path, err: err}
+	case !info.Mode().IsRegular():
+		return &outputError{path: path, err: errors.New("it is there already, and is not a regular file")}
+	}
+	return nil
+}
+
+// outputError is a file that cannot be written.
+type outputError struct {
+	path string
+	err  error
+}
+
+func (e *outputError) Error() string { return fmt.Sprintf("write %s: %v", e.path, e.err) }
+func (e *outputError) Unwrap() error { return e.err }
+func (e *outputError) Hint() string {
+	if errors.Is(e.err, fs.ErrNotExist) {
+		return fmt.Sprintf("make the directory first: mkdir -m 700 -p %q", filepath.Dir(e.path))
+	}
+	return "name a file in a directory that is yours: --output FILE"
+}
