@@ -34,11 +34,11 @@ func (p Profile) Serves(u *url.URL) bool {
 }
 
 // target is u's host in lower case and its port, if a token may go there at all.
-// A trailing dot, user information, or a host that is not plain ASCII names the
+// An empty label, a trailing dot, user information, or a host that is not plain ASCII names the
 // same machine in another way to somebody, so they are nobody's.
 func target(u *url.URL) (host, port string, ok bool) {
 	host = strings.ToLower(u.Hostname())
-	if host == "" || u.User != nil || u.Opaque != "" || strings.HasSuffix(host, ".") {
+	if host == "" || u.User != nil || u.Opaque != "" || strings.HasPrefix(host, ".") || strings.HasSuffix(host, ".") || strings.Contains(host, "..") {
 		return "", "", false
 	}
 	for n := 0; n < len(host); n++ {
