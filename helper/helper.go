@@ -37,9 +37,12 @@ func (h *Helper) Get(ctx context.Context, r Request) (Credential, error) {
 		}
 		return r.serves(t, h.Now())
 	}
-	cached, missed := h.Store.Token(ctx, r.key())
-	if missed == nil && enough(cached) {
-		return credential(r, cached), nil
+	var cached store.Token
+	missed := error(store.ErrNotFound)
+	if !r.Fresh {
+		if cached, missed = h.Store.Token(ctx, r.key()); missed == nil && enough(cached) {
+			return credential(r, cached), nil
+		}
 	}
 
 	wait, cancel := lockTime(ctx)
@@ -48,7 +51,7 @@ func (h *Helper) Get(ctx context.Context, r Request) (Credential, error) {
 		return h.refresh(ctx, r, old)
 	})
 	if err != nil {
-		if missed == nil && !r.Fresh && cached.Binding == binding && cached.Expiry.After(h.Now()) && isTrouble(err) {
+		if missed == nil && cached.Binding == binding && cached.Expiry.After(h.Now()) && isTrouble(err) {
 			h.Warn(fmt.Sprintf("no new token (%v); this one is valid for %s more", err, left(cached, h.Now())))
 			return credential(r, cached), nil
 		}

@@ -22,11 +22,11 @@ func (s *Store) Token(ctx context.Context, k Key) (Token, error) {
 	if err := k.Validate(); err != nil {
 		return Token{}, err
 	}
-	n, err := s.notes.get(k)
+	grant, place, err := s.notes.place(k)
 	if err != nil {
 		return Token{}, &Error{Kind: ErrNotFound, Detail: "no token of account " + k.String() + " is cached"}
 	}
-	return s.tokenIn(ctx, n.place, k, n.Grant)
+	return s.tokenIn(ctx, place, k, grant)
 }
 
 // tokenOf looks for the token of a record. Where no note says where it is, it

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"filippo.io/age"
 
@@ -18,7 +19,7 @@ import (
 
 func init() {
 	register("file", func(o Options, ns string) (Backend, error) {
-		return fileBackend{opt: o, dir: filepath.Join(o.DataDir, ns)}, nil
+		return fileBackend{opt: o, dir: filepath.Join(o.DataDir, ns), keys: new(atomic.Value)}, nil
 	})
 }
 
@@ -32,8 +33,9 @@ const (
 // fileBackend keeps each item in a file of its own, encrypted with age to the
 // identity of this store, for machines without a keyring.
 type fileBackend struct {
-	opt Options
-	dir string
+	opt  Options
+	dir  string
+	keys *atomic.Value // of []age.Identity, once they were read
 }
 
 func (b fileBackend) path(name string) string { return filepath.Join(b.dir, name+fileSuffix) }
@@ -161,9 +163,21 @@ func ownIdentityFile(o Options) string {
 	return filepath.Join(o.DataDir, "identity")
 }
 
-// identities reads the keys: all may decrypt, the first is encrypted to, so that
-// a key can be changed by putting the new one before the old.
+// identities are the keys, read once a process: a refresh needs them six times.
 func (b fileBackend) identities() ([]age.Identity, error) {
+	if ids, ok := b.keys.Load().([]age.Identity); ok {
+		return ids, nil
+	}
+	ids, err := b.readIdentities()
+	if err == nil {
+		b.keys.Store(ids)
+	}
+	return ids, err
+}
+
+// readIdentities reads the keys: all may decrypt, the first is encrypted to, so
+// that a key can be changed by putting the new one before the old.
+func (b fileBackend) readIdentities() ([]age.Identity, error) {
 	path, fromSystemd := b.identityFile()
 	f, err := os.Open(path)
 	if err != nil {

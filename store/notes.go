@@ -32,6 +32,8 @@ func (n note) tells(r Record) bool { return n.Grant == r.Grant && n.Dead == r.De
 // since it can be made anew.
 type noteShelf interface {
 	get(k Key) (note, error)
+	// place is what a cached get needs of a note, read for a third of the price.
+	place(k Key) (grant, place string, err error)
 	put(n note) error
 	remove(k Key) error
 	all() ([]note, error)
@@ -73,6 +75,24 @@ func (d dirNotes) get(k Key) (note, error) {
 		err = fs.ErrNotExist
 	}
 	return n, err
+}
+
+func (d dirNotes) place(k Key) (grant, place string, err error) {
+	raw, err := os.ReadFile(d.path(k))
+	if err != nil {
+		return "", "", err
+	}
+	var j struct {
+		V       int    `json:"v"`
+		Profile string `json:"profile"`
+		Account string `json:"account"`
+		Grant   string `json:"grant"`
+		Place   string `json:"token_in"`
+	}
+	if json.Unmarshal(raw, &j) != nil || j.V != codecVersion || j.Grant == "" || (Key{j.Profile, j.Account}) != k {
+		return "", "", fs.ErrNotExist
+	}
+	return j.Grant, j.Place, nil
 }
 
 func readNote(path string) (note, error) {
@@ -137,6 +157,11 @@ func (m *memoryNotes) get(k Key) (note, error) {
 		return v.(note), nil
 	}
 	return note{}, fs.ErrNotExist
+}
+
+func (m *memoryNotes) place(k Key) (grant, place string, err error) {
+	n, err := m.get(k)
+	return n.Grant, n.place, err
 }
 
 func (m *memoryNotes) put(n note) error { m.m.Store(n.Key, n); return nil }

@@ -98,7 +98,21 @@ func (a *app) loadConfig() (*config, error) {
 	return parseConfig(path, text)
 }
 
+// parseConfig reads the whole of a configuration.
 func parseConfig(path string, text []byte) (*config, error) {
+	c, err := decodeConfig(path, text)
+	if err != nil {
+		return nil, err
+	}
+	if c.DefaultProfile != "" {
+		if _, ok := c.Profiles[c.DefaultProfile]; !ok {
+			return nil, &configError{detail: fmt.Sprintf("configuration %s: default_profile is %q, and there is no such profile", path, c.DefaultProfile)}
+		}
+	}
+	return c, nil
+}
+
+func decodeConfig(path string, text []byte) (*config, error) {
 	c := &config{path: path, text: text}
 	if err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(c); err != nil {
 		return nil, unreadable(path, err)
@@ -111,12 +125,65 @@ func parseConfig(path string, text []byte) (*config, error) {
 			return nil, &configError{detail: fmt.Sprintf("configuration %s: profile %s: %v", path, name, err)}
 		}
 	}
-	if c.DefaultProfile != "" {
-		if _, ok := c.Profiles[c.DefaultProfile]; !ok {
-			return nil, &configError{detail: fmt.Sprintf("configuration %s: default_profile is %q, and there is no such profile", path, c.DefaultProfile)}
+	return c, nil
+}
+
+// largeConfig is from where on, in bytes, reading all of a configuration would
+// cost more than a cached get.
+const largeConfig = 8 << 10
+
+// loadProfile reads as much of the configuration as one profile needs. A large
+// file is read as strictly as ever in its head and that profile's table, and not
+// at all in the tables of the others.
+func (a *app) loadProfile() (*config, helper.Profile, error) {
+	path, err := a.configPath()
+	if err != nil {
+		return nil, helper.Profile{}, err
+	}
+	if text, err := os.ReadFile(path); err == nil && len(text) > largeConfig {
+		if c := onlyProfile(path, text, a.flags.profile); c != nil {
+			p, err := c.profile(or(a.flags.profile, c.DefaultProfile))
+			return c, p, err
 		}
 	}
-	return c, nil
+	c, err := a.loadConfig()
+	if err != nil {
+		return nil, helper.Profile{}, err
+	}
+	p, err := c.profile(a.flags.profile)
+	return c, p, err
+}
+
+// onlyProfile is the configuration less all profiles but one, the named or the
+// default one; nil when that cannot be told by looking at the lines.
+func onlyProfile(path string, text []byte, name string) *config {
+	if bytes.Contains(text, []byte(`"""`)) || bytes.Contains(text, []byte("'''")) {
+		return nil // a line in a string may look like a table's
+	}
+	kept := make([]byte, 0, len(text))
+	inHead, inTable := true, false
+	for line := range bytes.Lines(text) {
+		if table := bytes.TrimSpace(line); len(table) > 0 && table[0] == '[' {
+			if inHead && name == "" {
+				head, err := decodeConfig(path, kept)
+				if err != nil || head.DefaultProfile == "" {
+					return nil
+				}
+				name = head.DefaultProfile
+			}
+			inHead, inTable = false, string(table) == "[profiles."+name+"]"
+		}
+		if inHead || inTable {
+			kept = append(kept, line...)
+		} else {
+			kept = append(kept, '\n') // so that an error tells the right line
+		}
+	}
+	c, err := decodeConfig(path, kept)
+	if err != nil || len(c.Profiles) != 1 {
+		return nil // the whole file says what is wrong
+	}
+	return c
 }
 
 // unreadable says what is wrong with the text, and on which line.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"go/parser"
 	"go/token"
 	"os"
@@ -94,6 +95,46 @@ func TestConfig_keepsWhatPeopleWrote(t *testing.T) {
 	gone, _ := c.withoutProfile("gep")
 	if got, err := parseConfig("config.toml", gone); err != nil || got.DefaultProfile != "" {
 		t.Errorf("removing the default profile left %v\n%s", err, gone)
+	}
+}
+
+// TestConfig_ofManyProfilesIsReadInPart: what is asked for is read strictly, with
+// its right line, and costs the same among thousands.
+func TestConfig_ofManyProfilesIsReadInPart(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("default_profile = \"p7\"\nstore = \"file\"\n")
+	for n := range 1000 {
+		fmt.Fprintf(&b, "\n[profiles.p%d]\nissuer = \"https://iam%d.example.org\"\nclient_id = \"c%d\"\n", n, n, n)
+	}
+	c := onlyProfile("config.toml", []byte(b.String()), "")
+	if c == nil || c.Store != "file" || len(c.Profiles) != 1 || c.Profiles["p7"].ClientID != "c7" {
+		t.Fatalf("the default profile: %+v", c)
+	}
+	if c = onlyProfile("config.toml", []byte(b.String()), "p999"); c == nil || c.Profiles["p999"].ClientID != "c999" {
+		t.Fatalf("a named profile: %+v", c)
+	}
+	if c = onlyProfile("config.toml", []byte(b.String()), "nobody"); c != nil {
+		t.Errorf("a profile that is not there: %+v", c)
+	}
+	wrong := strings.Replace(b.String(), "client_id = \"c7\"", "client = \"c7\"", 1)
+	if c = onlyProfile("config.toml", []byte(wrong), ""); c != nil {
+		t.Errorf("an unknown key passes: %+v", c)
+	}
+	if c = onlyProfile("config.toml", []byte("x = \"\"\"\n[profiles.p]\n\"\"\"\n"), "p"); c != nil {
+		t.Error("a table within a string was taken for one")
+	}
+	part := testing.Benchmark(func(b2 *testing.B) {
+		for b2.Loop() {
+			onlyProfile("config.toml", []byte(b.String()), "")
+		}
+	})
+	whole := testing.Benchmark(func(b2 *testing.B) {
+		for b2.Loop() {
+			_, _ = parseConfig("config.toml", []byte(b.String()))
+		}
+	})
+	if part.NsPerOp()*5 > whole.NsPerOp() {
+		t.Errorf("a part of it costs %d ns, the whole %d ns", part.NsPerOp(), whole.NsPerOp())
 	}
 }
 

@@ -60,11 +60,7 @@ func (a *app) runtimeDir(state string) string {
 // openHelper is what most commands start with: the configuration, the profile
 // and account that are meant, and a helper to ask.
 func (a *app) openHelper() (*helper.Helper, helper.Request, error) {
-	c, err := a.loadConfig()
-	if err != nil {
-		return nil, helper.Request{}, err
-	}
-	p, err := c.profile(a.flags.profile)
+	c, p, err := a.loadProfile()
 	if err != nil {
 		return nil, helper.Request{}, err
 	}
