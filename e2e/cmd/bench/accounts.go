@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/terradue/t2-cred/e2e/run"
+)
+
+// accounts measures that nobody pays for other accounts, and for other profiles.
+func (b *bench) accounts(r *report) error {
+	n := b.size.many
+	inRing, inFiles := b.newHome("keyring"), b.newHome("file")
+	for _, h := range []*run.Home{inRing, inFiles} {
+		if err := copyAccounts(h, n); err != nil {
+			return err
+		}
+	}
+	// With the keyring store, list would miss the items and drop the notes.
+	if err := wantAccounts(inFiles, n); err != nil {
+		return err
+	}
+	return b.compare(r, "Many accounts", b.size.cached, []another{
+		{"1 account, keyring store", b.keyring, 0},
+		{fmt.Sprintf("%d accounts, keyring store", n), inRing, 0},
+		{"1 account, file store", b.file, 2},
+		{fmt.Sprintf("%d accounts, file store", n), inFiles, 2},
+	})
+}
+
+// profiles measures the same for profiles. Rounds are few, as the largest is slow.
+func (b *bench) profiles(r *report) error {
+	homes := []another{{"1 profile", b.keyring, 0}}
+	for _, n := range []int{b.size.many / 100, b.size.many / 10, b.size.many} {
+		h, err := b.manyProfiles(n)
+		if err != nil {
+			return err
+		}
+		homes = append(homes, another{fmt.Sprintf("%d profiles", n), h, 0})
+	}
+	return b.compare(r, "Many profiles", b.size.cached/20+1, homes)
+}
+
+// another is a home that has much, and which of the others is like it but has one.
+type another struct {
+	name string
+	home *run.Home
+	like int
+}
+
+// compare measures a cached get in each home, and judges those that have much.
+func (b *bench) compare(r *report, title string, rounds int, homes []another) error {
+	var tasks []task
+	for _, h := range homes {
+		c, err := b.cachedGet(h.home)
+		if err != nil {
+			return err
+		}
+		tasks = append(tasks, once(h.name, c))
+	}
+	got, err := b.sample(rounds, tasks...)
+	if err != nil {
+		return err
+	}
+	t := table{title: title, text: fmt.Sprintf("A cached get, %d rounds.", rounds), head: timingHead}
+	for i, h := range homes {
+		one := got[homes[h.like].name]
+		t.rows = append(t.rows, timingRow(h.name, got[h.name], one))
+		if h.like != i {
+			r.judge("cached get, "+h.name+" / 1", 1.1, got[h.name].over(one), "×")
+		}
+	}
+	r.add(t)
+	return nil
+}
+
+// copyAccounts gives the home n accounts as far as a cached get of one can see: each
+// has a note, and in the file store an item, as files of their own. In a keyring it
+// would also have an item, which a cached get does not ask for; to make them would
+// take gnome-keyring, which writes all of them each time, a quarter of an hour.
+func copyAccounts(h *run.Home, n int) error {
+	var files []string
+	for _, pattern := range []string{".local/state/t2-cred/*/notes-*/*", ".local/share/t2-cred/*/*", ".local/share/t2-cred/*/*/*"} {
+		found, err := filepath.Glob(filepath.Join(h.Dir, pattern+",default*"))
+		if err != nil {
+			return err
+		}
+		files = append(files, found...)
+	}
+	if len(files) == 0 {
+		return errors.New("the exchange has left no file of the account")
+	}
+	for _, from := range files {
+		text, err := os.ReadFile(from)
+		if err != nil {
+			return err
+		}
+		for i := 1; i < n; i++ {
+			name := fmt.Sprintf("job-%05d", i)
+			to := filepath.Join(filepath.Dir(from), strings.Replace(filepath.Base(from), "default", name, 1))
+			other := bytes.ReplaceAll(text, []byte(`"account":"default"`), []byte(`"account":"`+name+`"`))
+			if err := os.WriteFile(to, other, 0o600); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// wantAccounts fails unless t2-cred itself knows n accounts.
+func wantAccounts(h *run.Home, n int) error {
+	var listed []json.RawMessage
+	if err := json.Unmarshal([]byte(h.Want(0, "list", "--json").Stdout), &listed); err != nil {
+		return fmt.Errorf("list --json: %w", err)
+	}
+	if len(listed) != n {
+		return fmt.Errorf("list knows %d accounts after %d were made", len(listed), n)
+	}
+	return nil
+}
+
+// manyProfiles is a home whose configuration has n profiles, the one that is asked
+// for in the middle.
+func (b *bench) manyProfiles(n int) (*run.Home, error) {
+	h := b.newHome("keyring")
+	path := filepath.Join(h.Dir, ".config/t2-cred/config.toml")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	const header = "[profiles.bench]\n"
+	before, profile, found := strings.Cut(string(text), header)
+	if !found {
+		return nil, fmt.Errorf("the configuration has no %q:\n%s", header, text)
+	}
+	var all strings.Builder
+	all.WriteString(before)
+	for i := range n {
+		if i == n/2 {
+			all.WriteString(header)
+		} else {
+			fmt.Fprintf(&all, "[profiles.p%05d]\n", i)
+		}
+		all.WriteString(profile + "\n")
+	}
+	return h, os.WriteFile(path, []byte(all.String()), 0o600)
+}

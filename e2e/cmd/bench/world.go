@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/terradue/t2-cred/e2e/keycloak"
+	"github.com/terradue/t2-cred/e2e/parts"
+	"github.com/terradue/t2-cred/e2e/run"
+	"github.com/terradue/t2-cred/helper/oidc/oidctest"
+)
+
+// life is how long access tokens live: longer than the whole run, as none may
+// expire while a cached one is asked for.
+const life = 2 * time.Hour
+
+// An issuer is where the tokens come from.
+type issuer struct {
+	about, url, tokenURL, secret string
+	// user is the access token of a user who is logged in. It serves for any
+	// number of exchanges.
+	user string
+}
+
+func (b *bench) startIssuer() (*issuer, error) {
+	if !b.size.keycloak {
+		i, err := oidctest.Start(oidctest.Lifespan(life))
+		if err != nil {
+			return nil, err
+		}
+		b.t.Cleanup(i.Close)
+		return &issuer{
+			about: "the built-in issuer", url: i.URL(), tokenURL: i.URL() + "/protocol/openid-connect/token",
+			secret: i.ClientSecret(), user: i.UserToken("alice"),
+		}, nil
+	}
+	parts.Need(b.t, parts.Keycloak)
+	s, err := keycloak.Start(b.ctx, keycloak.Options{})
+	if err != nil {
+		return nil, err
+	}
+	b.t.Cleanup(s.Stop)
+	r := s.Realm(b.t, keycloak.Legacy)
+	r.SetAccessTokenLifespan(life)
+	return &issuer{
+		about: "Keycloak", url: r.Issuer(), tokenURL: r.TokenURL(), secret: r.ClientSecret(),
+		user: r.UserToken("alice"),
+	}, nil
+}
+
+// exchange is a token exchange by hand. It returns the refresh token.
+func (b *bench) exchange() (string, error) {
+	ctx, cancel := context.WithTimeout(b.ctx, limit)
+	defer cancel()
+	form := keycloak.ExchangeForm(b.issuer.user)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.issuer.tokenURL, strings.NewReader(form.Encode()))
+	if err != nil {
+		return "", err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.SetBasicAuth(url.QueryEscape(keycloak.ClientID), url.QueryEscape(b.issuer.secret))
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = res.Body.Close() }()
+	var answer keycloak.Answer
+	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
+		return "", fmt.Errorf("exchange: %s: %w", res.Status, err)
+	}
+	if answer.RefreshToken == "" {
+		return "", fmt.Errorf("exchange: %s: %s", res.Status, answer)
+	}
+	return answer.RefreshToken, nil
+}
+
+// newHome is a user of one store, who has made one exchange.
+func (b *bench) newHome(store string) *run.Home {
+	b.t.Helper()
+	h := b.program.NewHome(b.t).Set(b.ring.Bus(), "T2_CRED_STORE="+store)
+	h.InClear() // nobody looks for secrets here
+	if store == "file" {
+		h.Want(0, "store", "init")
+	}
+	h.WantDo(0, run.Cmd{Stdin: b.issuer.secret, Args: []string{
+		"profile", "add", "bench", "--issuer", b.issuer.url, "--client-id", keycloak.ClientID,
+		"--audience", keycloak.ClientID, "--scope", keycloak.Scopes, "--client-secret-file", "-",
+	}})
+	b.newGrant(h)
+	return h
+}
+
+// newGrant makes the exchange of a home.
+func (b *bench) newGrant(h *run.Home) {
+	b.t.Helper()
+	h.WantDo(0, run.Cmd{Stdin: b.issuer.user, Args: []string{"exchange", "--token-file", "-"}})
+	// What the kernel's keyring has of it would outlive the home.
+	b.t.Cleanup(func() { h.Run("erase", "--local-only") })
+}
+
+// t2 is a run of t2-cred in a home.
+func (b *bench) t2(h *run.Home, args ...string) command {
+	return command{argv: append([]string{b.program.Path}, args...), env: h.Env()}
+}
+
+// build builds a program that lies beside this one, as t2-cred is built.
+func (b *bench) build(name string) (string, error) {
+	top, err := parts.Checkout()
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", b.path(name), "./cmd/bench/"+name)
+	cmd.Dir = filepath.Join(top, "e2e")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build %s: %w\n%s", name, err, out)
+	}
+	return b.path(name), nil
+}
