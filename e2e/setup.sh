@@ -3,7 +3,7 @@
 # name, Keycloak through Maven, the linters through Go. Run again, it finds all in
 # place and does nothing. As root, or as a user who may sudo.
 #
-#   e2e/setup.sh [race] [lint] [keyring] [keycloak] [bench]     (no argument: all)
+#   e2e/setup.sh [race] [lint] [keyring] [keycloak] [bench] [hooks]     (no argument: all)
 #
 # What is downloaded and built is kept outside the checkout, in
 # ${T2_CRED_E2E_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/t2-cred-e2e}.
@@ -80,6 +80,7 @@ setup_keyring() {
   need gnome-keyring-daemon gnome-keyring
   need secret-tool libsecret-tools
   need setpriv util-linux
+  need strace strace
   install_wanted
 }
 
@@ -161,6 +162,15 @@ setup_lint() {
   go_tool govulncheck golang.org/x/vuln golang.org/x/vuln/cmd/govulncheck "$govulncheck"
 }
 
+# The tools whose hooks are tested, one file each; each finds its own in place and
+# does nothing.
+setup_hooks() {
+  local tool
+  for tool in "$(dirname "$0")"/setup.d/*.sh; do
+    bash "$tool" </dev/null || die "hooks: $(basename "$tool" .sh)"
+  done
+}
+
 have go || die "go is missing: it is the one thing to install by hand"
 mkdir -p "$cache/bin" || die "cannot make $cache"
 # Two runs at once would do everything twice, and in each other's way.
@@ -169,11 +179,11 @@ if have flock; then
   flock -w 1800 9 || die "another setup.sh has held $cache/lock for 30 minutes"
 fi
 
-[ $# -gt 0 ] || set -- race lint keyring keycloak bench
+[ $# -gt 0 ] || set -- race lint keyring keycloak bench hooks
 for part; do
   case $part in
-    race | lint | keyring | keycloak | bench) "setup_$part" ;;
-    *) die "no part is called $part: race, lint, keyring, keycloak, bench" ;;
+    race | lint | keyring | keycloak | bench | hooks) "setup_$part" ;;
+    *) die "no part is called $part: race, lint, keyring, keycloak, bench, hooks" ;;
   esac
 done
 say "ready: $*"

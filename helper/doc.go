@@ -17,6 +17,10 @@
 // spends the refresh token, verifies the answer, stores what came, reads it
 // back, and only then returns. [Helper.Erase] revokes, then forgets.
 //
+// Tools ask through a hook (package hook), which sees a Getter and nothing else.
+// [Helper.Derive] keeps what a hook gets for an access token at another server,
+// such as the keys of an STS, as access tokens are kept.
+//
 // Three rules decide what happens when something fails:
 //
 //   - A refresh token is spent once. Whoever waits for the lock looks at the

@@ -2,8 +2,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"maps"
+	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,37 +17,104 @@ import (
 
 	"github.com/terradue/t2-cred/helper"
 	"github.com/terradue/t2-cred/helper/hook"
+	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/helper/secret"
 )
 
 // hookCommand is a protocol as a command.
 func (a *app) hookCommand(p hook.Protocol) *cobra.Command {
-	options := map[string]*string{}
 	cmd := &cobra.Command{
 		Use: p.Name, Short: p.Short, Long: p.Long, DisableFlagParsing: p.RawArgs,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if !p.RawArgs {
+				return nil
+			}
+			// cobra parses none of their flags, so neither those before the name.
+			if err := cmd.Root().PersistentFlags().Parse(args[:a.beforeName(p, args)]); err != nil {
+				return usageError(err)
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if p.RawArgs {
+				args = args[a.beforeName(p, args):]
+			}
+			if p.RawArgs && len(args) == 1 && (args[0] == "--help" || args[0] == "-h") {
+				return cmd.Help() // cobra parses no flags for it
+			}
 			call := &hook.Call{
 				Args: args, Option: map[string]string{}, Stdin: a.Stdin, Stdout: a.Stdout, Stderr: a.Stderr,
-				Getenv: a.Getenv, Now: a.Now, Getter: &getter{app: a},
+				Getenv: a.Getenv, Now: a.Now, Getter: &getter{app: a}, Deriver: &getter{app: a},
+				Hosts: a.exactHosts, Version: version(),
 			}
-			for name, value := range options {
-				call.Option[name] = *value
+			for _, o := range p.Options {
+				call.Option[o.Name] = cmd.Flags().Lookup(o.Name).Value.String()
 			}
-			return p.Serve(cmd.Context(), call)
+			if p.Quiet {
+				defer a.silence()()
+				call.Stderr = a.Stderr
+			}
+			err := p.Serve(cmd.Context(), call)
+			var next *hook.Next
+			if errors.As(err, &next) {
+				a.patience.stop()
+				return a.become(next.Path, next.Argv, withVariable(os.Environ(), next.Variable, next.Value))
+			}
+			var exit hook.Exit
+			if errors.As(err, &exit) {
+				return childExit(exit)
+			}
+			if errors.Is(err, hook.ErrUsage) {
+				return misused{err}
+			}
+			return err
 		},
 	}
 	for _, o := range p.Options {
-		options[o.Name] = cmd.Flags().String(o.Name, o.Default, o.Usage)
+		if o.Switch {
+			cmd.Flags().Bool(o.Name, false, o.Usage)
+		} else {
+			cmd.Flags().String(o.Name, o.Default, o.Usage)
+		}
 	}
 	return cmd
 }
 
+// beforeName is how many of the arguments, less the protocol's name, came before it.
+func (a *app) beforeName(p hook.Protocol, args []string) int {
+	if len(a.Args) != len(args)+1 {
+		return 0
+	}
+	for n, arg := range a.Args {
+		if arg == p.Name && slices.Equal(a.Args[:n], args[:n]) && slices.Equal(a.Args[n+1:], args[n:]) {
+			return n
+		}
+	}
+	return 0
+}
+
+// silence drops what is written to standard error, until undone.
+func (a *app) silence() (undo func()) {
+	stderr, log := a.Stderr, a.log
+	a.Stderr, a.log = io.Discard, slog.New(slog.DiscardHandler)
+	return func() { a.Stderr, a.log = stderr, log }
+}
+
+// misused is the error of a hook that was called in a way its protocol does not
+// know: of usage, with the hook's own hint where it has one.
+type misused struct{ error }
+
+func (m misused) Unwrap() []error { return []error{m.error, usageError(m.error)} }
+
 // calledAs turns the name of the program into a command: tools call some helpers
-// by a name of their own (git-credential-t2), which is then a link to us.
+// by a name of their own (git-credential-t2), which is then a link to us. Others
+// know no command, only a flag of their own (--cargo-plugin).
 func calledAs(argv0 string, args []string) []string {
 	name := strings.TrimSuffix(filepath.Base(argv0), ".exe")
 	for _, p := range hook.Protocols {
-		if p.Alias != "" && p.Alias == name {
+		byName := p.Alias != "" && p.Alias == name
+		byFlag := p.Flag != "" && len(args) == 1 && args[0] == p.Flag
+		if byName || byFlag {
 			return append([]string{p.Name}, args...)
 		}
 	}
@@ -73,8 +145,18 @@ func (g *getter) Reject(ctx context.Context, r helper.Request, token string) err
 	return h.Reject(ctx, r, secret.Secret(token))
 }
 
+// Derive implements hook.Deriver.
+func (g *getter) Derive(ctx context.Context, r helper.Request, d helper.Derivation) (helper.Derived, error) {
+	h, r, err := g.resolve(r)
+	if err != nil {
+		return helper.Derived{}, err
+	}
+	return h.Derive(ctx, r, d)
+}
+
 // resolve chooses the profile: the one that was named, if it serves the
-// request's URL; else the first, by name, that does.
+// request's URL; else the first, by name, that does. What the tool's own
+// configuration names, in the request, comes before flags and environment.
 func (g *getter) resolve(r helper.Request) (*helper.Helper, helper.Request, error) {
 	c, err := g.app.loadConfig()
 	if err != nil {
@@ -83,7 +165,7 @@ func (g *getter) resolve(r helper.Request) (*helper.Helper, helper.Request, erro
 	if r.Profile, err = g.choose(c, r); err != nil {
 		return nil, r, err
 	}
-	r.Account = g.app.flags.account
+	r.Account = or(r.Account, g.app.flags.account)
 	s, err := g.app.openStore(c)
 	if err != nil {
 		return nil, r, err
@@ -92,11 +174,12 @@ func (g *getter) resolve(r helper.Request) (*helper.Helper, helper.Request, erro
 }
 
 func (g *getter) choose(c *config, r helper.Request) (helper.Profile, error) {
+	named := or(r.Profile.Name, g.app.flags.profile)
 	if r.URL == nil {
-		return c.profile(g.app.flags.profile)
+		return c.profile(named)
 	}
 	names := slices.Sorted(maps.Keys(c.Profiles))
-	if named := g.app.flags.profile; named != "" {
+	if named != "" {
 		if _, err := c.profile(named); err != nil {
 			return helper.Profile{}, err
 		}
@@ -107,5 +190,38 @@ func (g *getter) choose(c *config, r helper.Request) (helper.Profile, error) {
 			return p, nil
 		}
 	}
-	return helper.Profile{}, fmt.Errorf("%w: %s", helper.ErrNotMine, clean(r.URL.Host))
+	return helper.Profile{}, notMine(r.URL)
+}
+
+// exactHosts are the hosts that the profile that was named serves, or all do,
+// less the wildcards.
+func (a *app) exactHosts() (hosts []string, err error) {
+	c, err := a.loadConfig()
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range c.Profiles {
+		hosts = append(hosts, p.Hosts...)
+	}
+	if a.flags.profile != "" {
+		p, err := c.profile(a.flags.profile)
+		if err != nil {
+			return nil, err
+		}
+		hosts = slices.Clone(p.Hosts)
+	}
+	hosts = slices.DeleteFunc(hosts, func(host string) bool { return strings.HasPrefix(host, "*.") })
+	slices.Sort(hosts)
+	return slices.Compact(hosts), nil
+}
+
+func notMine(u *url.URL) error {
+	p := &helper.Problem{
+		Kind: helper.ErrNotMine, Detail: fmt.Sprintf("%v: %s", helper.ErrNotMine, clean(u.Host)),
+		Remedy: "if it may have the token, add it to hosts of a profile; t2-cred profile show shows them",
+	}
+	if u.Scheme != "https" && !oidc.Loopback(u.Hostname()) {
+		p.Remedy = "a token goes to https alone, and to http on loopback"
+	}
+	return p
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,12 +14,19 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/terradue/t2-cred/helper/hook"
 	"github.com/terradue/t2-cred/helper/oidc/oidctest"
 	"github.com/terradue/t2-cred/store"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"t2-cred": t2cred})
+	commands := map[string]func(){"t2-cred": t2cred}
+	for _, p := range hook.Protocols {
+		if p.Alias != "" {
+			commands[p.Alias] = t2cred
+		}
+	}
+	testscript.Main(m, commands)
 }
 
 // t2cred is the real command in a process of its own, but that its clock can be
@@ -66,7 +74,7 @@ func TestScripts(t *testing.T) {
 		Setup:               setupScript,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"issuer": cmdIssuer, "set": cmdSet, "usertoken": cmdUserToken, "advance": cmdAdvance,
-			"count": cmdCount, "fault": cmdFault, "admin": cmdAdmin, "code": cmdCode, "together": cmdTogether,
+			"count": cmdCount, "fault": cmdFault, "admin": cmdAdmin, "code": cmdCode, "together": cmdTogether, "sts": cmdSTS,
 		},
 	})
 }
@@ -76,6 +84,7 @@ type world struct {
 	dir    string
 	issuer *oidctest.Issuer
 	all    []*oidctest.Issuer
+	sts    *fakeSTS
 }
 
 type worldKey struct{}
@@ -132,7 +141,7 @@ func searchForSecrets(dir string, secrets []string) (leaks []string) {
 			return nil
 		}
 		argv, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "argv"))
-		isGet := filepath.Base(path) == "stdout" && strings.Contains(string(argv), "\nget")
+		isGet := filepath.Base(path) == "stdout" && printsToken(strings.Split(string(argv), "\n"))
 		for _, s := range secrets {
 			if len(s) >= 8 && strings.Contains(string(b), s) && !isGet {
 				leaks = append(leaks, fmt.Sprintf("%s (argv %q) holds %.12s…", path, argv, s))
@@ -141,6 +150,13 @@ func searchForSecrets(dir string, secrets []string) (leaks []string) {
 		return nil
 	})
 	return leaks
+}
+
+// printsToken reports whether an access token is what that command is for.
+func printsToken(argv []string) bool {
+	return slices.Contains(argv, "get") || slices.ContainsFunc(hook.Protocols, func(p hook.Protocol) bool {
+		return slices.Contains(argv, p.Name) || p.Flag != "" && slices.Contains(argv, p.Flag) || p.Alias != "" && filepath.Base(argv[0]) == p.Alias
+	})
 }
 
 func here(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }

@@ -9,6 +9,8 @@ package hook
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -23,6 +25,12 @@ type Getter interface {
 	Reject(ctx context.Context, r helper.Request, token string) error
 }
 
+// A Deriver keeps what a hook gets for an access token at another server, as
+// [helper.Helper.Derive] does.
+type Deriver interface {
+	Derive(context.Context, helper.Request, helper.Derivation) (helper.Derived, error)
+}
+
 // A Call is one run of a hook.
 type Call struct {
 	Args   []string          // what the tool added, after the protocol's name
@@ -32,29 +40,62 @@ type Call struct {
 	Stderr io.Writer
 	Getenv func(string) string
 	Now    func() time.Time
+	// Hosts are those that profiles name exactly: the profile asked for, or all.
+	Hosts   func() ([]string, error)
+	Version string // of t2-cred
 	Getter
+	Deriver
 }
 
 // A Protocol is one tool's way to ask for a credential.
 type Protocol struct {
 	Name    string   // the command: t2-cred NAME
 	Alias   string   // the name of the program by which a tool calls it (argv[0]), or empty
+	Flag    string   // the one argument with which a tool calls the program itself, without a command, or empty
 	Short   string   // one line for help
 	Long    string   // how a tool is told to use it
 	Options []Option // flags of its own, beside those that every command has
 	// RawArgs is for tools that add flags of their own: all that follows the name
 	// is then in Args, and ours come before the name or from the environment.
 	RawArgs bool
+	// Quiet is for tools that take standard error for a part of the answer: what
+	// would be said there beside it is not.
+	Quiet bool
 	// Serve answers one call. It translates the errors that its protocol has words
 	// for and returns the rest.
 	Serve func(context.Context, *Call) error
 }
 
-// An Option is a flag of a protocol's own: --NAME VALUE.
-type Option struct{ Name, Default, Usage string }
+// ErrUsage is of a call that the protocol does not know: exit code 2.
+var ErrUsage = errors.New("usage")
+
+// Exit is the error of a hook that has said all in its protocol's words, or has
+// none but an exit code: nothing more is reported.
+type Exit int
+
+func (e Exit) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// An Option is a flag of a protocol's own: --NAME VALUE, or --NAME for a switch,
+// which is "true" or "false".
+type Option struct {
+	Name, Default, Usage string
+	Switch               bool
+}
 
 // Protocols are all protocols, in the order of help.
-var Protocols = []Protocol{}
+var Protocols = []Protocol{
+	git,
+	docker,
+	kubernetes,
+	aws,
+	cargo,
+	goauth,
+	pnpm,
+	terraform,
+	keyring,
+	google,
+	bazel,
+}
 
 // maxInput bounds what is read of a tool: no request comes near it.
 const maxInput = 64 << 10

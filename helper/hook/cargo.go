@@ -1,0 +1,230 @@
+package hook
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/terradue/t2-cred/helper"
+)
+
+// cargoFlag is what cargo calls every credential provider with; the arguments of
+// its configuration come inside of the request instead.
+const cargoFlag = "--cargo-plugin"
+
+// cargo is Cargo's credential provider protocol, version 1:
+// https://doc.rust-lang.org/cargo/reference/credential-provider-protocol.html
+var cargo = Protocol{
+	Name: "cargo", Flag: cargoFlag, RawArgs: true,
+	Short: "Cargo credential provider",
+	Long: `Answer cargo (1.74 or later), which runs "t2-cred --cargo-plugin". In ~/.cargo/config.toml:
+
+  [registries.my-registry]
+  index = "sparse+https://cargo.example.org/index/"
+  credential-provider = ["t2-cred"]
+
+The host of the index must be among a profile's hosts. "--profile NAME" and
+"--account NAME" may follow in the list.`,
+	Serve: serveCargo,
+}
+
+// What is said, in the order of the protocol's page.
+type (
+	cargoToken struct {
+		Kind       string `json:"kind"`
+		Token      string `json:"token"`
+		Cache      string `json:"cache"`
+		Expiration int64  `json:"expiration,omitempty"`
+		// The same token reads, publishes and yanks.
+		OperationIndependent bool `json:"operation_independent"`
+	}
+	cargoError struct {
+		Kind     string   `json:"kind"`
+		Message  string   `json:"message,omitempty"`
+		CausedBy []string `json:"caused-by,omitempty"`
+	}
+	cargoAnswer struct {
+		Ok  *cargoToken `json:",omitempty"`
+		Err *cargoError `json:",omitempty"`
+	}
+)
+
+// The kinds of errors. After the first two cargo asks its next provider.
+const (
+	cargoNotMine     = "url-not-supported"
+	cargoNotFound    = "not-found"
+	cargoUnsupported = "operation-not-supported"
+	cargoOther       = "other"
+)
+
+// serveCargo speaks first, then answers line by line until the input ends. Each
+// failure is an answer: cargo takes an exit code for a crash.
+func serveCargo(ctx context.Context, c *Call) error {
+	if !slices.Equal(c.Args, []string{cargoFlag}) {
+		return fmt.Errorf("%w: cargo calls t2-cred %s; see t2-cred cargo --help", ErrUsage, cargoFlag)
+	}
+	if _, err := io.WriteString(c.Stdout, `{"v":[1]}`+"\n"); err != nil {
+		return err
+	}
+	in := bufio.NewReaderSize(c.Stdin, maxInput)
+	for {
+		line, err := in.ReadSlice('\n')
+		if errors.Is(err, io.EOF) && len(line) == 0 {
+			return nil
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			if errors.Is(err, bufio.ErrBufferFull) {
+				err = fmt.Errorf("it is longer than %d bytes", maxInput)
+			}
+			// What follows cannot be told from the rest of this request.
+			return writeCargo(c.Stdout, cargoAnswer{Err: otherCargo(fmt.Errorf("cargo's request: %w", err))})
+		}
+		answer, err := answerCargo(ctx, c, bytes.TrimSuffix(line, []byte("\n")))
+		if errors.Is(err, context.Canceled) {
+			return err
+		}
+		if err != nil {
+			answer = cargoAnswer{Err: cargoFailure(c.Stderr, err)}
+		}
+		if err := writeCargo(c.Stdout, answer); err != nil {
+			return err
+		}
+	}
+}
+
+// answerCargo answers one request.
+func answerCargo(ctx context.Context, c *Call, line []byte) (cargoAnswer, error) {
+	kind, r, err := readCargo(line)
+	if err != nil {
+		return cargoAnswer{}, err
+	}
+	if kind != "get" {
+		// Not for another registry's login, which is somebody else's then.
+		if err := mine(ctx, c, r); err != nil {
+			return cargoAnswer{}, err
+		}
+		return cargoAnswer{Err: &cargoError{Kind: cargoUnsupported}}, nil
+	}
+	cred, err := c.Get(ctx, r)
+	if err != nil {
+		return cargoAnswer{}, err
+	}
+	ok := &cargoToken{Kind: "get", Token: "Bearer " + cred.Token.Reveal(), Cache: "session", OperationIndependent: true}
+	if !cred.Expiry.IsZero() {
+		ok.Cache, ok.Expiration = "expires", cred.Expiry.Unix()
+	}
+	return cargoAnswer{Ok: ok}, nil
+}
+
+// readCargo reads a request. Its kind is "get" for the operations that a token
+// is for, and empty for what is not known.
+func readCargo(line []byte) (kind string, r helper.Request, err error) {
+	bad := func(err error) (string, helper.Request, error) {
+		return "", helper.Request{}, fmt.Errorf("cargo's request: %w", err)
+	}
+	if bytes.ContainsFunc(line, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return bad(errors.New("a control character is in it"))
+	}
+	message, err := readObject(line)
+	if err != nil {
+		return bad(err)
+	}
+	var (
+		version          int
+		operation, index string
+		args             []string
+		info             json.RawMessage
+	)
+	err = errors.Join(member(message, "v", &version), member(message, "kind", &kind), member(message, "operation", &operation),
+		member(message, "args", &args), member(message, "registry", &info))
+	if err != nil {
+		return bad(err)
+	}
+	if version != 1 {
+		return bad(fmt.Errorf("version %d of the protocol, not 1", version))
+	}
+	registry, err := readObject(info)
+	if err == nil {
+		err = member(registry, "index-url", &index)
+	}
+	if err != nil {
+		return bad(fmt.Errorf("registry: %w", err))
+	}
+	if r, err = cargoArgs(args); err != nil {
+		return bad(err)
+	}
+	r.URL, err = url.Parse(strings.TrimPrefix(index, "sparse+"))
+	if err != nil {
+		return "", r, fmt.Errorf("%w: %q", helper.ErrNotMine, index)
+	}
+	if kind == "get" && !slices.Contains([]string{"read", "publish", "yank", "unyank", "owners"}, operation) {
+		kind = ""
+	}
+	return kind, r, nil
+}
+
+// cargoArgs reads what follows our name in cargo's configuration.
+func cargoArgs(args []string) (r helper.Request, err error) {
+	if len(args) > 0 && args[0] == "cargo" { // as one would call us by hand
+		args = args[1:]
+	}
+	for len(args) > 0 {
+		name, value, joined := strings.Cut(args[0], "=")
+		args = args[1:]
+		if !joined && len(args) > 0 {
+			value, args = args[0], args[1:]
+		}
+		switch {
+		case value != "" && (name == "--profile" || name == "-p"):
+			r.Profile.Name = value
+		case value != "" && (name == "--account" || name == "-a"):
+			r.Account = value
+		default:
+			return r, fmt.Errorf("credential-provider: %q is not --profile NAME or --account NAME", name)
+		}
+	}
+	return r, nil
+}
+
+// cargoFailure is an error in cargo's words.
+func cargoFailure(stderr io.Writer, err error) *cargoError {
+	switch {
+	case errors.Is(err, helper.ErrNotMine):
+		return &cargoError{Kind: cargoNotMine}
+	case errors.Is(err, helper.ErrLoginRequired):
+		// cargo does not show the message of this kind, but standard error is the
+		// user's terminal.
+		fmt.Fprintf(stderr, "t2-cred: %v\n", err)
+		if hint := hintOf(err); hint != "" {
+			fmt.Fprintf(stderr, "hint: %s\n", hint)
+		}
+		return &cargoError{Kind: cargoNotFound}
+	}
+	return otherCargo(err)
+}
+
+func otherCargo(err error) *cargoError {
+	e := &cargoError{Kind: cargoOther, Message: err.Error()}
+	if hint := hintOf(err); hint != "" {
+		e.CausedBy = []string{"hint: " + hint}
+	}
+	return e
+}
+
+func writeCargo(w io.Writer, answer cargoAnswer) error {
+	var line bytes.Buffer
+	enc := json.NewEncoder(&line)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(answer); err != nil {
+		return err
+	}
+	_, err := w.Write(line.Bytes())
+	return err
+}

@@ -1,0 +1,239 @@
+package hook
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/terradue/t2-cred/helper"
+)
+
+// An stsRequest is AssumeRoleWithWebIdentity of the AWS Security Token Service,
+// which MinIO and Ceph speak too:
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
+type stsRequest struct {
+	endpoint *url.URL
+	role     string // empty for a MinIO whose policies are in a claim: it must be absent then
+	session  string // empty for the user's subject
+	duration time.Duration
+	caFile   string
+	agent    string // what we are, as User-Agent
+}
+
+// maxSTSAnswer bounds an answer, which has about 3 kB.
+const maxSTSAnswer = 1 << 20
+
+// send asks for keys. The duration is always said: without it MinIO's keys end
+// with the token.
+func (r stsRequest) send(ctx context.Context, cred helper.Credential) (keys awsKeys, ends time.Time, err error) {
+	client, err := r.client()
+	if err != nil {
+		return keys, ends, err
+	}
+	session := r.session
+	if session == "" {
+		session = "t2-cred"
+		if isSessionName(cred.Subject) {
+			session = cred.Subject
+		}
+	}
+	form := url.Values{
+		"Action": {"AssumeRoleWithWebIdentity"}, "Version": {"2011-06-15"}, "RoleSessionName": {session},
+		"DurationSeconds": {strconv.Itoa(int(r.duration / time.Second))}, "WebIdentityToken": {cred.Token.Reveal()},
+	}
+	if r.role != "" {
+		form.Set("RoleArn", r.role)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.endpoint.String(), strings.NewReader(form.Encode()))
+	if err != nil {
+		return keys, ends, r.refused("the request cannot be made", "")
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "text/xml, application/xml")
+	req.Header.Set("User-Agent", r.agent)
+	resp, err := client.Do(req)
+	if err != nil {
+		return keys, ends, r.unreachable(err, cred.Token)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxSTSAnswer+1))
+	if err != nil {
+		return keys, ends, r.unreachable(err, cred.Token)
+	}
+	if len(body) > maxSTSAnswer {
+		return keys, ends, r.unreachable(errors.New("the answer is larger than 1 MiB"), cred.Token)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return keys, ends, r.refusal(resp.StatusCode, body, cred.Token)
+	}
+	if keys, ends, err = readSTS(body); err != nil {
+		return keys, ends, r.unreachable(err, cred.Token)
+	}
+	return keys, ends, nil
+}
+
+// client follows no redirect: the token must not go where it was not sent.
+func (r stsRequest) client() (*http.Client, error) {
+	conf := &tls.Config{MinVersion: tls.VersionTLS12}
+	if r.caFile != "" {
+		pem, err := os.ReadFile(r.caFile)
+		if err != nil {
+			return nil, fmt.Errorf("%w: the CA's certificates: %w", ErrUsage, err)
+		}
+		pool, err := x509.SystemCertPool()
+		if err != nil {
+			pool = x509.NewCertPool()
+		}
+		if !pool.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("%w: no PEM certificate in %s", ErrUsage, r.caFile)
+		}
+		conf.RootCAs = pool
+	}
+	return &http.Client{
+		Transport: &http.Transport{
+			Proxy: http.ProxyFromEnvironment, TLSClientConfig: conf, ForceAttemptHTTP2: true,
+			TLSHandshakeTimeout: 10 * time.Second, MaxResponseHeaderBytes: 64 << 10,
+			DisableCompression: true, // so that a small answer is a small answer
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}, nil
+}
+
+// stsKeys is the answer. AWS, MinIO and Ceph differ in the namespace.
+type stsKeys struct {
+	XMLName     xml.Name
+	Credentials []struct {
+		AccessKeyID     string `xml:"AccessKeyId"`
+		SecretAccessKey string
+		SessionToken    string
+		Expiration      string
+	} `xml:"AssumeRoleWithWebIdentityResult>Credentials"`
+}
+
+// readSTS reads the keys. Its errors quote nothing: the answer is of secrets.
+func readSTS(body []byte) (keys awsKeys, ends time.Time, err error) {
+	var answer stsKeys
+	if err := xml.NewDecoder(bytes.NewReader(body)).Decode(&answer); err != nil || answer.XMLName.Local != "AssumeRoleWithWebIdentityResponse" {
+		return keys, ends, errors.New("the answer is not an STS'; check --endpoint")
+	}
+	if len(answer.Credentials) != 1 {
+		return keys, ends, fmt.Errorf("the answer has %d sets of keys, not one", len(answer.Credentials))
+	}
+	got := answer.Credentials[0]
+	for name, value := range map[string]string{"AccessKeyId": got.AccessKeyID, "SecretAccessKey": got.SecretAccessKey, "SessionToken": got.SessionToken} {
+		if value == "" || strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+			return keys, ends, fmt.Errorf("the answer's %s is missing or not printable ASCII", name)
+		}
+	}
+	ends, err = time.Parse(time.RFC3339, got.Expiration)
+	if err != nil {
+		return keys, ends, errors.New("the answer's Expiration is not a time")
+	}
+	return awsKeys{1, got.AccessKeyID, got.SecretAccessKey, got.SessionToken, ends.UTC().Format(time.RFC3339)}, ends, nil
+}
+
+// stsError is an ErrorResponse, as AWS and MinIO have it, or the bare Error of S3,
+// as Ceph has it.
+type stsError struct {
+	Code        string `xml:"Error>Code"`
+	Message     string `xml:"Error>Message"`
+	BareCode    string `xml:"Code"`
+	BareMessage string `xml:"Message"`
+}
+
+// refusal is an answer that has no keys.
+func (r stsRequest) refusal(status int, body []byte, token helper.Secret) error {
+	var answer stsError
+	if xml.NewDecoder(bytes.NewReader(body)).Decode(&answer) != nil {
+		answer = stsError{} // a half of it may have been read
+	}
+	code := words(answer.Code+answer.BareCode, token)
+	said := fmt.Sprintf("HTTP %d %s", status, http.StatusText(status))
+	if code != "" {
+		said = code
+		if message := words(answer.Message+answer.BareMessage, token); message != "" {
+			said += fmt.Sprintf(` "%s"`, message)
+		}
+	}
+	_, later := laterCodes[code]
+	if status >= 500 || status == http.StatusTooManyRequests || later {
+		return r.problem(helper.ErrUnreachable, said, "nothing that is kept was touched; try again later")
+	}
+	if status >= 300 && status < 400 {
+		return r.refused(said+", a redirect, which is not followed", "check --endpoint: it must be the STS' own address")
+	}
+	return r.refused(said, hintFor(code))
+}
+
+// laterCodes are refusals that may be none the next time.
+var laterCodes = map[string]struct{}{"IDPCommunicationError": {}, "Throttling": {}, "ThrottlingException": {}, "RequestLimitExceeded": {}, "SlowDown": {}}
+
+// hintFor says where to look. MinIO has InvalidParameterValue for nearly
+// everything.
+func hintFor(code string) string {
+	const decides = "t2-cred claims shows what an STS decides by: iss, aud, azp, sub, exp"
+	switch strings.TrimSuffix(code, "Exception") {
+	case "ExpiredToken", "ExpiredIdentityToken":
+		return "the token is not expired here, so compare the clocks; " + decides
+	case "ValidationError", "InvalidParameterValue", "MissingParameter", "MissingParameterValue":
+		return "check --role-arn (a MinIO whose policies are in a claim wants none), --duration, --session-name; " + decides
+	}
+	return decides + "; the role's trust policy must admit them"
+}
+
+func (r stsRequest) refused(said, hint string) error {
+	return r.problem(helper.ErrNotGranted, said, hint)
+}
+
+// unreachable is a failure to get an answer that can be understood.
+func (r stsRequest) unreachable(err error, token helper.Secret) error {
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		err = wrapped.Err // the rest repeats the address
+	}
+	said, hint := words(err.Error(), token), "nothing that is kept was touched; try again later"
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, context.DeadlineExceeded):
+		said = "no answer in time"
+	case errors.As(err, &unknown):
+		hint = "if its certificate is from a private CA, name its PEM file: --ca-file"
+	}
+	return r.problem(helper.ErrUnreachable, said, hint)
+}
+
+func (r stsRequest) problem(kind error, said, hint string) error {
+	return &helper.Problem{Kind: kind, Detail: fmt.Sprintf("STS %s: %s", r.endpoint.Host, said), Remedy: hint}
+}
+
+// maxWords is how much of a server's message is shown.
+const maxWords = 300
+
+// words makes a server's text fit for a terminal and a log, without the token
+// that it was sent and may echo.
+func words(s string, token helper.Secret) string {
+	sent := token.Reveal() // compared with, not shown
+	for _, form := range append([]string{sent, url.QueryEscape(sent)}, strings.Split(sent, ".")...) {
+		if len(form) >= 7 {
+			s = strings.ReplaceAll(s, form, token.String())
+		}
+	}
+	if runes := []rune(s); len(runes) > maxWords {
+		s = string(runes[:maxWords]) + "…"
+	}
+	quoted := strconv.Quote(s) // escapes control, bidirectional and invisible characters
+	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+}
