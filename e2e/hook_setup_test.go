@@ -1,12 +1,11 @@
 package e2e
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/terradue/t2-cred/e2e/parts"
 )
 
 // TestSetupTellsGit: git gets through after what docs/hooks/setup.md says to type,
@@ -49,7 +48,7 @@ func TestSetupTellsGit(t *testing.T) {
 func TestSetupTellsGo(t *testing.T) {
 	program, err := exec.LookPath("go")
 	if err != nil {
-		parts.Missing(t, "go")
+		t.Fatal(err)
 	}
 	p := newGitPlace(t, "")
 	goTool := func(args ...string) string {
@@ -73,4 +72,28 @@ func TestSetupTellsGo(t *testing.T) {
 	if got := goTool("env", "GOFLAGS"); got != "-mod=mod" {
 		t.Errorf("undone, GOFLAGS is %q", got)
 	}
+}
+
+// TestSetupTellsCargo: the real cargo runs the provider, with its arguments, that
+// was written below its other settings.
+func TestSetupTellsCargo(t *testing.T) {
+	needTool(t, "cargo", "cargo")
+	registry := &crateRegistry{}
+	s := newToolStage(t, registry)
+	registry.host = s.server.host
+	if home, err := os.UserHomeDir(); err == nil && os.Getenv("RUSTUP_HOME") == "" {
+		s.Set("RUSTUP_HOME=" + filepath.Join(home, ".rustup")) // where cargo is rustup's, it asks there
+	}
+	s.Set("CARGO_HOME="+s.Dir+"/.cargo", "CARGO_HTTP_CAINFO="+s.server.caFile)
+	index, _, _ := strings.Cut(s.doc("cargo", "cargo.example.org")[0], "credential-provider")
+	config := s.write(".cargo/config.toml", index)
+	owners := []string{"owner", "--list", "--registry", "my-registry", "greeting"}
+	s.wantToolFails(".", []string{"my-registry"}, "cargo", owners...)
+	s.Want(0, "setup", "cargo", "--write")
+	s.wantTool(".", []string{"alice"}, "cargo", owners...)
+	s.Want(0, "setup", "cargo", "--undo")
+	if got := readFile(t, config); got != index {
+		t.Errorf("undone: %q", got)
+	}
+	s.wantToolFails(".", []string{"my-registry"}, "cargo", owners...)
 }

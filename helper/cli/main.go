@@ -122,7 +122,7 @@ token whenever a tool asks, long after the user has gone home.`,
 func (a *app) addCommands(root *cobra.Command) {
 	commands := map[string]func() *cobra.Command{
 		"claims": a.claimsCommand, "erase": a.eraseCommand, "exchange": a.exchangeCommand, "get": a.getCommand, "list": a.listCommand, "login": a.loginCommand,
-		"write": a.writeCommand, "exec": a.execCommand,
+		"write": a.writeCommand, "exec": a.execCommand, "setup": a.setupCommand,
 		"profile": a.profileCommand, "status": a.statusCommand, "store": a.storeCommand, "version": a.versionCommand,
 	}
 	for _, p := range hook.Protocols {

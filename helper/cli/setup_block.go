@@ -1,0 +1,169 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// A block is lines of ours in a file of somebody else's, between two comments
+// that name the profile. What is outside is never touched. The first comment also
+// remembers what a later undo cannot see: that there was no file, or that its last
+// line had no end.
+type block struct {
+	profile string
+	lines   []string
+}
+
+const (
+	noteNewFile = " (the file was not there before)"
+	noteNoEnd   = " (the line before had no end)"
+)
+
+func (b block) begin() string { return "# t2-cred " + b.profile + " begin" }
+func (b block) end() string   { return "# t2-cred " + b.profile + " end" }
+
+var errBlock = errors.New("the comments around the lines of t2-cred are not one begin and one end any more")
+
+// find is where the block lies: start and stop are offsets of whole lines.
+func (b block) find(text string) (start, stop int, note string, found bool, err error) {
+	start, stop = -1, -1
+	for at := 0; at < len(text); {
+		next := len(text)
+		if n := strings.IndexByte(text[at:], '\n'); n >= 0 {
+			next = at + n + 1
+		}
+		line := strings.TrimRight(text[at:next], "\r\n")
+		rest, isBegin := strings.CutPrefix(line, b.begin())
+		switch {
+		case isBegin && (rest == "" || rest == noteNewFile || rest == noteNoEnd):
+			if start >= 0 {
+				return 0, 0, "", false, errBlock
+			}
+			start, note = at, rest
+		case line == b.end():
+			if start < 0 || stop >= 0 {
+				return 0, 0, "", false, errBlock
+			}
+			stop = next
+		}
+		at = next
+	}
+	if (start < 0) != (stop < 0) {
+		return 0, 0, "", false, errBlock
+	}
+	return start, stop, note, start >= 0, nil
+}
+
+// text is the block in the line ends of the file.
+func (b block) text(note, eol string) string {
+	all := append(append([]string{b.begin() + note}, b.lines...), b.end())
+	return strings.Join(all, eol) + eol
+}
+
+// put puts the block at the end, or in the place of the old one.
+func (b block) put(text string, exists bool) (string, error) {
+	start, stop, note, found, err := b.find(text)
+	if err != nil {
+		return "", err
+	}
+	eol := "\n"
+	if strings.Contains(text, "\r\n") {
+		eol = "\r\n"
+	}
+	switch {
+	case found:
+		return text[:start] + b.text(note, eol) + text[stop:], nil
+	case !exists:
+		return b.text(noteNewFile, eol), nil
+	case text != "" && !strings.HasSuffix(text, "\n"):
+		return text + eol + b.text(noteNoEnd, eol), nil
+	}
+	return text + b.text("", eol), nil
+}
+
+// cut takes the block out; keep is false when the file was ours alone.
+func (b block) cut(text string) (rest string, keep bool, err error) {
+	start, stop, note, found, err := b.find(text)
+	if err != nil || !found {
+		return text, true, err
+	}
+	before, after := text[:start], text[stop:]
+	if note == noteNoEnd && after == "" {
+		before = strings.TrimSuffix(strings.TrimSuffix(before, "\n"), "\r")
+	}
+	return before + after, note != noteNewFile || before+after != "", nil
+}
+
+// outside is the text without the block, in which conflicts are looked for.
+func (b block) outside(text string) string {
+	rest, _, err := b.cut(text)
+	if err != nil {
+		return text
+	}
+	return rest
+}
+
+// checkINI refuses what a reader of sections and keys would stumble over, or what
+// would swallow the line that follows.
+func checkINI(text string) error {
+	lines := strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
+	continued := false
+	for n, line := range lines {
+		trimmed := strings.TrimSpace(line)
+		comment := strings.HasPrefix(trimmed, "#") || strings.HasPrefix(trimmed, ";")
+		if !continued && !comment && strings.HasPrefix(trimmed, "[") && !strings.Contains(trimmed, "]") {
+			return fmt.Errorf("line %d: a section without its ]", n+1)
+		}
+		if strings.ContainsRune(line, 0) || strings.ContainsRune(line, '\r') {
+			return fmt.Errorf("line %d: a control character", n+1)
+		}
+		continued = (continued || !comment) && strings.HasSuffix(line, `\`)
+	}
+	if continued || strings.HasSuffix(strings.TrimRight(text, "\r\n"), `\`) {
+		return errors.New("the last line says that it goes on (\\)")
+	}
+	return nil
+}
+
+// checkHCL refuses a text whose braces, strings or comments do not end, and
+// heredocs, whose ends are not looked for.
+func checkHCL(text string) error {
+	depth, comment, quoted := 0, "", false
+	for n := 0; n < len(text); n++ {
+		c, rest := text[n], text[n:]
+		switch {
+		case comment == "line":
+			if c == '\n' {
+				comment = ""
+			}
+		case comment == "block":
+			if strings.HasPrefix(rest, "*/") {
+				comment, n = "", n+1
+			}
+		case quoted && c == '\\':
+			n++
+		case c == '"':
+			quoted = !quoted
+		case quoted && c == '\n':
+			return errors.New("a string without its end")
+		case quoted:
+		case c == '#' || strings.HasPrefix(rest, "//"):
+			comment = "line"
+		case strings.HasPrefix(rest, "/*"):
+			comment = "block"
+		case strings.HasPrefix(rest, "<<"):
+			return errors.New("a heredoc, which t2-cred does not read")
+		case c == '{':
+			depth++
+		case c == '}':
+			if depth--; depth < 0 {
+				return errors.New("a } without its {")
+			}
+		}
+	}
+	if depth != 0 || quoted || comment == "block" {
+		return errors.New("a block, string or comment without its end")
+	}
+	return nil
+}
