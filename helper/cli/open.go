@@ -48,6 +48,16 @@ func (a *app) storeOptions(c *config) (store.Options, error) {
 	}, nil
 }
 
+// openConfig is what commands about no one profile start with.
+func (a *app) openConfig() (*config, *store.Store, error) {
+	c, err := a.loadConfig()
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := a.openStore(c)
+	return c, s, err
+}
+
 // runtimeDir is the user's own directory that does not outlive the session, or
 // the state directory where the system has none.
 func (a *app) runtimeDir(state string) string {

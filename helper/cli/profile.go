@@ -172,15 +172,11 @@ func (a *app) profileSetSecret() *cobra.Command {
 		Long: `Put the client's secret into the store: from --client-secret-file, or a hidden prompt
 on a terminal. Grants that are kept are not touched.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.loadConfig()
+			c, s, err := a.openConfig()
 			if err != nil {
 				return err
 			}
 			p, err := c.profile(args[0])
-			if err != nil {
-				return err
-			}
-			s, err := a.openStore(c)
 			if err != nil {
 				return err
 			}
@@ -281,15 +277,11 @@ func (a *app) profileRemove() *cobra.Command {
 	return &cobra.Command{
 		Use: "remove NAME", Short: "Remove a profile that keeps no accounts, and its client's secret", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.loadConfig()
+			c, s, err := a.openConfig()
 			if err != nil {
 				return err
 			}
 			p, err := c.profile(args[0])
-			if err != nil {
-				return err
-			}
-			s, err := a.openStore(c)
 			if err != nil {
 				return err
 			}

@@ -62,11 +62,7 @@ func (a *app) listCommand() *cobra.Command {
 		Long: `List the accounts that are kept, of all profiles or of the one given with
 --profile, from notes that hold no secret.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.loadConfig()
-			if err != nil {
-				return err
-			}
-			s, err := a.openStore(c)
+			_, s, err := a.openConfig()
 			if err != nil {
 				return err
 			}
