@@ -411,10 +411,15 @@ func (e *ear) relay(client, server net.Conn) {
 	go func() {
 		defer func() { _ = client.Close() }()
 		pass(fromServer, client, func(m *dbus.Message) {
+			serial, _ := m.Headers[dbus.FieldReplySerial].Value().(uint32)
 			e.mu.Lock()
 			defer e.mu.Unlock()
-			serial, _ := m.Headers[dbus.FieldReplySerial].Value().(uint32)
-			answered = answered || first != 0 && serial == first
+			if first != 0 && serial == first && !answered {
+				e.mu.Unlock()
+				time.Sleep(50 * time.Millisecond) // for the hasty to show themselves
+				e.mu.Lock()
+				answered = true
+			}
 		})
 	}()
 	pass(fromClient, server, func(m *dbus.Message) {

@@ -35,6 +35,11 @@ const (
 type bus struct {
 	getenv func(string) string
 
+	// first is held until this connection's first call is answered: gnome-keyring
+	// registers a client when it is idle, and one whose later calls overtake that
+	// can abort it (its issues 190 and 194).
+	first sync.Mutex
+
 	mu         sync.Mutex
 	conn       *dbus.Conn
 	collection dbus.ObjectPath // that go-keyring will use; "" until known
@@ -112,23 +117,23 @@ func (b *bus) check(ctx context.Context) error {
 	return b.look(ctx, conn)
 }
 
-// look asks both its questions at once, as each answer alone takes as long. The
-// first one is also the ping: it tells a provider that answers from one that does
-// not, and lets gnome-keyring get to know this client before a session is opened.
+// look asks for the collections, and only when it has the answer for anything
+// else. That question is also the ping: it tells a provider that answers from one
+// that does not, and lets gnome-keyring get to know this client.
 func (b *bus) look(ctx context.Context, conn *dbus.Conn) error {
 	service := conn.Object(secretsName, secretsPath)
-	collections := goCall(ctx, service, getProperty, ifaceService, "Collections")
-	loginLocked := goCall(ctx, conn.Object(secretsName, loginCollection), getProperty, ifaceCollection, "Locked")
-
 	var paths dbus.Variant
-	if err := answer(ctx, collections, &paths); err != nil {
+	b.first.Lock()
+	err := answer(ctx, goCall(ctx, service, getProperty, ifaceService, "Collections"), &paths)
+	b.first.Unlock()
+	if err != nil {
 		return providerError(ctx, err)
 	}
 	all, _ := paths.Value().([]dbus.ObjectPath)
 	// As go-keyring chooses: login if there is one, else the default.
 	if slices.Contains(all, loginCollection) {
 		b.use(loginCollection)
-		return lockedAnswer(ctx, loginLocked)
+		return lockedAnswer(ctx, goCall(ctx, conn.Object(secretsName, loginCollection), getProperty, ifaceCollection, "Locked"))
 	}
 	var path dbus.ObjectPath
 	if err := answer(ctx, goCall(ctx, service, ifaceService+".ReadAlias", "default"), &path); err != nil {

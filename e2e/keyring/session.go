@@ -236,7 +236,11 @@ func (s *Session) startDaemon(password string) error {
 		if password == "" {
 			return nil
 		}
-		// The name is there before the collection is.
+		// The name is there before the collection is. The ping comes first for the
+		// same reason as in open.
+		if err := s.call(s.object(root), "org.freedesktop.DBus.Peer.Ping", nil); err != nil {
+			return err
+		}
 		locked, err := s.locked()
 		if err == nil && locked {
 			err = errors.New("the login collection is still locked")
