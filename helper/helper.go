@@ -60,6 +60,9 @@ func (h *Helper) Get(ctx context.Context, r Request) (Credential, error) {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return Credential{}, ctx.Err() // stored, but whoever asked has gone
 	}
+	if !rec.Token.Expiry.After(h.Now()) {
+		return Credential{}, &oidc.VerifyError{What: "access_token", Why: "it came expired; the clock may be wrong"}
+	}
 	if !r.serves(rec.Token, h.Now()) {
 		h.Warn(fmt.Sprintf("the issuer's tokens live shorter than asked: this one is valid for %s", left(rec.Token, h.Now())))
 	}
@@ -84,13 +87,17 @@ func isTrouble(err error) bool {
 	if errors.As(err, &refused) {
 		return refused.Temporary()
 	}
-	return errors.Is(err, oidc.ErrUnreachable) || errors.Is(err, store.ErrBusy) ||
+	return errors.Is(err, oidc.ErrUnreachable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrBusy) ||
 		errors.Is(err, store.ErrLocked) || errors.Is(err, store.ErrUnavailable)
 }
 
 func left(t store.Token, now time.Time) time.Duration {
 	return t.Expiry.Sub(now).Round(time.Second)
 }
+
+// spendTime is what a refresh is given at the least, whatever is left of the
+// deadline when it begins.
+const spendTime = 5 * time.Second
 
 // refresh spends old's refresh token. It runs under the account's lock, after
 // the record was reloaded. What it returns is kept even beside an error: a
@@ -110,13 +117,23 @@ func (h *Helper) refresh(ctx context.Context, r Request, old store.Record) (stor
 	if err := ctx.Err(); err != nil {
 		return store.Record{}, err
 	}
-	// From here to the store no signal interrupts; the deadline still holds.
+	// From here to the store no signal interrupts. The deadline still holds, but for
+	// the time that a server needs to answer: a refresh token is not spent into an
+	// answer that nobody reads.
 	spending, cancel := uninterrupted(ctx)
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < spendTime {
+		spending, cancel = context.WithTimeout(context.WithoutCancel(ctx), spendTime)
+	}
 	defer cancel()
 	answer, err := issuer.Refresh(spending, client, old.RefreshToken)
 	if dead, words := isDead(err); dead {
 		old.Dead, old.DeadAt = words, h.Now()
 		return old, loginRequired(r, "refresh: the issuer ended the grant", err)
+	}
+	var unfit *oidc.VerifyError
+	if errors.As(err, &unfit) && !unfit.Identity {
+		next, dropped := h.rotated(old, answer)
+		return next, errors.Join(err, dropped)
 	}
 	if err != nil {
 		return store.Record{}, err
@@ -124,18 +141,28 @@ func (h *Helper) refresh(ctx context.Context, r Request, old store.Record) (stor
 	return h.renewed(spending, r, issuer, old, answer)
 }
 
+// rotated is old with the refresh token that an answer brought, if it brought one.
+func (h *Helper) rotated(old store.Record, answer oidc.Response) (store.Record, error) {
+	if answer.RefreshToken == "" {
+		return old, nil
+	}
+	if err := sameSubject(answer.RefreshToken, old.Subject); err != nil {
+		return store.Record{}, err
+	}
+	next := old
+	next.RefreshToken = answer.RefreshToken
+	next.Offline, next.RefreshExpiry = kind(answer)
+	if old.Offline && !next.Offline {
+		h.Warn("the issuer has changed the offline token into an online one; it will end with the user's session")
+	}
+	return next, nil
+}
+
 // renewed is the record after a refresh that the issuer granted.
 func (h *Helper) renewed(ctx context.Context, r Request, issuer *oidc.Issuer, old store.Record, answer oidc.Response) (store.Record, error) {
-	next := old
-	if answer.RefreshToken != "" {
-		if err := sameSubject(answer.RefreshToken, old.Subject); err != nil {
-			return store.Record{}, err
-		}
-		next.RefreshToken = answer.RefreshToken
-		next.Offline, next.RefreshExpiry = kind(answer)
-		if old.Offline && !next.Offline {
-			h.Warn("the issuer has changed the offline token into an online one; it will end with the user's session")
-		}
+	next, err := h.rotated(old, answer)
+	if err != nil {
+		return store.Record{}, err
 	}
 	token, _, err := h.accept(ctx, r, issuer, answer, old.Subject)
 	if err != nil {

@@ -44,7 +44,10 @@ func at(t time.Time) stamp {
 	if t.IsZero() {
 		return stamp{}
 	}
-	return stamp{t.UTC().Round(0)}
+	if t = t.UTC().Round(0); t.Year() > 9999 { // which JSON cannot write
+		t = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+	}
+	return stamp{t}
 }
 
 // encodeRecord gives the item's value: what of a record is kept, all but the

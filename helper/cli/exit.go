@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -78,6 +79,8 @@ func classify(err error) (code int, name string) {
 		return exitRefused, "issuer_refused"
 	case errors.Is(err, store.ErrNotFound):
 		return exitLogin, "login_required"
+	case errors.Is(err, context.DeadlineExceeded):
+		return exitUnreachable, "timeout"
 	}
 	return exitUnexpected, "unexpected"
 }

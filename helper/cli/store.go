@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
@@ -34,6 +36,10 @@ store = "file" in the configuration, --store file, or T2_CRED_STORE=file.`,
 				return err
 			}
 			path, err := store.InitFile(s)
+			if errors.Is(err, fs.ErrExist) {
+				fmt.Fprintf(a.Stderr, "the identity %s is there already\n", path)
+				return nil
+			}
 			if err != nil {
 				return err
 			}

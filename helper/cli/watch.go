@@ -49,8 +49,9 @@ type watcher struct {
 // does not mend.
 func (w *watcher) untilStopped(parent context.Context) error {
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, endings()...)
 	defer signal.Stop(signals)
+	defer surviveBrokenPipes()()
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
 	go func() {

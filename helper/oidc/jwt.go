@@ -85,10 +85,17 @@ type header struct {
 	Type string
 	Crit json.RawMessage
 	B64  json.RawMessage
+	// Brought are keys that the token brings along; none is ever used.
+	Brought [3]json.RawMessage
+}
+
+func (h header) bringsKeys() bool {
+	return h.Brought[0] != nil || h.Brought[1] != nil || h.Brought[2] != nil
 }
 
 func parseHeader(raw []byte) (h header, err error) {
-	return h, parseExactly(raw, map[string]any{"alg": &h.Alg, "kid": &h.Kid, "typ": &h.Type, "crit": &h.Crit, "b64": &h.B64})
+	return h, parseExactly(raw, map[string]any{"alg": &h.Alg, "kid": &h.Kid, "typ": &h.Type, "crit": &h.Crit, "b64": &h.B64,
+		"jwk": &h.Brought[0], "jku": &h.Brought[1], "x5u": &h.Brought[2]})
 }
 
 // ExpiresAt is the `exp` claim; zero when there is none.
@@ -96,7 +103,7 @@ func (p Peek) ExpiresAt() time.Time {
 	if p.Claims.Expiry == nil {
 		return time.Time{}
 	}
-	return time.Unix(int64(*p.Claims.Expiry), 0)
+	return numericDate(*p.Claims.Expiry)
 }
 
 // For reports whether the token names client as its audience or its authorized

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 )
 
 // A keySet is the issuer's keys as published, each looked at only when a token
@@ -60,6 +61,11 @@ func (s *keySet) candidates(kid, alg string) []publishedKey {
 		return nil
 	}
 	return found
+}
+
+// knows reports whether the set has a key of that id, for whatever use.
+func (s *keySet) knows(kid string) bool {
+	return slices.ContainsFunc(s.keys, func(k publishedKey) bool { return k.KeyID == kid })
 }
 
 // signs reports whether a key is one for signatures. A key set often holds

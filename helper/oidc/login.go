@@ -188,6 +188,8 @@ func clamp(seconds float64, otherwise time.Duration) time.Duration {
 	return time.Duration(min(max(seconds, 1), 1800) * float64(time.Second))
 }
 
+var nobodyAnswered = &Error{Op: "login", Status: 400, Code: "expired_token", Description: "nobody answered in time"}
+
 // Await asks until the user has decided (RFC 8628 §3.4, §3.5), no more often than
 // the issuer wants. Errors: *Error with access_denied or expired_token.
 func (i *Issuer) Await(ctx context.Context, c Client, d *Device) (Response, error) {
@@ -196,6 +198,9 @@ func (i *Issuer) Await(ctx context.Context, c Client, d *Device) (Response, erro
 		select {
 		case <-ctx.Done():
 			timer.Stop()
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return Response{}, nobodyAnswered
+			}
 			return Response{}, ctx.Err()
 		case <-timer.C:
 		}
@@ -209,13 +214,13 @@ func (i *Issuer) Await(ctx context.Context, c Client, d *Device) (Response, erro
 		case errors.As(err, &said) && said.Code == "slow_down":
 			pause += 5 * time.Second
 		case errors.As(err, &said) && said.Code == "authorization_pending":
-		case errors.As(err, &said) && said.Temporary(), neverSent(err):
+		case errors.As(err, &said) && said.Temporary(), errors.Is(err, ErrUnreachable) && ctx.Err() == nil:
 			pause = min(2*pause, 30*time.Second) // §3.5: back off, and go on
 		default:
 			return Response{}, err
 		}
 		if i.opt.Now().After(d.Expiry) {
-			return Response{}, &Error{Op: "login", Status: 400, Code: "expired_token", Description: "nobody answered in time"}
+			return Response{}, nobodyAnswered
 		}
 	}
 }

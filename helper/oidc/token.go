@@ -150,13 +150,18 @@ func (i *Issuer) response(answer *oauth2.Token, sent []secret.Secret) (Response,
 		d = max(d, 0)
 		r.RefreshExpiresIn = &d
 	}
-	for name, t := range map[string]secret.Secret{"access_token": r.AccessToken, "refresh_token": r.RefreshToken, "id_token": r.IDToken} {
+	if wellFormed(r.IDToken) != nil {
+		r.IDToken = "" // it is not needed, and not worth a grant
+	}
+	for name, t := range map[string]secret.Secret{"access_token": r.AccessToken, "refresh_token": r.RefreshToken} {
 		if err := wellFormed(t); err != nil {
 			return Response{}, &VerifyError{What: name, Why: err.Error(), Identity: true}
 		}
 	}
 	if r.TokenType != "" && !strings.EqualFold(r.TokenType, "Bearer") && !strings.EqualFold(r.TokenType, "N_A") {
-		return Response{}, &VerifyError{What: "access_token", Why: fmt.Sprintf("its token_type is %s, not Bearer", r.TokenType), Identity: true}
+		// The refresh token is good all the same, so it goes along.
+		return Response{RefreshToken: r.RefreshToken, RefreshExpiresIn: r.RefreshExpiresIn, Received: r.Received},
+			&VerifyError{What: "access_token", Why: fmt.Sprintf("its token_type is %s, not Bearer", r.TokenType)}
 	}
 	return r, nil
 }

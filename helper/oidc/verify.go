@@ -40,8 +40,8 @@ type VerifyError struct {
 	Why  string // cleaned
 	// Identity tells a token that is not believed to be this issuer's word about
 	// this user (signature, iss, sub, shape) from one that is, but does not serve
-	// now or here (exp, nbf, aud). With the latter a rotated refresh token that
-	// came along is still to be kept.
+	// now or here (exp, nbf, aud, a key that is not published yet). With the latter
+	// a rotated refresh token that came along is still to be kept.
 	Identity bool
 	Remedy   string
 }
@@ -87,6 +87,9 @@ func (i *Issuer) Verify(ctx context.Context, token secret.Secret, want Expect) (
 	}
 	payload, err := i.verifySignature(ctx, token, head)
 	if err != nil {
+		if errors.Is(err, errNoKey) {
+			return Claims{}, refuse(false, "%v", err)
+		}
 		if errors.Is(err, errSignature) {
 			return Claims{}, refuse(true, "%v", err)
 		}
@@ -192,11 +195,15 @@ func scopeClaim(raw json.RawMessage) []string {
 }
 
 func numericDate(f float64) time.Time {
-	const most = 1 << 40 // far beyond any calendar that time.Format can print
-	return time.Unix(int64(max(min(f, most), -most)), 0)
+	const most = 253402300799 // 9999-12-31T23:59:59Z, the last that RFC 3339 can write
+	return time.Unix(int64(max(min(f, most), 0)), 0)
 }
 
 var errSignature = errors.New("signature")
+
+// errNoKey is no proof against a token: a key set that lags behind a rotation of
+// the issuer's keys has it for a while.
+var errNoKey = errors.New("signature")
 
 // readHeader tells a JWT from an opaque token, and refuses what no issuer sends
 // in good faith. Keys that a header brings along (jwk, jku, x5u, x5c) are never
@@ -262,7 +269,11 @@ func (i *Issuer) verifySignature(ctx context.Context, token secret.Secret, h hea
 
 func (s *keySet) verify(token secret.Secret, h header) ([]byte, error) {
 	alg := jwa.SignatureAlgorithm(h.Alg)
-	err := fmt.Errorf("%w: the issuer publishes no signing key %q for %s", errSignature, Clean(h.Kid), h.Alg)
+	why := errNoKey
+	if h.Kid == "" || s.knows(h.Kid) || h.bringsKeys() {
+		why = errSignature // a key of that name is there, but not for this
+	}
+	err := fmt.Errorf("%w: the issuer publishes no signing key %q for %s", why, Clean(h.Kid), h.Alg)
 	for _, k := range s.candidates(h.Kid, h.Alg) {
 		key, keyErr := k.public(alg)
 		if keyErr != nil {
