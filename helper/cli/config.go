@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,7 +13,9 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/terradue/t2-cred/helper"
@@ -325,6 +328,32 @@ func (c *config) block(name string) (start, end int, ok bool) {
 		end = at[1] + next[0]
 	}
 	return at[0], end, true
+}
+
+// changeConfig reads the configuration, changes it and saves it, under a lock: what
+// was read while somebody was asked for a secret may be old by now.
+func (a *app) changeConfig(ctx context.Context, change func(*config) ([]byte, error)) error {
+	path, err := a.configPath()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return &configError{detail: fmt.Sprintf("configuration: %v", err)}
+	}
+	lock := flock.New(path+".lock", flock.SetPermissions(0o600))
+	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
+		return &configError{detail: fmt.Sprintf("configuration: the lock %s: %v", lock.Path(), err)}
+	}
+	defer func() { _ = lock.Unlock() }()
+	c, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	text, err := change(c)
+	if err != nil {
+		return err
+	}
+	return c.save(text)
 }
 
 // save replaces the file, after reading the new text as strictly as ever.

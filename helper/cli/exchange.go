@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -31,7 +32,7 @@ Prints nothing on standard output (with --json: a report without tokens).`,
 			if err != nil {
 				return err
 			}
-			token, err := a.subjectToken(file)
+			token, err := a.subjectToken(cmd.Context(), file)
 			if err != nil {
 				return err
 			}
@@ -53,15 +54,18 @@ Prints nothing on standard output (with --json: a report without tokens).`,
 }
 
 // subjectToken takes the user's token from where it is offered.
-func (a *app) subjectToken(file string) (secret.Secret, error) {
+func (a *app) subjectToken(ctx context.Context, file string) (secret.Secret, error) {
 	if file == "" && a.StdinTerminal {
-		t, err := a.Prompt("The user's access token (not shown): ")
+		t, err := a.Prompt(ctx, "The user's access token (not shown): ")
+		if errors.Is(err, context.Canceled) {
+			return "", err
+		}
 		if err != nil {
 			return "", usageError(fmt.Errorf("no token given, and no terminal to ask on: %w", err))
 		}
 		return secret.Secret(t), nil
 	}
-	t, err := a.secretFrom(or(file, "-"))
+	t, err := a.secretFrom(ctx, or(file, "-"))
 	if err == nil && strings.TrimSpace(t.Reveal()) == "" { // looked at only
 		return "", usageError(errors.New("no token given: standard input or the file is empty"))
 	}

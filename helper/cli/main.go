@@ -29,7 +29,7 @@ type Env struct {
 	Now    func() time.Time
 	// Prompt asks a person for a secret without echo; an error when there is
 	// nobody to ask.
-	Prompt func(label string) (string, error)
+	Prompt func(ctx context.Context, label string) (string, error)
 	// Attended is whether a person looks at standard error.
 	Attended bool
 	// StdinTerminal is whether standard input is a terminal, so that nothing is

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -76,7 +78,7 @@ func span(d time.Duration) string {
 
 // secretFrom reads a secret from a file, or from standard input when file is
 // "-". One line end at its end is not part of it.
-func (a *app) secretFrom(file string) (secret.Secret, error) {
+func (a *app) secretFrom(ctx context.Context, file string) (secret.Secret, error) {
 	const most = 1 << 20
 	in := a.Stdin
 	if file != "-" {
@@ -87,8 +89,13 @@ func (a *app) secretFrom(file string) (secret.Secret, error) {
 		defer f.Close()
 		in = f
 	}
-	b, err := io.ReadAll(io.LimitReader(in, most+1))
-	if err != nil {
+	b, err := waitFor(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(in, most+1)) })
+	switch {
+	case errors.Is(err, context.Canceled):
+		return "", err
+	case errors.Is(err, context.DeadlineExceeded):
+		return "", usageError(errors.New("standard input did not end within --timeout"))
+	case err != nil:
 		return "", usageError(err)
 	}
 	if len(b) > most {
@@ -97,10 +104,31 @@ func (a *app) secretFrom(file string) (secret.Secret, error) {
 	return secret.Secret(strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")), nil
 }
 
+// waitFor gives up waiting, when ctx ends, for a read that nothing can interrupt.
+func waitFor[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := read()
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}
+
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
-// prompt asks on the terminal itself, wherever standard input and output go.
-func prompt(label string) (string, error) {
+// prompt asks on the terminal itself, wherever standard input and output go. The
+// terminal shows what is typed again however it ends.
+func prompt(ctx context.Context, label string) (string, error) {
 	tty, err := openTerminal()
 	if err != nil {
 		return "", err
@@ -112,7 +140,8 @@ func prompt(label string) (string, error) {
 	}
 	defer func() { _ = term.Restore(int(tty.Fd()), state) }()
 	fmt.Fprint(os.Stderr, label)
-	b, err := term.ReadPassword(int(tty.Fd()))
+	fd := int(tty.Fd())
+	b, err := waitFor(ctx, func() ([]byte, error) { return term.ReadPassword(fd) })
 	fmt.Fprintln(os.Stderr)
 	return strings.TrimSpace(string(b)), err
 }

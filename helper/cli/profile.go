@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -86,7 +87,8 @@ func (a *app) addProfile(cmd *cobra.Command, name string, p profileConfig, secre
 	if err != nil {
 		return fmt.Errorf("profile %s: %w", name, err)
 	}
-	if err := c.save(c.withProfile(name, p)); err != nil {
+	err = a.changeConfig(ctx, func(c *config) ([]byte, error) { return c.withProfile(name, p), nil })
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(a.Stderr, "saved profile %s: client %s at %s\n", name, clean(p.ClientID), clean(p.Issuer))
@@ -119,7 +121,7 @@ func (a *app) storeSecret(cmd *cobra.Command, c *config, name string, p profileC
 	if err != nil {
 		return false, err
 	}
-	value, err := a.clientSecret(file)
+	value, err := a.clientSecret(cmd.Context(), file)
 	if err != nil {
 		return false, err
 	}
@@ -135,10 +137,10 @@ func (a *app) storeSecret(cmd *cobra.Command, c *config, name string, p profileC
 
 // clientSecret takes a client's secret from a file, standard input ("-") or a
 // hidden prompt; empty when none is offered and there is nobody to ask.
-func (a *app) clientSecret(file string) (secret.Secret, error) {
+func (a *app) clientSecret(ctx context.Context, file string) (secret.Secret, error) {
 	var value secret.Secret
 	if file != "" {
-		v, err := a.secretFrom(file)
+		v, err := a.secretFrom(ctx, file)
 		if err != nil {
 			return "", err
 		}
@@ -147,7 +149,10 @@ func (a *app) clientSecret(file string) (secret.Secret, error) {
 		if !a.StdinTerminal {
 			return "", nil
 		}
-		v, err := a.Prompt("The client's secret (not shown): ")
+		v, err := a.Prompt(ctx, "The client's secret (not shown): ")
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
 		if err != nil {
 			return "", nil
 		}
@@ -180,7 +185,7 @@ on a terminal. Grants that are kept are not touched.`,
 			if err != nil {
 				return err
 			}
-			value, err := a.clientSecret(file)
+			value, err := a.clientSecret(cmd.Context(), file)
 			if err != nil {
 				return err
 			}
@@ -295,14 +300,14 @@ func (a *app) profileRemove() *cobra.Command {
 					remedy: "t2-cred erase --all --profile " + p.Name,
 				}
 			}
-			text, ok := c.withoutProfile(p.Name)
-			if !ok {
-				return &configError{detail: fmt.Sprintf("profile %s is not written as a table [profiles.%s]", p.Name, p.Name), remedy: "take it out of " + c.path + " by hand"}
-			}
-			if err := s.DeleteClientSecret(cmd.Context(), p.Name); err != nil {
-				return err
-			}
-			if err := c.save(text); err != nil {
+			err = a.changeConfig(cmd.Context(), func(c *config) ([]byte, error) {
+				text, ok := c.withoutProfile(p.Name)
+				if !ok {
+					return nil, &configError{detail: fmt.Sprintf("profile %s is not written as a table [profiles.%s]", p.Name, p.Name), remedy: "take it out of " + c.path + " by hand"}
+				}
+				return text, s.DeleteClientSecret(cmd.Context(), p.Name)
+			})
+			if err != nil {
 				return err
 			}
 			fmt.Fprintf(a.Stderr, "removed profile %s\n", p.Name)
