@@ -168,7 +168,7 @@ func lockedAnswer(ctx context.Context, call *dbus.Call) error {
 	var v dbus.Variant
 	if err := answer(ctx, call, &v); err != nil {
 		if ctx.Err() != nil {
-			return noAnswer()
+			return endOf(ctx)
 		}
 		return nil
 	}
