@@ -110,6 +110,7 @@ func setupScript(env *testscript.Env) error {
 		"XDG_DATA_HOME": filepath.Join(home, "data"), "XDG_CACHE_HOME": filepath.Join(home, "cache"),
 		"XDG_RUNTIME_DIR": filepath.Join(home, "run"), "DBUS_SESSION_BUS_ADDRESS": "",
 		"T2_CRED_STORE": "file", "T2_CRED_IDENTITY_FILE": identity,
+		"GORACE":     "atexit_sleep_ms=0", // the race detector lets each process sleep a second at its end
 		"TEST_CLOCK": filepath.Join(env.WorkDir, "clock"), "TEST_LEDGER": ledger,
 	} {
 		env.Setenv(name, value)
