@@ -1,8 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -32,20 +34,34 @@ func (n note) tells(r Record) bool { return n.Grant == r.Grant && n.Dead == r.De
 // since it can be made anew.
 type noteShelf interface {
 	get(k Key) (note, error)
-	// place is what a cached get needs of a note, read for a third of the price.
+	// place is what a cached get needs of a note, read from its head alone.
 	place(k Key) (grant, place string, err error)
 	put(n note) error
 	remove(k Key) error
 	all() ([]note, error)
 }
 
-// noteJSON is a note's file.
+// A note's file is a line of words, all that a cached get reads, and the rest of it
+// in JSON.
+const noteVersion = "note2"
+
+func (n note) head() string {
+	return words(noteVersion, n.Grant, n.place, n.Key.Profile, n.Key.Account)
+}
+
+// readHead reads the first line; fs.ErrNotExist when it is none of ours.
+func readHead(raw []byte) (n note, rest []byte, err error) {
+	line, rest, _ := bytes.Cut(raw, []byte("\n"))
+	w := readWords(string(line), noteVersion, 5)
+	if w == nil || w[1] == "" {
+		return note{}, nil, fs.ErrNotExist
+	}
+	return note{Note: Note{Grant: w[1], Key: Key{w[3], w[4]}}, place: w[2]}, rest, nil
+}
+
+// noteJSON is what follows.
 type noteJSON struct {
-	V             int      `json:"v"`
-	Profile       string   `json:"profile"`
-	Account       string   `json:"account"`
 	Backend       string   `json:"store"`
-	Grant         string   `json:"grant"`
 	Issuer        string   `json:"issuer"`
 	ClientID      string   `json:"client_id"`
 	Subject       string   `json:"sub,omitempty"`
@@ -58,7 +74,6 @@ type noteJSON struct {
 	TokenExpiry   stamp    `json:"token_expiry,omitzero"`
 	Dead          string   `json:"dead,omitempty"`
 	DeadAt        stamp    `json:"dead_at,omitzero"`
-	Place         string   `json:"token_in,omitempty"`
 }
 
 // dirNotes keeps one small file an account, so that reading one costs the same
@@ -66,8 +81,10 @@ type noteJSON struct {
 type dirNotes struct{ dir string }
 
 func (d dirNotes) path(k Key) string {
-	return filepath.Join(d.dir, itemName("note", k.Profile, k.Account)+".json")
+	return filepath.Join(d.dir, itemName("note", k.Profile, k.Account)+noteSuffix)
 }
+
+const noteSuffix = ".note"
 
 func (d dirNotes) get(k Key) (note, error) {
 	n, err := readNote(d.path(k))
@@ -78,53 +95,51 @@ func (d dirNotes) get(k Key) (note, error) {
 }
 
 func (d dirNotes) place(k Key) (grant, place string, err error) {
-	raw, err := os.ReadFile(d.path(k))
+	raw, err := ReadFile(d.path(k))
 	if err != nil {
 		return "", "", err
 	}
-	var j struct {
-		V       int    `json:"v"`
-		Profile string `json:"profile"`
-		Account string `json:"account"`
-		Grant   string `json:"grant"`
-		Place   string `json:"token_in"`
+	n, _, err := readHead(raw)
+	if err == nil && n.Key != k {
+		err = fs.ErrNotExist
 	}
-	if json.Unmarshal(raw, &j) != nil || j.V != codecVersion || j.Grant == "" || (Key{j.Profile, j.Account}) != k {
-		return "", "", fs.ErrNotExist
-	}
-	return j.Grant, j.Place, nil
+	return n.Grant, n.place, err
 }
 
 func readNote(path string) (note, error) {
-	raw, err := os.ReadFile(path)
+	raw, err := ReadFile(path)
+	if err != nil {
+		return note{}, err
+	}
+	n, rest, err := readHead(raw)
 	if err != nil {
 		return note{}, err
 	}
 	var j noteJSON
-	if json.Unmarshal(raw, &j) != nil || j.V != codecVersion || j.Grant == "" {
+	if json.Unmarshal(rest, &j) != nil {
 		return note{}, fs.ErrNotExist
 	}
-	return note{Note: Note{
-		Key: Key{j.Profile, j.Account}, Backend: j.Backend, Grant: j.Grant,
+	n.Note = Note{
+		Key: n.Key, Grant: n.Grant, Backend: j.Backend,
 		Issuer: j.Issuer, ClientID: j.ClientID, Subject: j.Subject, Username: j.Username,
 		Scopes: j.Scopes, Offline: j.Offline, Created: j.Created.Time, Refreshed: j.Refreshed.Time,
 		RefreshExpiry: j.RefreshExpiry.Time, TokenExpiry: j.TokenExpiry.Time,
 		Dead: j.Dead, DeadAt: j.DeadAt.Time,
-	}, place: j.Place}, nil
+	}
+	return n, nil
 }
 
 func (d dirNotes) put(n note) error {
 	raw, err := json.Marshal(noteJSON{
-		V: codecVersion, Profile: n.Key.Profile, Account: n.Key.Account, Backend: n.Backend,
-		Grant: n.Grant, Issuer: n.Issuer, ClientID: n.ClientID, Subject: n.Subject,
+		Backend: n.Backend, Issuer: n.Issuer, ClientID: n.ClientID, Subject: n.Subject,
 		Username: n.Username, Scopes: n.Scopes, Offline: n.Offline, Created: at(n.Created),
 		Refreshed: at(n.Refreshed), RefreshExpiry: at(n.RefreshExpiry),
-		TokenExpiry: at(n.TokenExpiry), Dead: n.Dead, DeadAt: at(n.DeadAt), Place: n.place,
+		TokenExpiry: at(n.TokenExpiry), Dead: n.Dead, DeadAt: at(n.DeadAt),
 	})
 	if err != nil {
 		return err
 	}
-	return writeFile(d.path(n.Key), append(raw, '\n'), false)
+	return writeFile(d.path(n.Key), fmt.Appendf(nil, "%s\n%s\n", n.head(), raw), false)
 }
 
 func (d dirNotes) remove(k Key) error { return removeFile(d.path(k), false) }
@@ -139,7 +154,7 @@ func (d dirNotes) all() ([]note, error) {
 	}
 	notes := make([]note, 0, len(entries))
 	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), ".json") {
+		if !strings.HasSuffix(e.Name(), noteSuffix) {
 			continue
 		}
 		if n, err := readNote(filepath.Join(d.dir, e.Name())); err == nil {

@@ -55,7 +55,10 @@ func fieldsOf(v any) []reflect.Value {
 
 func TestNotes_damagedCountAsMissing(t *testing.T) {
 	d := dirNotes{t.TempDir()}
-	for _, bad := range []string{"", "{", "[]", `{"v":2,"profile":"gep","account":"alice","grant":"g"}`, `{"v":1,"profile":"gep","account":"alice"}`, `{"v":1,"profile":"gep","account":"bob","grant":"g"}`} {
+	for _, bad := range []string{
+		"", "{", "{}", "note2 g kernel gep alice", "note2 g kernel gep alice\n{", "note3 g kernel gep alice\n{}",
+		"note2  kernel gep alice\n{}", "note2 g kernel gep bob\n{}", "note2 g kernel gep\n{}", "note2 g kernel gep %zz\n{}",
+	} {
 		if err := os.WriteFile(d.path(alice), []byte(bad), 0o600); err != nil {
 			t.Fatal(err)
 		}

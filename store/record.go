@@ -79,37 +79,6 @@ func decodeRecord(value secret.Secret) (Key, Record, error) {
 	}, nil
 }
 
-// tokenJSON is an access token in the cache, bound to its grant.
-type tokenJSON struct {
-	V        int      `json:"v"`
-	Grant    string   `json:"grant"`
-	Token    string   `json:"access_token"`
-	Type     string   `json:"token_type,omitempty"`
-	Obtained stamp    `json:"obtained,omitzero"`
-	Expiry   stamp    `json:"expiry,omitzero"`
-	Scopes   []string `json:"scopes,omitempty"`
-	Subject  string   `json:"sub,omitempty"`
-	Binding  string   `json:"binding,omitempty"`
-}
-
-func encodeToken(grant string, t Token) secret.Secret {
-	return asciiJSON(tokenJSON{
-		V: codecVersion, Grant: grant, Token: t.AccessToken.Reveal(), Type: t.Type,
-		Obtained: at(t.Obtained), Expiry: at(t.Expiry), Scopes: t.Scopes, Subject: t.Subject, Binding: t.Binding,
-	})
-}
-
-func decodeToken(value secret.Secret) (grant string, t Token, err error) {
-	var j tokenJSON
-	if err := decodeJSON("the cached token", value, &j, &j.V); err != nil {
-		return "", Token{}, err
-	}
-	return j.Grant, Token{
-		AccessToken: secret.Secret(j.Token), Type: j.Type, Obtained: j.Obtained.Time, Expiry: j.Expiry.Time,
-		Scopes: j.Scopes, Subject: j.Subject, Binding: j.Binding,
-	}, nil
-}
-
 // clientJSON is a client secret at rest.
 type clientJSON struct {
 	V       int    `json:"v"`

@@ -19,6 +19,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/store"
 )
 
 // config is the configuration file. It holds no secret.
@@ -87,18 +88,22 @@ func (a *app) userDir(xdg, underHome, windows, darwin string) (string, error) {
 
 // loadConfig reads the configuration, strictly. A missing file is an empty one.
 func (a *app) loadConfig() (*config, error) {
-	path, err := a.configPath()
+	path, text, err := a.readConfig()
 	if err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return &config{path: path, Profiles: map[string]profileConfig{}}, nil
-	}
-	if err != nil {
-		return nil, &configError{detail: fmt.Sprintf("configuration: %v", err)}
-	}
 	return parseConfig(path, text)
+}
+
+func (a *app) readConfig() (path string, text []byte, err error) {
+	if path, err = a.configPath(); err != nil {
+		return "", nil, err
+	}
+	text, err = store.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", nil, &configError{detail: fmt.Sprintf("configuration: %v", err)}
+	}
+	return path, text, nil
 }
 
 // parseConfig reads the whole of a configuration.
@@ -139,17 +144,17 @@ const largeConfig = 8 << 10
 // file is read as strictly as ever in its head and that profile's table, and not
 // at all in the tables of the others.
 func (a *app) loadProfile() (*config, helper.Profile, error) {
-	path, err := a.configPath()
+	path, text, err := a.readConfig()
 	if err != nil {
 		return nil, helper.Profile{}, err
 	}
-	if text, err := os.ReadFile(path); err == nil && len(text) > largeConfig {
+	if len(text) > largeConfig {
 		if c := onlyProfile(path, text, a.flags.profile); c != nil {
 			p, err := c.profile(or(a.flags.profile, c.DefaultProfile))
 			return c, p, err
 		}
 	}
-	c, err := a.loadConfig()
+	c, err := parseConfig(path, text)
 	if err != nil {
 		return nil, helper.Profile{}, err
 	}

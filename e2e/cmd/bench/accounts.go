@@ -103,7 +103,7 @@ func copyAccounts(h *run.Home, n int) error {
 		for i := 1; i < n; i++ {
 			name := fmt.Sprintf("job-%05d", i)
 			to := filepath.Join(filepath.Dir(from), strings.Replace(filepath.Base(from), "default", name, 1))
-			other := bytes.ReplaceAll(text, []byte(`"account":"default"`), []byte(`"account":"`+name+`"`))
+			other := bytes.ReplaceAll(text, []byte(" default\n"), []byte(" "+name+"\n"))
 			if err := os.WriteFile(to, other, 0o600); err != nil {
 				return err
 			}

@@ -103,6 +103,9 @@ func newBench(ctx context.Context, t tb.T, size size) (*bench, error) {
 	if b.program, err = run.Build(ctx, dir, nil); err != nil {
 		return nil, err
 	}
+	if b.program.Path, err = b.install(b.program.Path); err != nil {
+		return nil, err
+	}
 	empty, err := b.build("empty")
 	if err != nil {
 		return nil, err
