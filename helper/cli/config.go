@@ -88,22 +88,15 @@ func (a *app) userDir(xdg, underHome, windows, darwin string) (string, error) {
 
 // loadConfig reads the configuration, strictly. A missing file is an empty one.
 func (a *app) loadConfig() (*config, error) {
-	path, text, err := a.readConfig()
+	path, err := a.configPath()
 	if err != nil {
 		return nil, err
 	}
-	return parseConfig(path, text)
-}
-
-func (a *app) readConfig() (path string, text []byte, err error) {
-	if path, err = a.configPath(); err != nil {
-		return "", nil, err
-	}
-	text, err = store.ReadFile(path)
+	text, err := store.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", nil, &configError{detail: fmt.Sprintf("configuration: %v", err)}
+		return nil, &configError{detail: fmt.Sprintf("configuration: %v", err)}
 	}
-	return path, text, nil
+	return parseConfig(path, text)
 }
 
 // parseConfig reads the whole of a configuration.
@@ -136,62 +129,22 @@ func decodeConfig(path string, text []byte) (*config, error) {
 	return c, nil
 }
 
-// largeConfig is from where on, in bytes, reading all of a configuration would
-// cost more than a cached get.
-const largeConfig = 8 << 10
-
-// loadProfile reads as much of the configuration as one profile needs. A large
-// file is read as strictly as ever in its head and that profile's table, and not
-// at all in the tables of the others.
+// loadProfile reads as much of the configuration as one profile needs.
 func (a *app) loadProfile() (*config, helper.Profile, error) {
-	path, text, err := a.readConfig()
+	path, err := a.configPath()
 	if err != nil {
 		return nil, helper.Profile{}, err
 	}
-	if len(text) > largeConfig {
-		if c := onlyProfile(path, text, a.flags.profile); c != nil {
-			p, err := c.profile(or(a.flags.profile, c.DefaultProfile))
-			return c, p, err
-		}
+	if c := a.loadExcerpt(path, a.flags.profile); c != nil {
+		p, err := c.profile(or(a.flags.profile, c.DefaultProfile))
+		return c, p, err
 	}
-	c, err := parseConfig(path, text)
+	c, err := a.loadConfig()
 	if err != nil {
 		return nil, helper.Profile{}, err
 	}
 	p, err := c.profile(a.flags.profile)
 	return c, p, err
-}
-
-// onlyProfile is the configuration less all profiles but one, the named or the
-// default one; nil when that cannot be told by looking at the lines.
-func onlyProfile(path string, text []byte, name string) *config {
-	if bytes.Contains(text, []byte(`"""`)) || bytes.Contains(text, []byte("'''")) {
-		return nil // a line in a string may look like a table's
-	}
-	kept := make([]byte, 0, len(text))
-	inHead, inTable := true, false
-	for line := range bytes.Lines(text) {
-		if table := bytes.TrimSpace(line); len(table) > 0 && table[0] == '[' {
-			if inHead && name == "" {
-				head, err := decodeConfig(path, kept)
-				if err != nil || head.DefaultProfile == "" {
-					return nil
-				}
-				name = head.DefaultProfile
-			}
-			inHead, inTable = false, string(table) == "[profiles."+name+"]"
-		}
-		if inHead || inTable {
-			kept = append(kept, line...)
-		} else {
-			kept = append(kept, '\n') // so that an error tells the right line
-		}
-	}
-	c, err := decodeConfig(path, kept)
-	if err != nil || len(c.Profiles) != 1 {
-		return nil // the whole file says what is wrong
-	}
-	return c
 }
 
 // unreadable says what is wrong with the text, and on which line.
