@@ -40,12 +40,12 @@ type fileBackend struct {
 
 func (b fileBackend) path(name string) string { return filepath.Join(b.dir, name+fileSuffix) }
 
-func (b fileBackend) Load(_ context.Context, name string) (secret.Secret, error) {
+func (b fileBackend) Load(ctx context.Context, name string) (secret.Secret, error) {
 	sealed, err := readCapped(b.path(name), maxSealed)
 	if err != nil {
 		// Without the identity even an empty store is not available: who has
 		// forgotten to mount the key should not be told to log in again.
-		if _, idErr := b.identities(); idErr != nil {
+		if _, idErr := b.identities(ctx); idErr != nil {
 			return "", idErr
 		}
 		if errors.Is(err, fs.ErrNotExist) {
@@ -53,7 +53,7 @@ func (b fileBackend) Load(_ context.Context, name string) (secret.Secret, error)
 		}
 		return "", &Error{Kind: ErrUnavailable, Err: err}
 	}
-	ids, err := b.identities()
+	ids, err := b.identities(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -83,11 +83,11 @@ func readCapped(path string, limit int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, limit))
 }
 
-func (b fileBackend) Save(_ context.Context, name string, value secret.Secret) error {
+func (b fileBackend) Save(ctx context.Context, name string, value secret.Secret) error {
 	if err := checkSize(value); err != nil {
 		return err
 	}
-	ids, err := b.identities()
+	ids, err := b.identities(ctx)
 	if err != nil {
 		return err
 	}
@@ -142,33 +142,46 @@ func (b fileBackend) cannot(what string, err error) error {
 	}
 }
 
-// identityFile is where the key to the files is: given by systemd
-// (LoadCredentialEncrypted=), by an environment variable (a mounted secret), or
-// in the data directory. A place that is named but empty is not passed by for the
-// next, as what was written with one key is not read with another.
-func (b fileBackend) identityFile() (path string, fromSystemd bool) {
-	if dir := b.opt.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
-		path = filepath.Join(dir, "t2-cred-identity")
-		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-			return path, true
-		}
-	}
-	return ownIdentityFile(b.opt), false
+// identitySource is where the key to the files comes from: given by systemd
+// (LoadCredentialEncrypted=), a file that an environment variable names (a mounted
+// secret), a command, or a file in the data directory. A place that is named but
+// empty is not passed by for the next, as what was written with one key is not read
+// with another.
+type identitySource struct {
+	path        string
+	command     []string // in place of path
+	fromSystemd bool
 }
 
-func ownIdentityFile(o Options) string {
-	if path := o.Getenv("T2_CRED_IDENTITY_FILE"); path != "" {
-		return path
+func sourceOf(o Options) identitySource {
+	if dir := o.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
+		path := filepath.Join(dir, "t2-cred-identity")
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			return identitySource{path: path, fromSystemd: true}
+		}
 	}
-	return filepath.Join(o.DataDir, "identity")
+	if path := o.Getenv("T2_CRED_IDENTITY_FILE"); path != "" {
+		return identitySource{path: path}
+	}
+	if len(o.IdentityCommand) > 0 {
+		return identitySource{command: o.IdentityCommand}
+	}
+	return identitySource{path: filepath.Join(o.DataDir, "identity")}
+}
+
+func (i identitySource) String() string {
+	if i.command != nil {
+		return "the output of " + i.command[0]
+	}
+	return i.path
 }
 
 // identities are the keys, read once a process: a refresh needs them six times.
-func (b fileBackend) identities() ([]age.Identity, error) {
+func (b fileBackend) identities(ctx context.Context) ([]age.Identity, error) {
 	if ids, ok := b.keys.Load().([]age.Identity); ok {
 		return ids, nil
 	}
-	ids, err := b.readIdentities()
+	ids, err := b.readIdentities(ctx)
 	if err == nil {
 		b.keys.Store(ids)
 	}
@@ -177,34 +190,64 @@ func (b fileBackend) identities() ([]age.Identity, error) {
 
 // readIdentities reads the keys: all may decrypt, the first is encrypted to, so
 // that a key can be changed by putting the new one before the old.
-func (b fileBackend) readIdentities() ([]age.Identity, error) {
-	path, fromSystemd := b.identityFile()
-	f, err := os.Open(path)
+func (b fileBackend) readIdentities(ctx context.Context) ([]age.Identity, error) {
+	source := sourceOf(b.opt)
+	text, err := source.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := age.ParseIdentities(strings.NewReader(text.Reveal()))
+	if err != nil || len(ids) == 0 { // the parser quotes the line: the key itself
+		return nil, &Error{Kind: ErrUnavailable, Detail: source.String() + " holds no age identity", Remedy: "age-keygen -o FILE makes one"}
+	}
+	return ids, nil
+}
+
+func (i identitySource) read(ctx context.Context) (secret.Secret, error) {
+	if i.command != nil {
+		text, err := secret.FromCommand(ctx, i.command)
+		if e, ok := errors.AsType[*secret.CommandError](err); ok {
+			return "", &Error{
+				Kind: ErrUnavailable, Detail: "identity_command " + e.Error() + said(e),
+				Remedy: "run it by hand: it must print the age identity and ask nobody",
+			}
+		}
+		return text, err
+	}
+	f, err := os.Open(i.path)
 	if err != nil {
 		e := &Error{Kind: ErrUnavailable, Detail: "the file store has no identity", Err: err}
 		if errors.Is(err, fs.ErrNotExist) {
 			e.Remedy = "t2-cred store init"
 		}
-		return nil, e
+		return "", e
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, &Error{Kind: ErrUnavailable, Err: err}
+		return "", &Error{Kind: ErrUnavailable, Err: err}
 	}
 	// systemd gives a service's user its right by an ACL, whose mask shows as the
 	// group's right; the directory is the service's alone.
-	if who := tooOpen(info); who != "" && !fromSystemd {
-		return nil, &Error{
-			Kind: ErrUnavailable, Detail: fmt.Sprintf("the identity %s can be read by %s", path, who),
-			Remedy: "chmod 600 " + path,
+	if who := tooOpen(info); who != "" && !i.fromSystemd {
+		return "", &Error{
+			Kind: ErrUnavailable, Detail: fmt.Sprintf("the identity %s can be read by %s", i.path, who),
+			Remedy: "chmod 600 " + i.path,
 		}
 	}
-	ids, err := age.ParseIdentities(io.LimitReader(f, 64<<10))
-	if err != nil || len(ids) == 0 { // the parser quotes the line: the key itself
-		return nil, &Error{Kind: ErrUnavailable, Detail: path + " holds no age identity", Remedy: "age-keygen -o FILE makes one"}
+	text, err := io.ReadAll(io.LimitReader(f, secret.MaxSize))
+	if err != nil {
+		return "", &Error{Kind: ErrUnavailable, Err: err}
 	}
-	return ids, nil
+	return secret.Secret(text), nil
+}
+
+// said quotes a failed command's own words, which may hold anything.
+func said(e *secret.CommandError) string {
+	if e.Said == "" {
+		return ""
+	}
+	return fmt.Sprintf(": %.500q", e.Said)
 }
 
 func recipient(id age.Identity) (age.Recipient, error) {
@@ -219,13 +262,17 @@ func recipient(id age.Identity) (age.Recipient, error) {
 
 // InitFile makes the file store's identity: the key that its files are encrypted
 // to. It goes to $T2_CRED_IDENTITY_FILE or, when that is not set, to DataDir; the
-// error wraps fs.ErrExist when one is there already, and nothing is changed then.
-// Who loses the file loses what the store holds.
+// error wraps fs.ErrExist when one is there already, or comes from elsewhere, and
+// nothing is changed then. Who loses the file loses what the store holds.
 func InitFile(o Options) (path string, err error) {
 	if err := o.check(); err != nil {
 		return "", err
 	}
-	path = ownIdentityFile(o)
+	source := sourceOf(o)
+	if source.command != nil || source.fromSystemd {
+		return source.String(), fs.ErrExist
+	}
+	path = source.path
 	if err := ensureDir(filepath.Dir(path)); err != nil {
 		return path, fileBackend{opt: o}.cannot("make the identity", err)
 	}

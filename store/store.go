@@ -129,8 +129,11 @@ type Options struct {
 	// StateDir holds locks and notes, DataDir the file store, RuntimeDir the
 	// recovery file of the last resort. Absolute; made when first needed, 0700.
 	StateDir, DataDir, RuntimeDir string
-	Getenv                        func(string) string
-	Now                           func() time.Time
+	// IdentityCommand prints the file store's identity; argv, without a shell. Empty
+	// for an identity that is a file.
+	IdentityCommand []string
+	Getenv          func(string) string
+	Now             func() time.Time
 	// Warn says one line to the person, on standard error.
 	Warn func(msg string)
 	// Attended is whether somebody is there to answer the OS keyring's own

@@ -26,6 +26,7 @@ import (
 type config struct {
 	DefaultProfile string                   `toml:"default_profile"`
 	Store          string                   `toml:"store"`
+	Identity       []string                 `toml:"identity_command"`
 	Profiles       map[string]profileConfig `toml:"profiles"`
 
 	path string
@@ -120,6 +121,9 @@ func decodeConfig(path string, text []byte) (*config, error) {
 	}
 	if c.Profiles == nil {
 		c.Profiles = map[string]profileConfig{}
+	}
+	if len(c.Identity) > 0 && !filepath.IsAbs(c.Identity[0]) {
+		return nil, &configError{detail: fmt.Sprintf("configuration %s: identity_command begins with %q, not an absolute path", path, c.Identity[0])}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Profiles)) {
 		if err := checkProfile(name, c.Profiles[name]); err != nil {
@@ -271,6 +275,19 @@ func (c *config) withoutProfile(name string) ([]byte, bool) {
 		text = regexp.MustCompile(`(?m)^\s*default_profile\s*=.*\n+`).ReplaceAll(text, nil)
 	}
 	return text, true
+}
+
+// withStore returns the file's text with another store, the rest as it was.
+func (c *config) withStore(name string) []byte {
+	line := fmt.Appendf(nil, "store = %q\n", name)
+	head, tables := c.text, []byte(nil)
+	if at := regexp.MustCompile(`(?m)(^[ \t]*#[^\n]*\n)*^[ \t]*\[`).FindIndex(c.text); at != nil {
+		head, tables = c.text[:at[0]], c.text[at[0]:]
+	}
+	if old := regexp.MustCompile(`(?m)^[ \t]*store[ \t]*=[^\n]*\n?`).FindIndex(head); old != nil {
+		return slices.Concat(head[:old[0]], line, head[old[1]:], tables)
+	}
+	return slices.Concat(line, head, tables)
 }
 
 // block finds a profile's table in the text: from its header to the next one.

@@ -181,3 +181,17 @@ func fileImports(path string) ([]string, error) {
 	}
 	return all, nil
 }
+
+func TestConfig_withStore(t *testing.T) {
+	for before, want := range map[string]string{
+		"":                            "store = \"file\"\n",
+		"# mine\nstore = 'keyring'\n": "# mine\nstore = \"file\"\n",
+		"store=\"keyring\" # desk\n[profiles.a]\nissuer = \"x\"\n": "store = \"file\"\n[profiles.a]\nissuer = \"x\"\n",
+		"default_profile = \"a\"\n\n# about a\n[profiles.a]\n":     "store = \"file\"\ndefault_profile = \"a\"\n\n# about a\n[profiles.a]\n",
+		"[profiles.a]\nstore = 1\n":                                "store = \"file\"\n[profiles.a]\nstore = 1\n",
+	} {
+		if got := string((&config{text: []byte(before)}).withStore("file")); got != want {
+			t.Errorf("%q became %q, want %q", before, got, want)
+		}
+	}
+}

@@ -69,7 +69,7 @@ func classify(err error) (code int, name string) {
 		return exitStore, "store_locked"
 	case errors.Is(err, store.ErrTooLarge):
 		return exitStore, "store_too_large"
-	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrCorrupt):
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrCorrupt), errors.Is(err, store.ErrMoved):
 		return exitStore, "store_unavailable"
 	case errors.As(err, &verify), errors.Is(err, helper.ErrSubjectToken), errors.Is(err, oidc.ErrOpaque):
 		return exitVerify, "token_refused"

@@ -18,13 +18,18 @@ import (
 // openStore opens the store that flag, environment or file names. Nothing is
 // touched yet.
 func (a *app) openStore(c *config) (*store.Store, error) {
+	return a.openStoreNamed(c, or(a.flags.store, c.Store, "keyring"))
+}
+
+func (a *app) openStoreNamed(c *config, name string) (*store.Store, error) {
 	o, err := a.storeOptions(c)
 	if err != nil {
 		return nil, err
 	}
-	if known := store.Backends(); !slices.Contains(known, o.Backend) {
-		err := fmt.Errorf("unknown store %q; there are %s", o.Backend, strings.Join(known, ", "))
-		if a.flags.store != "" {
+	o.Backend = name
+	if known := store.Backends(); !slices.Contains(known, name) {
+		err := fmt.Errorf("unknown store %q; there are %s", name, strings.Join(known, ", "))
+		if name != c.Store {
 			return nil, usageError(err)
 		}
 		return nil, &configError{detail: fmt.Sprintf("configuration %s: %v", c.path, err)}
@@ -42,9 +47,10 @@ func (a *app) storeOptions(c *config) (store.Options, error) {
 		return store.Options{}, err
 	}
 	return store.Options{
-		Backend: or(a.flags.store, c.Store, "keyring"), Config: c.path,
+		Config:   c.path,
 		StateDir: state, DataDir: data, RuntimeDir: a.runtimeDir(state),
-		Getenv: a.Getenv, Now: a.Now, Warn: a.warn, Attended: a.Attended,
+		IdentityCommand: c.Identity,
+		Getenv:          a.Getenv, Now: a.Now, Warn: a.warn, Attended: a.Attended,
 	}, nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -12,10 +14,10 @@ import (
 
 func (a *app) storeCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "store", Short: "Make ready the file store, for machines without a keyring", Args: cobra.NoArgs,
+		Use: "store", Short: "Look at the store, make the file store ready, move between stores", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.storeInit())
+	cmd.AddCommand(a.storeInit(), a.storeStatus(), a.storeMove())
 	return cmd
 }
 
@@ -25,7 +27,12 @@ func (a *app) storeInit() *cobra.Command {
 		Long: `Make the file store's identity (an age X25519 key), readable by you alone, unless
 there is one. What the file store keeps is encrypted to it; whoever has the identity
 and the files has the tokens. The store is chosen by name, never by itself:
-store = "file" in the configuration, --store file, or T2_CRED_STORE=file.`,
+store = "file" in the configuration, --store file, or T2_CRED_STORE=file.
+
+The identity is looked for in this order: the file t2-cred-identity in
+$CREDENTIALS_DIRECTORY (systemd's LoadCredential=), the file that
+T2_CRED_IDENTITY_FILE names, what identity_command in the configuration prints (an
+absolute path and arguments, without a shell), and the file that this command makes.`,
 		RunE: func(*cobra.Command, []string) error {
 			c, err := a.loadConfig()
 			if err != nil {
@@ -37,7 +44,7 @@ store = "file" in the configuration, --store file, or T2_CRED_STORE=file.`,
 			}
 			path, err := store.InitFile(s)
 			if errors.Is(err, fs.ErrExist) {
-				fmt.Fprintf(a.Stderr, "the identity %s is there already\n", path)
+				fmt.Fprintf(a.Stderr, "an identity is there already: %s\n", path)
 				return nil
 			}
 			if err != nil {
@@ -45,9 +52,112 @@ store = "file" in the configuration, --store file, or T2_CRED_STORE=file.`,
 			}
 			fmt.Fprintf(a.Stderr, "made the identity %s\n", path)
 			if or(a.flags.store, c.Store) != "file" {
-				fmt.Fprintln(a.Stderr, `hint: put store = "file" at the top of the configuration, or set T2_CRED_STORE=file`)
+				fmt.Fprintln(a.Stderr, `hint: t2-cred store move --to file takes along what is kept, and makes it the store`)
 			}
 			return nil
 		},
 	}
+}
+
+func (a *app) storeStatus() *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "Show which store is used, where it is, and whether it answers", Args: cobra.NoArgs,
+		Long: `Show which store is used and by whose word, where it keeps things, how many accounts
+are in it, and whether it can be read now. No dialog is shown and nothing is written.
+The exit code is 5 when the store cannot be read.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, s, err := a.openConfig()
+			if err != nil {
+				return err
+			}
+			notes, err := s.Accounts(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if err := s.Check(cmd.Context()); err != nil {
+				return fmt.Errorf("%s store (%s), %s: %w", s.Name(), a.storeChosenBy(c), s.Where(), err)
+			}
+			if a.flags.json {
+				return a.printJSON(map[string]any{"store": s.Name(), "chosen_by": a.storeChosenBy(c), "where": s.Where(), "accounts": len(notes)})
+			}
+			_, err = fmt.Fprintf(a.Stdout, "store     %s (%s)\nwhere     %s\naccounts  %d\nstate     ready\n", s.Name(), a.storeChosenBy(c), s.Where(), len(notes))
+			return err
+		},
+	}
+}
+
+// storeChosenBy says whose word it is that the store is this one.
+func (a *app) storeChosenBy(c *config) string {
+	switch {
+	case a.flags.store != "" && a.flags.store == a.Getenv("T2_CRED_STORE"):
+		return "T2_CRED_STORE"
+	case a.flags.store != "":
+		return "--store"
+	case c.Store != "":
+		return c.path
+	}
+	return "the default"
+}
+
+func (a *app) storeMove() *cobra.Command {
+	var to string
+	cmd := &cobra.Command{
+		Use: "move", Short: "Move everything to another store, and use that from then on", Args: cobra.NoArgs,
+		Long: `Move all client secrets and accounts of this configuration from the store in use to
+another, and name that one in the configuration. Each is read back from the new store
+before it is deleted in the old one, under the lock that a refresh takes too; so a move
+that is interrupted loses nothing, and is finished by running it again.`,
+		Example: "  t2-cred store init && t2-cred store move --to file",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, from, err := a.openConfig()
+			if err != nil {
+				return err
+			}
+			target, err := a.openStoreNamed(c, to)
+			if err != nil {
+				return err
+			}
+			switch {
+			case !target.Keeps() || !from.Keeps():
+				return usageError(errors.New("the memory store keeps nothing, so nothing can be moved to it or from it"))
+			case target.Name() == from.Name():
+				return usageError(fmt.Errorf("%s is the store in use already (%s)", to, a.storeChosenBy(c)))
+			}
+			if err := target.Prove(cmd.Context()); err != nil {
+				return err
+			}
+			return a.moveAll(cmd, c, from, target)
+		},
+	}
+	cmd.Flags().StringVar(&to, "to", "", "the store to move to: keyring or file")
+	_ = cmd.MarkFlagRequired("to")
+	return cmd
+}
+
+func (a *app) moveAll(cmd *cobra.Command, c *config, from, to *store.Store) error {
+	ctx := cmd.Context()
+	notes, err := from.Accounts(ctx)
+	if err != nil {
+		return err
+	}
+	profiles := maps.Clone(c.Profiles)
+	for _, n := range notes {
+		profiles[n.Key.Profile] = profileConfig{} // of a profile that was removed by hand
+	}
+	for _, name := range slices.Sorted(maps.Keys(profiles)) {
+		if err := store.MoveClientSecret(ctx, from, to, name); err != nil {
+			return fmt.Errorf("move the client secret of profile %s: %w", name, err)
+		}
+	}
+	for _, n := range notes {
+		if err := store.Move(ctx, from, to, n.Key); err != nil {
+			return fmt.Errorf("move account %s of profile %s: %w", n.Key.Account, n.Key.Profile, err)
+		}
+	}
+	fmt.Fprintf(a.Stderr, "moved %d accounts from the %s store to the %s store\n", len(notes), from.Name(), to.Name())
+	if a.flags.store != "" {
+		fmt.Fprintf(a.Stderr, "hint: %s chose the store; name %s there from now on\n", a.storeChosenBy(c), to.Name())
+		return nil
+	}
+	return a.changeConfig(ctx, func(c *config) ([]byte, error) { return c.withStore(to.Name()), nil })
 }

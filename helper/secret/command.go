@@ -1,0 +1,77 @@
+package secret
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+const (
+	// commandTime is how long a command may take to tell a secret: others may wait
+	// for who asks it.
+	commandTime = 10 * time.Second
+	// MaxSize bounds what is taken for one secret, in bytes.
+	MaxSize = 64 << 10
+)
+
+// A CommandError is of a program that was to print a secret. It quotes nothing that
+// the program printed on standard output.
+type CommandError struct {
+	Name string // of the program
+	Why  string
+	Said string // on standard error, by a stranger; may be empty
+}
+
+func (e *CommandError) Error() string { return e.Name + ": " + e.Why }
+
+// FromCommand runs a program, without a shell, and takes what it prints, less one
+// line end, for a secret. The program has ten seconds, and what it starts may not
+// hold its output open any longer. The error is a *CommandError, or that of a
+// cancelled context.
+func FromCommand(asked context.Context, argv []string) (Secret, error) {
+	ctx, cancel := context.WithTimeout(asked, commandTime)
+	defer cancel()
+	var out, said capped
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Stdout, cmd.Stderr = &out, &said
+	cmd.WaitDelay = time.Second
+	err := cmd.Run()
+	why := ""
+	switch {
+	case errors.Is(asked.Err(), context.Canceled):
+		return "", asked.Err()
+	case ctx.Err() != nil:
+		why = fmt.Sprintf("no answer in time (%s at most)", commandTime)
+	case err != nil:
+		why = err.Error()
+	case out.over:
+		why = fmt.Sprintf("it printed more than %d bytes; that is not one secret", MaxSize)
+	default:
+		return WithoutLineEnd(out.b), nil
+	}
+	return "", &CommandError{Name: argv[0], Why: why, Said: strings.TrimSpace(string(said.b))}
+}
+
+// WithoutLineEnd takes off the one line end that an editor or echo leaves.
+func WithoutLineEnd(b []byte) Secret {
+	return Secret(bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r")))
+}
+
+// capped keeps the first MaxSize bytes of what is written to it, and takes the rest
+// so that the writer can end.
+type capped struct {
+	b    []byte
+	over bool
+}
+
+// Write implements io.Writer.
+func (c *capped) Write(p []byte) (int, error) {
+	room := MaxSize - len(c.b)
+	c.over = c.over || len(p) > room
+	c.b = append(c.b, p[:min(len(p), room)]...)
+	return len(p), nil
+}
