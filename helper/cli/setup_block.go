@@ -3,16 +3,22 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"regexp"
 	"strings"
 )
 
 // A block is lines of ours in a file of somebody else's, between two comments
 // that name the profile. What is outside is never touched. The first comment also
-// remembers what a later undo cannot see: that there was no file, or that its last
-// line had no end.
+// remembers what a later undo cannot see: that there was no file, say, or that its
+// last line had no end. The second has a checksum of the lines, so that what
+// somebody else has changed among them is never written over.
 type block struct {
 	profile string
 	lines   []string
+	// loose, where it is set, are lines of ours without the comments, which another
+	// tool dropped.
+	loose *regexp.Regexp
 }
 
 const (
@@ -23,11 +29,20 @@ const (
 func (b block) begin() string { return "# t2-cred " + b.profile + " begin" }
 func (b block) end() string   { return "# t2-cred " + b.profile + " end" }
 
-var errBlock = errors.New("the comments around the lines of t2-cred are not one begin and one end any more")
+// sum is of lines, however they end.
+func sum(lines []string) string {
+	return fmt.Sprintf(" %08x", crc32.ChecksumIEEE([]byte(strings.Join(lines, "\n"))))
+}
+
+var (
+	errBlock  = errors.New("the comments around the lines of t2-cred are not one begin and one end any more")
+	errEdited = errors.New("somebody changed the lines between the comments of t2-cred; take them out by hand, or the comments alone to keep them")
+)
 
 // find is where the block lies: start and stop are offsets of whole lines.
 func (b block) find(text string) (start, stop int, note string, found bool, err error) {
 	start, stop = -1, -1
+	var inside []string
 	for at := 0; at < len(text); {
 		next := len(text)
 		if n := strings.IndexByte(text[at:], '\n'); n >= 0 {
@@ -35,17 +50,23 @@ func (b block) find(text string) (start, stop int, note string, found bool, err 
 		}
 		line := strings.TrimRight(text[at:next], "\r\n")
 		rest, isBegin := strings.CutPrefix(line, b.begin())
+		kept, isEnd := strings.CutPrefix(line, b.end())
 		switch {
-		case isBegin && (rest == "" || rest == noteNewFile || rest == noteNoEnd):
+		case isBegin && (rest == "" || strings.HasPrefix(rest, " (") && strings.HasSuffix(rest, ")")):
 			if start >= 0 {
 				return 0, 0, "", false, errBlock
 			}
 			start, note = at, rest
-		case line == b.end():
+		case isEnd && (kept == "" || len(kept) == len(sum(nil)) && kept[0] == ' '):
 			if start < 0 || stop >= 0 {
 				return 0, 0, "", false, errBlock
 			}
+			if kept != sum(inside) {
+				return 0, 0, "", false, errEdited
+			}
 			stop = next
+		case start >= 0 && stop < 0:
+			inside = append(inside, line)
 		}
 		at = next
 	}
@@ -55,38 +76,54 @@ func (b block) find(text string) (start, stop int, note string, found bool, err 
 	return start, stop, note, start >= 0, nil
 }
 
+// shown are the lines with their comments.
+func (b block) shown(note string) []string {
+	return append(append([]string{b.begin() + note}, b.lines...), b.end()+sum(b.lines))
+}
+
 // text is the block in the line ends of the file.
 func (b block) text(note, eol string) string {
-	all := append(append([]string{b.begin() + note}, b.lines...), b.end())
-	return strings.Join(all, eol) + eol
+	return strings.Join(b.shown(note), eol) + eol
 }
 
 // put puts the block at the end, or in the place of the old one.
 func (b block) put(text string, exists bool) (string, error) {
+	if _, _, _, found, err := b.find(text); b.loose != nil && !found && err == nil {
+		text = b.loose.ReplaceAllString(text, "")
+	}
+	return b.putAt(text, len(text), exists)
+}
+
+// putAt puts the block where a line begins, or in the place of the old one.
+func (b block) putAt(text string, at int, exists bool) (string, error) {
 	start, stop, note, found, err := b.find(text)
 	if err != nil {
 		return "", err
 	}
-	eol := "\n"
-	if strings.Contains(text, "\r\n") {
-		eol = "\r\n"
-	}
+	eol := eolOf(text)
 	switch {
 	case found:
 		return text[:start] + b.text(note, eol) + text[stop:], nil
 	case !exists:
 		return b.text(noteNewFile, eol), nil
-	case text != "" && !strings.HasSuffix(text, "\n"):
-		return text + eol + b.text(noteNoEnd, eol), nil
+	case at > 0 && text[at-1] == '\r':
+		return "", errors.New("it ends with half of a line's end")
+	case at > 0 && text[at-1] != '\n':
+		return text[:at] + eol + b.text(noteNoEnd, eol) + text[at:], nil
 	}
-	return text + b.text("", eol), nil
+	return text[:at] + b.text("", eol) + text[at:], nil
 }
 
 // cut takes the block out; keep is false when the file was ours alone.
 func (b block) cut(text string) (rest string, keep bool, err error) {
 	start, stop, note, found, err := b.find(text)
-	if err != nil || !found {
+	switch {
+	case err != nil:
 		return text, true, err
+	case !found && b.loose != nil:
+		return b.loose.ReplaceAllString(text, ""), true, nil
+	case !found:
+		return text, true, nil
 	}
 	before, after := text[:start], text[stop:]
 	if note == noteNoEnd && after == "" {
@@ -96,12 +133,9 @@ func (b block) cut(text string) (rest string, keep bool, err error) {
 }
 
 // outside is the text without the block, in which conflicts are looked for.
-func (b block) outside(text string) string {
+func (b block) outside(text string) (string, error) {
 	rest, _, err := b.cut(text)
-	if err != nil {
-		return text
-	}
-	return rest
+	return rest, err
 }
 
 // checkINI refuses what a reader of sections and keys would stumble over, or what

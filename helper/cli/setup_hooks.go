@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -16,9 +17,10 @@ import (
 
 // setupProfile is what a tool is told of a profile.
 type setupProfile struct {
-	name  string
-	flags []string // --profile NAME, and --account where it is not the default
-	hosts []string // that it names exactly
+	name   string
+	flags  []string            // --profile NAME, and --account where it is not the default
+	hosts  []string            // that it names exactly
+	serves func(*url.URL) bool // by wildcards too
 }
 
 // setups are the hooks that setup knows, by name.
@@ -75,14 +77,22 @@ func (a *app) homeFile(variable, below string, rest ...string) (string, error) {
 	return filepath.Join(append([]string{home, below}, rest...)...), nil
 }
 
-// blockEdit is the edit that puts lines between two comments. check refuses the
-// file as it is, outside of them, and conflict what it says already.
+// blockEdit is the edit that puts lines between two comments.
 func blockEdit(file, profile string, lines []string, check, whole func(string) error) *edit {
-	b := block{profile: profile, lines: lines}
+	return block{profile: profile, lines: lines}.edit(file, check, whole)
+}
+
+// edit is that of the block at the end of a file. check refuses the file as it is
+// outside of the block, and whole what it becomes.
+func (b block) edit(file string, check, whole func(string) error) *edit {
 	return &edit{
-		file: file, lines: append(append([]string{b.begin()}, lines...), b.end()), cut: b.cut,
+		file: file, lines: b.shown(""), cut: b.cut,
 		put: func(text string, exists bool) (string, error) {
-			if err := check(b.outside(text)); err != nil {
+			outside, err := b.outside(text)
+			if err == nil {
+				err = check(outside)
+			}
+			if err != nil {
 				return "", err
 			}
 			after, err := b.put(text, exists)
@@ -118,8 +128,8 @@ func setupGit(a *app, p setupProfile, o setupOptions) (setup, error) {
 		}
 	}
 	return setup{
-		why:  "git asks t2-cred for these hosts. The empty helper ends the list of others, which would keep the token in their own place.",
-		edit: blockEdit(file, p.name, lines, checkINI, nil),
+		why:   "git asks t2-cred for these hosts. The empty helper ends the list of others, which would keep the token in their own place.",
+		edits: []*edit{blockEdit(file, p.name, lines, checkINI, nil)},
 	}, p.someHosts(o)
 }
 
@@ -147,7 +157,7 @@ func setupDocker(a *app, p setupProfile, o setupOptions) (setup, error) {
 	if err != nil {
 		return setup{}, err
 	}
-	e := &edit{file: file, put: func(text string, exists bool) (string, error) {
+	e := &edit{file: file, whole: true, put: func(text string, exists bool) (string, error) {
 		if exists && text == "" {
 			return "", errors.New("not JSON")
 		}
@@ -172,8 +182,8 @@ func setupDocker(a *app, p setupProfile, o setupOptions) (setup, error) {
 		e.lines = append(e.lines, fmt.Sprintf("credHelpers: %q: %q", host, dockerHelper))
 	}
 	return setup{
-		why:  "docker, podman, skopeo, crane run docker-credential-t2, which must be on PATH, for these registries. They name no profile or account: those come from the host and T2_CRED_ACCOUNT.",
-		edit: e, links: []string{filepath.Join(o.binDir, "docker-credential-t2")}, used: usesDockerHelper,
+		why:   "docker, podman, skopeo, crane run docker-credential-t2, which must be on PATH, for these registries. They name no profile or account: those come from the host and T2_CRED_ACCOUNT.",
+		edits: []*edit{e}, links: []string{o.linkNamed("docker-credential-t2")}, used: usesDockerHelper,
 	}, p.someHosts(o)
 }
 
@@ -194,12 +204,22 @@ func setupAWS(a *app, p setupProfile, o setupOptions) (setup, error) {
 	if o.endpoint != "" && !onlyOf(o.endpoint, ":/.-_[]") {
 		return setup{}, usageError(fmt.Errorf("--endpoint %q is not the address of an STS", clean(o.endpoint)))
 	}
+	if o.roleARN != "" && !onlyOf(o.roleARN, ":/.-_+=,@") {
+		return setup{}, usageError(fmt.Errorf("--role-arn %q is not the name of a role", clean(o.roleARN)))
+	}
 	section := "[profile t2-" + p.name + "]"
-	lines := []string{section, fmt.Sprintf("credential_process = %s aws %s --endpoint %s", o.program, p.words(), o.endpoint)}
-	has := regexp.MustCompile(`(?m)^\s*\[\s*profile\s+"?t2-` + p.name + `"?\s*\]`)
+	process := fmt.Sprintf("credential_process = %s aws %s --endpoint %s", o.program, p.words(), o.endpoint)
+	if o.roleARN != "" {
+		process += " --role-arn " + o.roleARN
+	}
+	lines := []string{section, process}
+	if u, err := url.Parse(o.endpoint); err == nil && !strings.Contains(u.Hostname(), ".amazonaws.com") {
+		lines = append(lines, "endpoint_url = "+o.endpoint) // of MinIO and Ceph, where STS and S3 are one
+	}
+	has := regexp.MustCompile(`(?m)^\s*\[\s*profile\s+"?t2-` + regexp.QuoteMeta(p.name) + `"?\s*\]`)
 	return setup{
-		why:  "AWS SDKs and aws --profile t2-" + p.name + " get their keys from t2-cred, which asks the STS with the access token.",
-		edit: blockEdit(file, p.name, lines, unless(has, section, checkINI), nil),
+		why:   "AWS SDKs and aws --profile t2-" + p.name + " get their keys from t2-cred, which asks the STS with the access token.",
+		edits: []*edit{blockEdit(file, p.name, lines, unless(has, section, checkINI), nil)},
 	}, nil
 }
 
@@ -217,9 +237,9 @@ func setupCargo(a *app, p setupProfile, o setupOptions) (setup, error) {
 	}
 	return setup{
 		why: "cargo asks its providers from the last to the first: t2-cred for the profile's hosts, cargo's own tokens for all others.",
-		edit: blockEdit(file, p.name, []string{
+		edits: []*edit{blockEdit(file, p.name, []string{
 			"[registry]", fmt.Sprintf(`global-credential-providers = ["cargo:token", "%s %s"]`, o.program, p.words()),
-		}, check, check),
+		}, check, check)},
 	}, nil
 }
 
@@ -239,10 +259,15 @@ func setupTerraform(a *app, p setupProfile, _ setupOptions) (setup, error) {
 	}
 	plugin, err := a.homeFile("", ".terraform.d", "plugins", "terraform-credentials-t2")
 	lines := []string{`credentials_helper "t2" {`, fmt.Sprintf(`  args = ["%s"]`, strings.Join(p.flags, `", "`)), "}"}
+	check := unless(regexp.MustCompile(`(?m)^\s*credentials_helper\b`), "a credentials_helper", checkHCL)
+	edits := []*edit{blockEdit(file, p.name, lines, check, nil)}
+	// OpenTofu reads the other file only where its own is not there.
+	if own, err := a.homeFile("", ".tofurc"); err == nil && isThere(own) && !filepath.IsAbs(a.Getenv("TF_CLI_CONFIG_FILE")) {
+		edits = append(edits, blockEdit(own, p.name, lines, check, nil))
+	}
 	return setup{
 		why:   "Terraform and OpenTofu run terraform-credentials-t2, from their plugin directory, for registries and services.",
-		edit:  blockEdit(file, p.name, lines, unless(regexp.MustCompile(`(?m)^\s*credentials_helper\b`), "a credentials_helper", checkHCL), nil),
-		links: []string{plugin},
+		edits: edits, links: []string{plugin},
 	}, err
 }
 
@@ -271,8 +296,8 @@ func setupGo(a *app, p setupProfile, o setupOptions) (setup, error) {
 	}
 	value := fmt.Sprintf("%s goauth %s; netrc", o.program, p.words())
 	return setup{
-		why:  "go asks t2-cred for the profile's hosts, then netrc. The same by hand: go env -w GOAUTH='" + value + "'",
-		edit: blockEdit(file, p.name, []string{"GOAUTH=" + value}, unless(regexp.MustCompile(`(?m)^\s*GOAUTH\s*=`), "a GOAUTH", checkINI), nil),
+		why:   "go asks t2-cred for the profile's hosts, then netrc. The same by hand: go env -w GOAUTH='" + value + "'",
+		edits: []*edit{blockEdit(file, p.name, []string{"GOAUTH=" + value}, unless(regexp.MustCompile(`(?m)^\s*GOAUTH\s*=`), "a GOAUTH", checkINI), nil)},
 	}, nil
 }
 
@@ -284,15 +309,16 @@ func setupPnpm(a *app, p setupProfile, o setupOptions) (setup, error) {
 			return setup{}, err
 		}
 	}
-	var lines []string
+	// npm, which has this file too, drops comments when it writes.
+	b := block{profile: p.name, loose: regexp.MustCompile(`(?m)^//\S+:tokenHelper\s*=\s*\S*t2-cred(?:\.exe)? pnpm --profile ` + regexp.QuoteMeta(p.name) + `(?: .*)?(?:\n|$)`)}
 	check := checkINI
 	for _, host := range p.hosts {
 		key := "//" + host + "/:tokenHelper"
-		lines = append(lines, fmt.Sprintf("%s=%s pnpm %s --url %s/", key, o.program, p.words(), firstURL(host)))
+		b.lines = append(b.lines, fmt.Sprintf("%s=%s pnpm %s --url %s/", key, o.program, p.words(), firstURL(host)))
 		check = unless(regexp.MustCompile(`(?m)^\s*`+regexp.QuoteMeta(key)+`\s*=`), key, check)
 	}
 	return setup{
-		why:  "pnpm 11 and later run t2-cred for these registries. (pnpm 10 takes no arguments: docs/hooks/pnpm.md.)",
-		edit: blockEdit(file, p.name, lines, check, nil),
+		why:   "pnpm 11 and later run t2-cred for these registries. (pnpm 10 takes no arguments: docs/hooks/pnpm.md.)",
+		edits: []*edit{b.edit(file, check, nil)},
 	}, p.someHosts(o)
 }

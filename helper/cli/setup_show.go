@@ -8,52 +8,101 @@ import (
 	"strings"
 )
 
-// What is only shown: files whose format has no place for lines of ours that could
-// be found and taken back safely, or settings that belong to one of many remotes.
-
-func setupKubernetes(_ *app, p setupProfile, o setupOptions) (setup, error) {
-	return setup{
-		why: "kubectl and all of client-go run t2-cred for this user. YAML has no safe place for lines of ours, so add it yourself, under users: of the kubeconfig.",
-		show: fmt.Sprintf(`- name: t2-%s
-  user:
-    exec:
-      apiVersion: client.authentication.k8s.io/v1
-      command: %s
-      args: [kubernetes, %s]
-      interactiveMode: Never
-      provideClusterInfo: true
-`, p.name, o.program, strings.Join(p.flags, ", ")),
-	}, nil
-}
-
-func setupPip(_ *app, _ setupProfile, o setupOptions) (setup, error) {
-	return setup{
-		why: "pip and uv run a program named keyring on PATH; t2-cred passes what is not for it to the next one. The name may shadow another program, so decide yourself.",
-		show: fmt.Sprintf(`ln -s %s %s/keyring
-pip config set global.keyring-provider subprocess
-export UV_KEYRING_PROVIDER=subprocess
-`, o.program, o.binDir),
-	}, nil
-}
-
-func setupRclone(_ *app, p setupProfile, o setupOptions) (setup, error) {
-	return setup{
-		why:  "rclone's webdav remotes run a command for a bearer token; say of which remote, which must be at a server that may have the token.",
-		show: fmt.Sprintf("rclone config update REMOTE bearer_token_command \"%s get %s\"\n", o.program, p.words()),
-	}, nil
-}
-
-func setupGDAL(_ *app, p setupProfile, o setupOptions) (setup, error) {
+// showSetup prints the change, as a diff without context: the file's other lines
+// may hold secrets. Where it cannot be made, it prints what to put in by hand.
+func (a *app) showSetup(name string, s setup, o setupOptions) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s write %s --output \"$XDG_RUNTIME_DIR/t2-cred/gdal-header\" --format header --watch &\n", o.program, p.words())
-	b.WriteString("# In ~/.gdal/gdalrc, with the directory in full for $XDG_RUNTIME_DIR:\n[credentials]\n")
-	for n, host := range p.hosts {
-		fmt.Fprintf(&b, "[.t2-%s-%d]\npath=/vsicurl/%s/\nGDAL_HTTP_HEADER_FILE=$XDG_RUNTIME_DIR/t2-cred/gdal-header\n", p.name, n+1, firstURL(host))
+	fmt.Fprintf(&b, "# %s\n", s.why)
+	for _, e := range s.edits {
+		e.show(&b)
 	}
-	return setup{
-		why:  "GDAL reads headers from a file again for every request; t2-cred keeps that file fresh, and the path says for which server it is.",
-		show: b.String(),
-	}, p.someHosts(o)
+	for _, l := range s.links {
+		if checkLink(l, o.program) == nil && isThere(l) {
+			fmt.Fprintf(&b, "# %s is a link to t2-cred already\n", l)
+		} else {
+			fmt.Fprintf(&b, "ln -s %s %s\n", o.program, l)
+		}
+	}
+	b.WriteString(s.show)
+	if len(s.edits) > 0 {
+		fmt.Fprintf(&b, "# t2-cred setup %s --write does it, t2-cred setup %s --undo takes it back.\n", name, name)
+	}
+	_, err := a.Stdout.Write([]byte(b.String()))
+	return err
+}
+
+func (e *edit) show(b *strings.Builder) {
+	c, err := e.plan(false)
+	switch {
+	case err != nil:
+		fmt.Fprintf(b, "# --write would leave this file alone: %v. By hand:\n+++ %s\n", err, e.file)
+	case c.old == c.text && c.exists:
+		fmt.Fprintf(b, "# %s says so already\n", e.file)
+		return
+	case !c.exists:
+		fmt.Fprintf(b, "--- /dev/null\n+++ %s\n", e.file)
+	default:
+		fmt.Fprintf(b, "--- %s\n+++ %s\n", e.file, e.file)
+	}
+	if err == nil && (!e.whole || !c.exists) {
+		b.WriteString(changes(c.old, c.text))
+		return
+	}
+	for _, line := range e.lines {
+		fmt.Fprintf(b, "+%s\n", line)
+	}
+}
+
+// changes are the lines that differ, each group with where it is in the old text
+// and the new one, as diff --unified=0 has it. It is for small changes: what is
+// new is looked for as the fewest lines after which both go on alike.
+func changes(before, after string) string {
+	var b strings.Builder
+	old, now := splitLines(before), splitLines(after)
+	for i, j := 0, 0; i < len(old) || j < len(now); {
+		if i < len(old) && j < len(now) && old[i] == now[j] {
+			i, j = i+1, j+1
+			continue
+		}
+		gone, come := meet(old[i:], now[j:])
+		fmt.Fprintf(&b, "@@ -%s +%s @@\n", lineRange(i, gone), lineRange(j, come))
+		for _, line := range old[i : i+gone] {
+			b.WriteString("-" + line + "\n")
+		}
+		for _, line := range now[j : j+come] {
+			b.WriteString("+" + line + "\n")
+		}
+		i, j = i+gone, j+come
+	}
+	return b.String()
+}
+
+// meet is after how many lines of each, as few as can be, two texts go on alike.
+func meet(old, now []string) (gone, come int) {
+	for all := 1; all < len(old)+len(now); all++ {
+		for gone := max(0, all-len(now)); gone <= min(all, len(old)); gone++ {
+			come := all - gone
+			bothEnd := gone == len(old) && come == len(now)
+			if bothEnd || gone < len(old) && come < len(now) && old[gone] == now[come] {
+				return gone, come
+			}
+		}
+	}
+	return len(old), len(now)
+}
+
+func lineRange(at, count int) string {
+	if count > 0 {
+		at++
+	}
+	return fmt.Sprintf("%d,%d", at, count)
+}
+
+func splitLines(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(strings.ReplaceAll(text, "\r\n", "\n"), "\n"), "\n")
 }
 
 // isThere is whether a name is taken, by a link to nowhere too.

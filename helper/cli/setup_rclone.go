@@ -1,0 +1,151 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// setupRclone tells those webdav remotes that are at a host of the profile's.
+func setupRclone(a *app, p setupProfile, o setupOptions) (setup, error) {
+	file, err := a.rcloneConfig()
+	if err != nil {
+		return setup{}, err
+	}
+	r := rclone{profile: p, line: fmt.Sprintf("bearer_token_command = %s get %s", o.program, p.words())}
+	return setup{
+		why:   "rclone runs a command for a bearer token, for each webdav remote; these are at hosts of the profile.",
+		edits: []*edit{{file: file, lines: []string{r.line}, put: r.put, cut: r.cut}},
+	}, nil
+}
+
+// rcloneConfig is what rclone config file says, but for a file beside rclone itself:
+// https://rclone.org/docs/#config-string
+func (a *app) rcloneConfig() (string, error) {
+	if f := a.Getenv("RCLONE_CONFIG"); filepath.IsAbs(f) {
+		return f, nil
+	}
+	var files []string
+	for _, dir := range []func() (string, error){
+		func() (string, error) { return a.configFile("rclone", "rclone.conf") },
+		func() (string, error) { return a.homeFile("", ".config", "rclone", "rclone.conf") },
+		func() (string, error) { return a.homeFile("", ".rclone.conf") },
+	} {
+		file, err := dir()
+		if err != nil {
+			return "", err
+		}
+		files = append(files, file)
+	}
+	if n := slices.IndexFunc(files, isThere); n >= 0 {
+		return files[n], nil
+	}
+	return files[0], nil
+}
+
+// rclone writes a line into sections of rclone's file. rclone may move comments
+// when it writes, so the line is known as ours by what it says.
+type rclone struct {
+	profile setupProfile
+	line    string
+}
+
+// A remote is a section, as far as it matters here. Offsets are of lines.
+type remote struct {
+	kind, url, command string
+	other              string // by what else it proves itself
+	urlAt, at, next    int    // of the line of url, and of the command
+}
+
+func (r rclone) put(text string, _ bool) (string, error) {
+	remotes, err := r.read(text)
+	if err != nil {
+		return "", err
+	}
+	eol, ours := eolOf(text), 0
+	for _, s := range slices.Backward(remotes) { // so that offsets hold
+		u, err := url.Parse(s.url)
+		if s.kind != "webdav" || s.url == "" || err != nil || !r.profile.serves(u) {
+			continue
+		}
+		ours++
+		switch {
+		case s.other != "":
+			return "", fmt.Errorf("the remote at %s has %s, which rclone would take instead", clean(s.url), s.other)
+		case s.command == "":
+			text = text[:s.urlAt] + r.line + eol + text[s.urlAt:]
+		case !r.isOurs(s.command):
+			return "", fmt.Errorf("the remote at %s has a bearer_token_command, which is not t2-cred's", clean(s.url))
+		default:
+			old := strings.TrimRight(text[s.at:s.next], "\r\n")
+			text = text[:s.at] + r.line + text[s.at+len(old):]
+		}
+	}
+	if ours == 0 {
+		return "", fmt.Errorf("no remote of type webdav in it is at a host of the profile %s; make one first: rclone config create NAME webdav url https://HOST/… vendor other", r.profile.name)
+	}
+	return text, nil
+}
+
+func (r rclone) cut(text string) (string, bool, error) {
+	remotes, err := r.read(text)
+	if err != nil {
+		return text, true, err
+	}
+	for _, s := range slices.Backward(remotes) {
+		if s.command != "" && r.isOurs(s.command) {
+			text = text[:s.at] + text[s.next:]
+		}
+	}
+	return text, true, nil
+}
+
+// isOurs is whether a command is t2-cred's, for this profile.
+func (r rclone) isOurs(command string) bool {
+	words := strings.Fields(command)
+	if len(words) < 4 || strings.TrimSuffix(filepath.Base(words[0]), ".exe") != "t2-cred" || words[1] != "get" {
+		return false
+	}
+	n := slices.Index(words, "--profile")
+	return n > 0 && n+1 < len(words) && words[n+1] == r.profile.name
+}
+
+func (r rclone) read(text string) (remotes []remote, err error) {
+	if strings.Contains(text, "RCLONE_ENCRYPT_V") {
+		return nil, errors.New("it is encrypted")
+	}
+	if err := checkINI(text); err != nil {
+		return nil, err
+	}
+	at := 0
+	for raw := range strings.Lines(text) {
+		begin := at
+		at += len(raw)
+		line := strings.TrimSpace(raw)
+		if strings.HasPrefix(line, "[") {
+			remotes = append(remotes, remote{})
+			continue
+		}
+		key, value, ok := strings.Cut(line, "=")
+		if !ok || len(remotes) == 0 || line[0] == '#' || line[0] == ';' {
+			continue
+		}
+		s := &remotes[len(remotes)-1]
+		switch key, value = strings.TrimSpace(key), strings.TrimSpace(value); key {
+		case "type":
+			s.kind = value
+		case "url":
+			s.url, s.urlAt = value, begin
+		case "bearer_token_command":
+			s.command, s.at, s.next = value, begin, at
+		case "user", "pass", "bearer_token":
+			if value != "" {
+				s.other = key
+			}
+		}
+	}
+	return remotes, nil
+}

@@ -1,0 +1,231 @@
+package cli
+
+import (
+	"errors"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// undoesItself makes a change twice and takes it back: the second time nothing is
+// new, and the bytes are those there were.
+func undoesItself(t *testing.T, e *edit, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		once, err := e.put(text, true)
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		if twice, err := e.put(once, true); err != nil || twice != once || once == text {
+			t.Errorf("%q: a second time %q, %v; first %q", text, twice, err, once)
+		}
+		if rest, keep, err := e.cut(once); err != nil || rest != text || !keep {
+			t.Errorf("%q: undone %q, keep %v, %v; was %q", text, rest, keep, err, once)
+		}
+		if rest, keep, err := e.cut(text); err != nil || rest != text || !keep {
+			t.Errorf("%q: undone without a change %q, keep %v, %v", text, rest, keep, err)
+		}
+	}
+	once, err := e.put("", false)
+	if err != nil {
+		return // of rclone's file there is always one
+	}
+	if twice, err := e.put(once, true); err != nil || twice != once {
+		t.Errorf("a new file: a second time %q, %v; first %q", twice, err, once)
+	}
+	if rest, keep, err := e.cut(once); err != nil || rest != "" || keep {
+		t.Errorf("a new file: undone %q, keep %v, %v", rest, keep, err)
+	}
+}
+
+func refuses(t *testing.T, e *edit, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if out, err := e.put(text, true); err == nil {
+			t.Errorf("%q became %q", text, out)
+		}
+	}
+}
+
+func testKubeEdit() *edit {
+	k := kubeUser{name: "t2-gep", program: "/opt/t2-cred", args: []string{"kubernetes", "--profile", "gep"}, block: block{profile: "gep"}}
+	return &edit{put: k.putUser, cut: k.cutUser}
+}
+
+func TestKubeconfigUndoesItself(t *testing.T) {
+	const rest = "apiVersion: v1\nkind: Config # mine\n\nclusters:\n- cluster: {server: \"https://k.example\"}\n  name: users\n"
+	undoesItself(t, testKubeEdit(), "", "\n", "# mine\n", rest, strings.TrimSuffix(rest, "\n"),
+		rest+"users: []\n", rest+"users: null\nkind2: x\n", "users: []\r\n"+strings.ReplaceAll(rest, "\n", "\r\n"),
+		rest+"users:\n", rest+"users:", "---\nusers:\n# first\n- name: a\n  user: {token: x}\n"+rest,
+		rest+"users:\n  # odd\n  -   name: a\n      user:\n        exec:\n          command: t2-cred\n\n  - name: t2-gep2\n    user: {}\n"+"extensions: x\n",
+		"\"users\":  # whose\n  - name: b\n    user: {}\n")
+	refuses(t, testKubeEdit(), `{"users": []}`, "users: [{name: a}]\n", "users: &a\n- name: x\n", "users:\n- name: x\nusers:\n", "users: []\n---\nusers: []\n",
+		"\tusers:\n", "users: []", "nothing\n", "users:\n- name: t2-gep\n  user: {token: x}\n", "users:\n  - user: {token: x}\n    name: \"t2-gep\" # mine\n  - name: y\n", "users:\n- name: |\n  x\n%\n",
+		"users:\n-    name: t2-gep\n     user: {}\n", "users:\n- {name: t2-gep, user: {}}\n", "users:\n- {user: {}, name: 't2-gep'}\n")
+}
+
+// TestKubeconfigAfterKubectl: kubectl drops comments when it writes; our user is
+// known all the same.
+func TestKubeconfigAfterKubectl(t *testing.T) {
+	const before, after = "apiVersion: v1\nkind: Config\nusers:\n- name: a\n  user:\n    token: x\n", "- name: z\n  user: {}\n"
+	const ours = "- name: t2-gep\n  user:\n    exec:\n      args:\n      - kubernetes\n      command: /usr/bin/t2-cred\n      env: null\n"
+	e := testKubeEdit()
+	if rest, _, err := e.cut(before + ours + after); err != nil || rest != before+after {
+		t.Errorf("%q, %v", rest, err)
+	}
+	once, err := e.put(before+ours+after, true)
+	if err != nil || strings.Count(once, "name: t2-gep") != 1 || !strings.Contains(once, "users:\n# t2-cred gep begin\n") {
+		t.Errorf("%q, %v", once, err)
+	}
+}
+
+func TestPythonUndoesItself(t *testing.T) {
+	pip := pipEdit("pip.conf")
+	undoesItself(t, pip, "", "# mine\n[install]\nuser = yes\n", "[global]", "[global]\n", "# a\n[global]  \r\nindex-url = https://x/\r\n  https://y/\r\n[list]\r\nformat=columns", "[freeze]\ntimeout = 10")
+	refuses(t, pip, "[global]\nkeyring-provider = disabled\n", "[global]\n[global]\n", "[install]\nKeyring_Provider: import\n", "[glo")
+	uv := uvEdit("uv.toml")
+	undoesItself(t, uv, "", "# mine\nnative-tls = true\n[[index]]\nurl = \"https://x/\"", "\r\n[pip]\r\nkeyring-provider = \"disabled\"\r\n")
+	refuses(t, uv, "keyring-provider = \"disabled\"\n", "[pip", "a\n")
+	for e, text := range map[*edit]string{pip: "[global]\nkeyring-provider = subprocess\n", uv: "keyring-provider = \"subprocess\"\n"} {
+		if out, err := e.put(text, true); err != nil || out != text {
+			t.Errorf("%q became %q, %v", text, out, err)
+		}
+	}
+}
+
+func TestRcloneUndoesItself(t *testing.T) {
+	r := rclone{profile: setupProfile{name: "gep", serves: func(u *url.URL) bool { return u.Host == "dav.example.org" }}, line: "bearer_token_command = /opt/t2-cred get --profile gep"}
+	e := &edit{put: r.put, cut: r.cut}
+	undoesItself(t, e, "# mine\n[a]\ntype = webdav\nurl = https://dav.example.org/x\nvendor = other\n", "[a]\r\nurl=https://dav.example.org\r\ntype=webdav\r\n[b]\r\ntype = s3\r\n[c]\r\ntype = webdav\r\nvendor = other\r\nurl = https://dav.example.org/c")
+	refuses(t, e, "", "[a]\ntype = webdav\nurl = https://other.example.org/\n", "[a]\ntype = http\nurl = https://dav.example.org/\n", "[a\n",
+		"[a]\ntype = webdav\nurl = https://dav.example.org/\nuser = me\n", "[a]\ntype = webdav\nbearer_token_command = pass x\nurl = https://dav.example.org/\n",
+		"[a]\ntype = webdav\nbearer_token_command = t2-cred get --profile other\nurl = https://dav.example.org/\n", "# Encrypted rclone configuration File\n\nRCLONE_ENCRYPT_V0:\nAAAA\n")
+	const old = "[a]\ntype = webdav\nurl = https://dav.example.org/\nvendor = other\nbearer_token_command = /old/t2-cred get --profile gep"
+	if out, err := e.put(old, true); err != nil || out != strings.Replace(old, "/old", "/opt", 1) {
+		t.Errorf("%q, %v", out, err)
+	}
+}
+
+// TestHandEditedBlockStays: what somebody changed among our lines is neither
+// written over nor taken out.
+func TestHandEditedBlockStays(t *testing.T) {
+	b := block{profile: "gep", lines: []string{"a = 1", "b = 2"}}
+	once, _ := b.put("x\n", true)
+	newer := block{profile: "gep", lines: []string{"a = 3"}}
+	if out, err := newer.put(once, true); err != nil || strings.Contains(out, "b = 2") {
+		t.Errorf("our own lines were not brought up to date: %q, %v", out, err)
+	}
+	if out, _, err := b.cut(strings.ReplaceAll(once, "\n", "\r\n")); err != nil || out != "x\r\n" {
+		t.Errorf("with other line ends: %q, %v", out, err)
+	}
+	for _, edited := range []string{strings.Replace(once, "b = 2", "b = 7", 1), strings.Replace(once, "b = 2\n", "b = 2\nc = 3\n", 1), strings.Replace(once, "a = 1\n", "", 1)} {
+		if out, err := newer.put(edited, true); err == nil {
+			t.Errorf("%q became %q", edited, out)
+		}
+		if out, _, err := b.cut(edited); err == nil {
+			t.Errorf("%q was cut to %q", edited, out)
+		}
+	}
+}
+
+// TestLooseLines: the comments around our lines are gone, and the lines are known
+// all the same.
+func TestLooseLines(t *testing.T) {
+	b := block{profile: "gep", lines: []string{"ours 2"}, loose: regexp.MustCompile(`(?m)^ours .*(?:\n|$)`)}
+	for before, after := range map[string]string{"a\nours 1\nb\nours 1": "a\nb\n", "a\nb\n": "a\nb\n"} {
+		if rest, keep, err := b.cut(before); err != nil || !keep || rest != after {
+			t.Errorf("%q: cut %q, %v", before, rest, err)
+		}
+		once, err := b.put(before, true)
+		if err != nil || once != after+b.text("", "\n") {
+			t.Errorf("%q: put %q, %v", before, once, err)
+		}
+		if twice, err := b.put(once, true); err != nil || twice != once {
+			t.Errorf("%q: a second time %q, %v", before, twice, err)
+		}
+	}
+}
+
+func TestChangesShowNothingElse(t *testing.T) {
+	for _, c := range [][3]string{
+		{"", "a\nb\n", "@@ -0,0 +1,2 @@\n+a\n+b\n"},
+		{"a\nb\nc\n", "a\nx\nb\nc\ny\n", "@@ -1,0 +2,1 @@\n+x\n@@ -3,0 +5,1 @@\n+y\n"},
+		{"a\nold\nb", "a\nnew\nnewer\nb", "@@ -2,1 +2,2 @@\n-old\n+new\n+newer\n"},
+		{"a\nold\n", "a\n", "@@ -2,1 +1,0 @@\n-old\n"},
+		{"a\n", "b\n", "@@ -1,1 +1,1 @@\n-a\n+b\n"},
+		{"a\n\na\n", "a\n\nb\n\na\n", "@@ -2,0 +3,2 @@\n+b\n+\n"},
+	} {
+		if got := changes(c[0], c[1]); got != c[2] {
+			t.Errorf("%q to %q: %q", c[0], c[1], got)
+		}
+	}
+}
+
+func TestSaveKeepsModesAndLinks(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "real")
+	if err := errors.Join(os.WriteFile(file, []byte("x\n"), 0o600), os.Chmod(file, 0o640)); err != nil { // whatever the umask is
+		t.Fatal(err)
+	}
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink("real", link); err != nil {
+		t.Skip(err) // Windows wants a privilege
+	}
+	b := block{profile: "gep", lines: []string{"a"}}
+	e := &edit{file: link, put: b.put, cut: b.cut}
+	for n, undo := range []bool{false, false, true, true} {
+		c, err := e.plan(undo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if changed, err := c.save(); err != nil || changed != (n%2 == 0) {
+			t.Errorf("%d: changed %v, %v", n, changed, err)
+		}
+		info, err := os.Stat(link)
+		if err != nil || info.Mode() != 0o640 {
+			t.Errorf("%d: %v, %v", n, info.Mode(), err)
+		}
+		if to, err := os.Readlink(link); err != nil || to != "real" {
+			t.Errorf("%d: a link to %q, %v", n, to, err)
+		}
+	}
+}
+
+// FuzzSetup: whatever is in a file, a change is refused, or can be made twice
+// without difference and taken back to the byte.
+func FuzzSetup(f *testing.F) {
+	ini := func(string) error { return nil }
+	r := rclone{profile: setupProfile{name: "gep", serves: func(*url.URL) bool { return true }}, line: "bearer_token_command = /opt/t2-cred get --profile gep"}
+	edits := []*edit{
+		testKubeEdit(), pipEdit("pip.conf"), uvEdit("uv.toml"), {put: r.put, cut: r.cut}, blockEdit("x", "gep", []string{"a = 1"}, checkINI, nil), blockEdit("x", "gep", nil, ini, nil),
+		{put: func(text string, _ bool) (string, error) { return putDocker(text, "h") }, cut: func(text string) (string, bool, error) { return cutDocker(text, "h") }},
+	}
+	for _, seed := range []string{
+		"", "users: []\n", "users:\n  - name: a\n", "[global]\nx = 1", "a = 1\r\n", "[a]\ntype = webdav\nurl = https://h/\n", `{"credHelpers": {}, "a": [1]}`, "{}",
+	} {
+		for n := range edits {
+			f.Add(seed, n)
+		}
+	}
+	f.Fuzz(func(t *testing.T, text string, n int) {
+		if n < 0 || n >= len(edits) || strings.Contains(text, "t2") || text == "" && n == len(edits)-1 {
+			return // what is ours there already is another matter; nothing is no JSON
+		}
+		e := edits[n]
+		once, err := e.put(text, true)
+		if err != nil || once == text {
+			return
+		}
+		if twice, err := e.put(once, true); err != nil || twice != once {
+			t.Fatalf("%d: %q: a second time %q, %v; first %q", n, text, twice, err, once)
+		}
+		rest, keep, err := e.cut(once)
+		if err != nil || !keep || rest != text {
+			t.Fatalf("%d: %q: undone %q, keep %v, %v; was %q", n, text, rest, keep, err, once)
+		}
+	})
+}
