@@ -109,12 +109,7 @@ func newAWSStage(t *testing.T, home *run.Home) *awsStage {
 // config writes ~/.aws/config as the documentation has it, with more options.
 func (s *awsStage) config(endpoint, options string) {
 	s.t.Helper()
-	_, text, found := strings.Cut(readTop(s.t, "docs/hooks/aws.md"), "```ini\n")
-	text, _, _ = strings.Cut(text, "\n```")
-	if !found || !strings.Contains(text, documentedSTS) {
-		s.t.Fatalf("docs/hooks/aws.md has no configuration: %q", text)
-	}
-	text = strings.NewReplacer(documentedSTS, endpoint, "/usr/local/bin", s.bin).Replace(text) + options + "\n"
+	text := strings.TrimSuffix(block(s.t, "hooks/aws.md", "ini", documentedSTS, endpoint, "/usr/local/bin", s.bin), "\n") + options + "\n"
 	if err := os.MkdirAll(filepath.Join(s.Dir, ".aws"), 0o700); err != nil {
 		s.t.Fatal(err)
 	}

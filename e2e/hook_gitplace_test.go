@@ -6,14 +6,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/terradue/t2-cred/e2e/keycloak"
-	"github.com/terradue/t2-cred/e2e/parts"
 	"github.com/terradue/t2-cred/helper/oidc/oidctest"
 )
 
@@ -151,24 +149,4 @@ func wantCommand(t *testing.T, dir string, env []string, name string, args ...st
 		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
 	}
 	return string(out)
-}
-
-var shellBlock = regexp.MustCompile("(?s)```sh\n(.*?)```")
-
-// docScript is what a page of docs/hooks says to type, with some of its words
-// replaced by what they stand for here.
-func docScript(t *testing.T, page string, replace ...string) string {
-	t.Helper()
-	checkout, err := parts.Checkout()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var lines strings.Builder
-	for _, m := range shellBlock.FindAllStringSubmatch(readFile(t, filepath.Join(checkout, "docs", "hooks", page)), -1) {
-		lines.WriteString(m[1])
-	}
-	if lines.Len() == 0 {
-		t.Fatalf("%s says nothing to type", page)
-	}
-	return strings.NewReplacer(replace...).Replace(lines.String())
 }

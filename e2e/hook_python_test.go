@@ -6,16 +6,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/terradue/t2-cred/e2e/parts"
 	"github.com/terradue/t2-cred/helper/oidc/oidctest"
 )
 
@@ -126,24 +122,6 @@ func speakOpenEO(s *bearerServer) {
 		}
 		behind.ServeHTTP(w, r)
 	})
-}
-
-// snippets are the blocks of one language in a page of docs/.
-func snippets(t *testing.T, page, language string) []string {
-	t.Helper()
-	top, err := parts.Checkout()
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(top, "docs", page))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var blocks []string
-	for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(string(text), -1) {
-		blocks = append(blocks, m[1])
-	}
-	return blocks
 }
 
 // TestHookPython runs what docs/recipes/python.md says, but for the names of the

@@ -138,22 +138,10 @@ func (s *toolStage) wantWords(out string, words []string) {
 
 // doc is the blocks of code of docs/hooks/NAME.md, so that what it says is what is
 // run: the example's host is the server, and its /usr/local/bin is on PATH.
-func (s *toolStage) doc(name, exampleHost string) []string {
+func (s *toolStage) doc(name, exampleHost string) (blocks []string) {
 	s.t.Helper()
-	top, err := parts.Checkout()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(top, "docs", "hooks", name+".md"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	var blocks []string
-	for n, part := range strings.Split(string(text), "```") {
-		if n%2 == 1 {
-			_, code, _ := strings.Cut(part, "\n") // the language
-			blocks = append(blocks, strings.NewReplacer(exampleHost, s.server.host, "/usr/local/bin", s.bin).Replace(code))
-		}
+	for _, b := range blocksOf(s.t, readTop(s.t, "docs/hooks/"+name+".md")) {
+		blocks = append(blocks, strings.NewReplacer(exampleHost, s.server.host, "/usr/local/bin", s.bin).Replace(b.text))
 	}
 	return blocks
 }

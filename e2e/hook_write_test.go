@@ -67,22 +67,6 @@ func written(t *testing.T, path string) {
 	t.Fatalf("%s was not written", path)
 }
 
-// block is the one block of a language in a page of docs/, with some names
-// replaced by the test's own.
-func block(t *testing.T, page, language string, oldnew ...string) string {
-	t.Helper()
-	blocks := snippets(t, page, language)
-	if len(blocks) == 0 {
-		t.Fatalf("docs/%s has no block of %s", page, language)
-	}
-	for i := 0; i < len(oldnew); i += 2 {
-		if !strings.Contains(strings.Join(blocks, ""), oldnew[i]) {
-			t.Fatalf("docs/%s does not say %s", page, oldnew[i])
-		}
-	}
-	return strings.NewReplacer(oldnew...).Replace(blocks[0])
-}
-
 // stop ends a watcher as systemd and Kubernetes do.
 func stop(t *testing.T, w *run.Running) run.Result {
 	t.Helper()

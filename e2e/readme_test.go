@@ -30,47 +30,6 @@ const (
 // notRun are the lines of sh blocks that are checked and not run.
 var notRun = regexp.MustCompile(`(?m)^go install (\S+)@latest$`)
 
-// fencedBlock is a fenced block of a document.
-type fencedBlock struct {
-	language string
-	line     int // of its first line
-	text     string
-}
-
-func blocksOf(t *testing.T, document string) (blocks []fencedBlock) {
-	t.Helper()
-	var open *fencedBlock
-	for n, line := range strings.Split(document, "\n") {
-		fence, fenced := strings.CutPrefix(line, "```")
-		switch {
-		case fenced && open == nil:
-			open = &fencedBlock{language: strings.TrimSpace(fence), line: n + 2}
-		case fenced:
-			blocks = append(blocks, *open)
-			open = nil
-		case open != nil:
-			open.text += line + "\n"
-		}
-	}
-	if open != nil {
-		t.Fatalf("the block at line %d is never closed", open.line)
-	}
-	return blocks
-}
-
-func readTop(t *testing.T, name string) string {
-	t.Helper()
-	top, err := parts.Checkout()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := os.ReadFile(filepath.Join(top, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
 // TestReadme_blocksRun runs all that the README, and each page of docs, tells a
 // reader to type, in its order, in one shell with -eu.
 func TestReadme_blocksRun(t *testing.T) {
