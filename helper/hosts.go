@@ -17,9 +17,10 @@ var ErrNotMine = errors.New("no profile is for that host")
 
 // Serves reports whether the profile's hosts name where u points to. A host is
 // named exactly, with its port unless that is the scheme's own, or by an explicit
-// leading "*." for the names below a domain that somebody owns: a wildcard below
-// a public suffix ("*.co.uk") matches nothing. Tokens go to https, and to http on
-// loopback only.
+// leading "*." for the names below a domain that are its owner's: a wildcard below
+// a public suffix ("*.co.uk") matches nothing, and none reaches across one
+// ("*.amazonaws.com" is not for alice.s3.amazonaws.com). Tokens go to https, and to
+// http on loopback only.
 func (p Profile) Serves(u *url.URL) bool {
 	host, port, ok := target(u)
 	if !ok {
@@ -75,13 +76,19 @@ func matchHost(pattern, host, port, scheme string) bool {
 		return false
 	}
 	if domain, ok := strings.CutPrefix(name, "*."); ok {
-		return strings.HasSuffix(host, "."+domain) && owned(domain)
+		return strings.HasSuffix(host, "."+domain) && sameOwner(host, domain)
 	}
 	return host == name
 }
 
-// owned reports whether domain is somebody's rather than a public suffix.
-func owned(domain string) bool {
-	_, err := publicsuffix.EffectiveTLDPlusOne(domain)
-	return err == nil
+// sameOwner reports whether a host and the domain above it are one registrant's:
+// neither is domain a public suffix, nor is there one between the two, as within
+// amazonaws.com, where anybody gets names below the service's own.
+func sameOwner(host, domain string) bool {
+	ours, err := publicsuffix.EffectiveTLDPlusOne(domain)
+	if err != nil {
+		return false
+	}
+	theirs, err := publicsuffix.EffectiveTLDPlusOne(host)
+	return err == nil && ours == theirs
 }

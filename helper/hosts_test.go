@@ -50,3 +50,50 @@ func TestServes_exactHostsAndNoLookAlikes(t *testing.T) {
 		}
 	}
 }
+
+// Who may register a name below a public suffix could have the token sent there.
+// Each of these would match if the suffix were somebody's.
+func TestServes_noWildcardBelowAPublicSuffix(t *testing.T) {
+	for pattern, below := range map[string]string{
+		"*.com":                   "evil.com",
+		"*.co.uk":                 "evil.co.uk",
+		"*.CO.UK":                 "evil.co.uk",
+		"*.co.uk:8443":            "evil.co.uk:8443",
+		"*.github.io":             "evil.github.io", // names that a private registry gives out
+		"*.s3.amazonaws.com":      "evil.s3.amazonaws.com",
+		"*.compute.amazonaws.com": "eu-west-1.compute.amazonaws.com", // the suffix is what matches
+		"*.amazonaws.com":         "evil.s3.amazonaws.com",           // below a suffix that is below
+		"*.blogspot.com":          "evil.blogspot.com",
+		"*.ck":                    "evil.ck", // a wildcard rule of the list
+		"*.gov.ck":                "evil.gov.ck",
+		"*.xn--p1ai":              "evil.xn--p1ai", // .рф
+		"*.internal":              "evil.internal", // a top-level domain that the list does not know
+		"*.localhost":             "evil.localhost",
+		"*.org.":                  "evil.org",
+		"*.":                      "evil.org",
+		"*":                       "evil.org",
+		"*.*":                     "evil.org",
+		"*.*.org":                 "evil.example.org",
+		"**.example.org":          "evil.example.org",
+		"e*.example.org":          "evil.example.org",
+		"":                        "evil.org",
+	} {
+		u, err := url.Parse("https://" + below + "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (Profile{Hosts: []string{pattern}}).Serves(u) {
+			t.Errorf("%q serves %s", pattern, below)
+		}
+		if !(Profile{Hosts: []string{below}}).Serves(u) {
+			t.Errorf("%s is not served by its own name", below)
+		}
+	}
+	// Below what somebody has registered there, it matches.
+	for pattern, below := range map[string]string{"*.alice.co.uk": "a.alice.co.uk", "*.alice.github.io": "a.alice.github.io", "*.alice.internal": "a.alice.internal", "*.amazonaws.com": "sts.amazonaws.com"} {
+		u, _ := url.Parse("https://" + below + "/")
+		if !(Profile{Hosts: []string{pattern}}).Serves(u) {
+			t.Errorf("%q does not serve %s", pattern, below)
+		}
+	}
+}
