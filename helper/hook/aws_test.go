@@ -125,17 +125,6 @@ const stsGood = `<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws
 	`<AccessKeyId>AKID</AccessKeyId><SecretAccessKey>se/cret+</SecretAccessKey><SessionToken>sess==</SessionToken><Expiration>2030-01-01T00:00:00Z</Expiration>` +
 	`</Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`
 
-func TestAWS_lookalikes(t *testing.T) {
-	for _, host := range lookalikes {
-		for _, endpoint := range []string{"https://" + host, "http://" + host, "http://tool.example.org", host} {
-			stdout, err := askAWS(&toolGetter{hosts: []string{"tool.example.org", "*.wild.example.org"}}, map[string]string{"endpoint": endpoint})
-			if stdout != "" || !errors.Is(err, helper.ErrNotMine) && !errors.Is(err, ErrUsage) {
-				t.Errorf("%.60q: %q, %v", endpoint, stdout, err)
-			}
-		}
-	}
-}
-
 // TestAWS_hostileSTS: whatever an STS answers, there is a short clean message
 // without the token, and nothing on stdout.
 func TestAWS_hostileSTS(t *testing.T) {

@@ -16,16 +16,6 @@ func cargoRequest(t testing.TB, index string) string {
 	return string(text) + "\n"
 }
 
-func TestCargo_lookalikes(t *testing.T) {
-	for _, host := range lookalikes {
-		g := &toolGetter{hosts: []string{"tool.example.org", "*.wild.example.org"}}
-		stdout, stderr, err := runTool(cargo, g, []string{"--cargo-plugin"}, nil, cargoRequest(t, "sparse+https://"+host+"/index/"))
-		if want := "{\"v\":[1]}\n{\"Err\":{\"kind\":\"url-not-supported\"}}\n"; stdout != want || stderr != "" || err != nil {
-			t.Errorf("%.60q: %q, %q, %v", host, stdout, stderr, err)
-		}
-	}
-}
-
 func TestCargo_hostileInput(t *testing.T) {
 	good := strings.TrimSuffix(cargoRequest(t, "sparse+https://tool.example.org/index/"), "\n")
 	for name, c := range map[string]struct{ stdin, want string }{

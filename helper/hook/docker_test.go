@@ -13,8 +13,8 @@ func TestDocker(t *testing.T) { toolTranscripts(t, docker) }
 
 func TestDocker_lookalikes(t *testing.T) {
 	for _, host := range lookalikes {
-		if host == "tool.example.org\n" || host == "evil.org/tool.example.org" {
-			continue // a line as a person types it; a repository of another registry
+		if host == "evil.org/tool.example.org" {
+			continue // a repository of another registry
 		}
 		for _, server := range []string{host, "https://" + host, "https://" + host + "/v1/", "http://" + host, "HTTPS://" + host, "https://https://" + host, host + "/tool.example.org"} {
 			g := &toolGetter{hosts: []string{"tool.example.org", "*.wild.example.org"}}

@@ -13,21 +13,6 @@ func TestGoauth(t *testing.T) { toolTranscripts(t, goauth) }
 
 const unauthorized = "HTTP/1.1 401 Unauthorized\n\n"
 
-func TestGoauth_lookalikes(t *testing.T) {
-	for _, host := range lookalikes {
-		for _, option := range []map[string]string{nil, {"prefix": "https://tool.example.org/"}} {
-			g := &toolGetter{hosts: []string{"tool.example.org", "*.wild.example.org"}}
-			stdout, _, err := runTool(goauth, g, []string{"https://" + host + "/m/@v/list"}, option, unauthorized)
-			if stdout != "" || err != nil {
-				t.Errorf("%.60q: %q, %v", host, stdout, err)
-			}
-			if g.rejected > 0 {
-				t.Errorf("%.60q had our token dropped", host)
-			}
-		}
-	}
-}
-
 // The token is for exactly the host that go names, in go's own spelling: go
 // compares prefixes as strings. A wildcard never becomes one.
 func TestGoauth_prefixes(t *testing.T) {

@@ -53,15 +53,3 @@ func TestGoogle_environment(t *testing.T) {
 		t.Errorf("no expiry: %s", text)
 	}
 }
-
-func TestGoogle_lookalikes(t *testing.T) {
-	for _, host := range lookalikes {
-		if strings.ContainsAny(host, "/#?") && strings.HasPrefix(host, "tool.example.org") {
-			continue
-		}
-		g := &toolGetter{hosts: []string{"tool.example.org", "*.wild.example.org"}}
-		if answer, text := runGoogle(t, g, nil, map[string]string{"url": "https://" + host + "/v1/token"}, nil); answer.Success {
-			t.Errorf("%.60q: %s", host, text)
-		}
-	}
-}

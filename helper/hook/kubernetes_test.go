@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,8 +11,6 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
-
-	"github.com/terradue/t2-cred/helper"
 )
 
 // askKubernetes calls as client-go does: all that is said is in the environment.
@@ -65,17 +62,6 @@ func execInfo(t testing.TB, version, server string) string {
 		t.Fatal(err)
 	}
 	return `{"kind":"ExecCredential","apiVersion":"` + version + `","spec":{"cluster":{"server":` + string(address) + `},"interactive":false}}` + "\n"
-}
-
-func TestKubernetes_lookalikes(t *testing.T) {
-	for _, host := range lookalikes {
-		for _, server := range []string{"https://" + host, "https://" + host + "/", "http://tool.example.org:8443", host} {
-			stdout, err := askKubernetes(&toolGetter{hosts: []string{"tool.example.org:8443", "*.wild.example.org"}}, execInfo(t, execVersions[1], server))
-			if stdout != "" || !errors.Is(err, helper.ErrNotMine) {
-				t.Errorf("%.60q: %q, %v", server, stdout, err)
-			}
-		}
-	}
 }
 
 func TestKubernetes_hostileInput(t *testing.T) {

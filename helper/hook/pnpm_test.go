@@ -9,22 +9,6 @@ import (
 
 func TestPnpm(t *testing.T) { toolTranscripts(t, pnpm) }
 
-func TestPnpm_lookalikes(t *testing.T) {
-	for _, host := range lookalikes {
-		g := &toolGetter{hosts: []string{"tool.example.org", "*.wild.example.org"}}
-		stdout, _, err := runTool(pnpm, g, nil, map[string]string{"url": "https://" + host + "/npm/"}, "")
-		if stdout != "" || !errors.Is(err, helper.ErrNotMine) && !errors.Is(err, ErrUsage) {
-			t.Errorf("%.60q: %q, %v", host, stdout, err)
-		}
-	}
-	for _, registry := range []string{"http://tool.example.org/", "ftp://tool.example.org/", "//tool.example.org/"} {
-		stdout, _, err := runTool(pnpm, &toolGetter{hosts: []string{"tool.example.org"}}, nil, map[string]string{"url": registry}, "")
-		if stdout != "" || !errors.Is(err, helper.ErrNotMine) {
-			t.Errorf("%s: %q, %v", registry, stdout, err)
-		}
-	}
-}
-
 func TestPnpm_fails(t *testing.T) {
 	stdout, _, err := runTool(pnpm, &toolGetter{fails: toolFailures["login"]}, nil, nil, "")
 	if stdout != "" || !errors.Is(err, helper.ErrLoginRequired) {

@@ -156,8 +156,10 @@ var lookalikes = []string{
 	"", ".", "example.org", "eviltool.example.org", "tool.example.org.evil.org", "tool.example.orgevil", "tool.example.org.", "a.tool.example.org",
 	"tool.example.org@evil.org", "user@tool.example.org", "user:password@tool.example.org", "evil.org#tool.example.org", "evil.org?tool.example.org",
 	"evil.org/tool.example.org", "evil.org\\tool.example.org", "tool.example.org:444", "tool.example.org:80", "tool.example.org:08443", "tool.example.org:-443",
-	"tool.example.org:443:443", "[tool.example.org]", "tool%2eexample.org", "tool.example.org%00", "tool.example.org\x00", "tool.example.org\r", "tool.example.org\n",
-	"tool.example.org\t", " tool.example.org", "tool.example.org ", "tool。example。org", "ｔool.example.org", "tооl.example.org", "xn--tl-jlca.example.org",
+	"tool.example.org:443:443", "[tool.example.org]", "tool%2eexample.org", "tool.example.org%00", "tool.example.org\x00", "tool.example.org\r", "tool.example.org\rhost=evil.org",
+	"tool.example.org\x1b[31m", "tool.example.org\x7f", "tool.example.org\t", " tool.example.org", "tool.example.org ", "tool。example。org", "ｔool.example.org", "tооl.example.org", "xn--tl-jlca.example.org",
 	"wild.example.org", "evilwild.example.org", "a.wild.example.org.", "*.wild.example.org", "127.0.0.1", "[::1]", "::1", "localhost",
+	"[2001:db8::1]", "[2001:db8::1]:443", "[2001:db8::2]:8443", "[2001:db8::1%25eth0]:8443", "[2001:db8::1]evil.org:8443", "2001:db8::1:8443", "[2001:db8::1",
+	"bücher.example.org", "xn--bcher-kva.example.org.", "xn--bcher-kva.example.com", "xn--bcher-kvaa.example.org",
 	strings.Repeat("a", 300) + ".example.org", strings.Repeat("tool.example.org,", 1000),
 }
