@@ -41,12 +41,7 @@ keycloak: build ## start a Keycloak for hands-on use, and print the lines to typ
 
 .PHONY: fuzz
 fuzz: ## fuzz each target for FUZZTIME (30s)
-	@for pkg in $$(go list ./...); do \
-	  for f in $$(go test -list '^Fuzz' "$$pkg" | grep '^Fuzz' || true); do \
-	    echo "fuzz $$pkg $$f"; \
-	    go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) "$$pkg"; \
-	  done; \
-	done
+	@e2e/fuzz.sh $(FUZZTIME)
 
 .PHONY: clean
 clean: ## remove what was built; downloads stay in the cache outside the checkout
@@ -54,7 +49,7 @@ clean: ## remove what was built; downloads stay in the cache outside the checkou
 
 # The steps of check and test.
 
-.PHONY: setup fmt vet lint unit unit-all fuzz-seeds cross tidy vuln e2e
+.PHONY: setup fmt vet lint unit unit-all fuzz-short cross tidy vuln e2e
 
 setup:
 	@$(SETUP)
@@ -81,8 +76,9 @@ unit:
 unit-all:
 	go test -timeout 10m ./...
 
-fuzz-seeds:
-	go test -count=1 -run '^Fuzz' ./...
+# The seeds, and what was once found, are tests of unit and unit-all already.
+fuzz-short:
+	@e2e/fuzz.sh 3s
 
 # Vetting compiles the tests too, on one architecture of each foreign system.
 cross:

@@ -2,6 +2,7 @@ package helper
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 )
 
@@ -96,4 +97,29 @@ func TestServes_noWildcardBelowAPublicSuffix(t *testing.T) {
 			t.Errorf("%q does not serve %s", pattern, below)
 		}
 	}
+}
+
+// FuzzServes: the URL that is served has one of two names, in plain letters.
+func FuzzServes(f *testing.F) {
+	for _, raw := range []string{"https://api.example.org/", "https://a.wild.example.com:8443/x", "https://u@api.example.org", "http://127.0.0.1", "https://api.example.org./"} {
+		f.Add(raw)
+	}
+	p := Profile{Hosts: []string{"api.example.org", "*.wild.example.com:8443", "*.org", "*.co.uk"}}
+	f.Fuzz(func(t *testing.T, raw string) {
+		u, err := url.Parse(raw)
+		if err != nil || !p.Serves(u) {
+			return
+		}
+		host := strings.ToLower(u.Host)
+		if u.Scheme != "https" || u.User != nil {
+			t.Fatalf("%q", raw)
+		}
+		if name, wild := strings.CutSuffix(host, ".wild.example.com:8443"); wild {
+			if name == "" || strings.ContainsAny(name, "/@:?#[]% ") || strings.HasPrefix(name, ".") || strings.Contains(name, "..") {
+				t.Fatalf("%q", raw)
+			}
+		} else if strings.TrimSuffix(strings.TrimSuffix(host, "443"), ":") != "api.example.org" {
+			t.Fatalf("%q", raw)
+		}
+	})
 }

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -235,6 +237,55 @@ func TestHostile_cutOff(t *testing.T) {
 				}
 				w.meet(t, a, text)
 			}
+		}
+	}
+}
+
+// noteRead remembers that somebody read.
+type noteRead struct {
+	io.Reader
+	read bool
+}
+
+func (n *noteRead) Read(p []byte) (int, error) {
+	n.read = true
+	return n.Reader.Read(p)
+}
+
+// A protocol that reads standard input has a Fuzz target of its name.
+func TestEveryParserIsFuzzed(t *testing.T) {
+	files, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var source strings.Builder
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source.Write(text)
+	}
+	fuzzed := map[string]bool{}
+	for _, w := range ways() {
+		var in *noteRead
+		call := w.call
+		w.call = func(c *Call, text string) {
+			call(c, text)
+			in = &noteRead{Reader: c.Stdin}
+			c.Stdin = in
+		}
+		w.meet(t, attack{name: "none", ours: "tool.example.org"}, w.says("https", "tool.example.org"))
+		name := w.protocol.Name
+		target := "func Fuzz" + strings.ToUpper(name[:1]) + name[1:] + "("
+		fuzzed[name] = strings.Contains(source.String(), target)
+		if in.read && !fuzzed[name] {
+			t.Errorf("%s reads standard input, and there is no %s…)", w.name, target)
+		}
+	}
+	for _, name := range []string{"git", "docker", "kubernetes", "cargo", "goauth", "bazel"} {
+		if !fuzzed[name] {
+			t.Errorf("%s is not fuzzed", name)
 		}
 	}
 }

@@ -114,3 +114,29 @@ func TestNextKeyring(t *testing.T) {
 		}
 	}
 }
+
+// FuzzKeyring: whatever the command line, the answer is the token for our host, a
+// refusal, or nothing; a password never leaves by another user's name.
+func FuzzKeyring(f *testing.F) {
+	f.Add("get\nhttps://tool.example.org/simple/\nalice")
+	f.Add("--mode=creds\n--output=json\nget\ntool.example.org")
+	f.Add("set\nhttps://tool.example.org.evil.org/\nalice")
+	f.Add("--output\nplain\nget\nhttps://u@tool.example.org")
+	f.Fuzz(func(t *testing.T, line string) {
+		args := strings.Split(line, "\n")
+		g := &toolGetter{hosts: []string{"tool.example.org"}}
+		stdout, stderr, err := runTool(keyring, g, args, nil, "")
+		if g.rejected > 0 || stderr != "" || err != nil && stdout != "" {
+			t.Fatalf("%q: %q, %q, %v", args, stdout, stderr, err)
+		}
+		if err == nil && (!strings.Contains(stdout, "token-1") || strings.Count(stdout, "\n") > 2) {
+			t.Fatalf("%q: %q", args, stdout)
+		}
+		if err != nil && !errors.Is(err, ErrUsage) && !errors.Is(err, Exit(1)) {
+			t.Fatalf("%q: %v", args, err)
+		}
+		if stdout != "" && !strings.Contains(strings.ToLower(line), "tool.example.org") {
+			t.Fatalf("%q: a token out of nowhere", args)
+		}
+	})
+}

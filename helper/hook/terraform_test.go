@@ -1,6 +1,8 @@
 package hook
 
 import (
+	"errors"
+	"strings"
 	"testing"
 )
 
@@ -12,4 +14,31 @@ func TestTerraform_usage(t *testing.T) {
 		wantUsage(t, terraform, g, args, nil)
 	}
 	wantUsage(t, terraform, &toolGetter{}, []string{"get", "tool.example.org"}, map[string]string{"min-valid": "soon"})
+}
+
+// FuzzTerraform: whatever the host, the answer is the token for ours, {}, or none.
+func FuzzTerraform(f *testing.F) {
+	f.Add("get", "tool.example.org")
+	f.Add("get", "tool.example.org:443")
+	f.Add("forget", "tool.example.org@evil.org")
+	f.Add("store", "[::1]:80")
+	f.Fuzz(func(t *testing.T, verb, host string) {
+		g := &toolGetter{hosts: []string{"tool.example.org"}}
+		stdout, stderr, err := runTool(terraform, g, []string{verb, host}, nil, "{}")
+		ours := strings.TrimSuffix(strings.TrimSuffix(strings.ToLower(host), ":443"), ":") == "tool.example.org"
+		switch {
+		case stderr != "" || g.rejected > 0:
+			t.Fatalf("%q, %d rejected", stderr, g.rejected)
+		case err != nil:
+			if stdout != "" || !errors.Is(err, ErrUsage) {
+				t.Fatalf("%s %q: %q, %v", verb, host, stdout, err)
+			}
+		case stdout == "{\"token\":\"token-1\"}\n":
+			if verb != "get" || !ours {
+				t.Fatalf("a token for %s %q", verb, host)
+			}
+		case stdout != "{}\n" && verb == "get" || stdout != "" && verb != "get" || ours:
+			t.Fatalf("%s %q: %q", verb, host, stdout)
+		}
+	})
 }
