@@ -2,16 +2,15 @@ package e2e
 
 import (
 	"context"
-	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -255,36 +254,95 @@ func TestHookAWS(t *testing.T) {
 	s.wantFails([]string{"nothing is stored for gep/default", "t2-cred exchange --profile gep"}, s.aws, "s3", "ls", "s3://results")
 }
 
-// container serves the other shape as a container's agent would, by URL.
+// container has the keys served by HTTP, as the documentation has it.
 func (s *awsStage) container(t *testing.T, front *stsFront) {
-	const authorization = "a-container-s-authorization"
-	agent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != authorization {
-			w.WriteHeader(http.StatusForbidden)
-			return
-		}
-		got := s.WantDo(0, run.Cmd{Args: []string{"aws", "--endpoint", front.URL, "--role-arn", awsRole, "--session-name", "job-7", "--format", "container"}, Product: true})
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, got.Stdout)
-	}))
-	defer agent.Close()
-	file := secretFile(t, authorization)
-	if err := os.WriteFile(file, []byte(authorization), 0o600); err != nil {
+	options := " --role-arn " + awsRole + " --session-name job-7"
+	runtime := t.TempDir()
+	s.Unset("AWS_PROFILE")
+	defer func() { s.Set("AWS_PROFILE=eo") }()
+	if err := os.WriteFile(filepath.Join(s.Dir, "result.tif"), []byte("II*\x00"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	env := []string{"AWS_PROFILE=none", "AWS_CONFIG_FILE=/nonexistent", "AWS_ENDPOINT_URL=" + front.URL,
-		"AWS_CONTAINER_CREDENTIALS_FULL_URI=" + agent.URL + "/", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=" + file}
-	s.Unset("AWS_PROFILE")
-	defer s.Set("AWS_PROFILE=eo")
-	got := s.want(slices.DeleteFunc(env, func(kv string) bool { return kv == "AWS_PROFILE=none" }), s.python, "-c", `
+	text := snippets(t, "hooks/aws.md", "sh")[1]
+	text = strings.NewReplacer(documentedSTS+" >", front.URL+options+" >", documentedSTS, front.URL).Replace(text)
+	s.want([]string{"AWS_ENDPOINT_URL=" + front.URL, "XDG_RUNTIME_DIR=" + runtime}, "sh", "-euc", text+`
+"$0" s3 cp s3://results/alice/boto -
+"$1" -c '
 import boto3
 print(boto3.Session().get_credentials().method)
-print(boto3.client("s3").get_object(Bucket="results", Key="alice/boto")["Body"].read().decode(), end="")
-`)
-	if got != "container-role\nwritten by boto3\n" {
-		t.Errorf("boto3 says %q", got)
+s3 = boto3.client("s3")
+s3.put_object(Bucket="results", Key="alice/served", Body=b"by served keys\n")
+for key in ("alice/boto", "alice/served", "alice/result.tif"):
+    print(s3.get_object(Bucket="results", Key=key)["Body"].read())
+' >said
+stat -c %a "$AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE" >>said
+kill -TERM $!
+wait $!
+test ! -e "$AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE" && echo gone >>said
+`, s.aws, s.python)
+	said, err := os.ReadFile(filepath.Join(s.Dir, "said"))
+	const want = "container-role\nb'written by boto3\\n'\nb'by served keys\\n'\nb'II*\\x00'\n600\ngone\n"
+	if string(said) != want || err != nil {
+		t.Errorf("it says %q, %v, not %q", said, err, want)
 	}
 	if n := len(front.take()); n != 0 {
 		t.Errorf("%d requests for keys that are kept", n)
+	}
+	s.servedToAContainer(t, front)
+}
+
+// servedToAContainer keeps the names of a manifest over two starts, and says no in
+// words that the user of the container sees.
+func (s *awsStage) servedToAContainer(t *testing.T, front *stsFront) {
+	dir, port := t.TempDir(), freePort(t)
+	env := []string{"AWS_ENDPOINT_URL=" + front.URL, "AWS_CONTAINER_CREDENTIALS_FULL_URI=http://127.0.0.1:" + port + "/credentials",
+		"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=" + filepath.Join(dir, "authorization")}
+	madeUp := filepath.Join(t.TempDir(), "authorization")
+	if err := os.WriteFile(madeUp, []byte("made-up"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 2 {
+		server := s.Start(run.Cmd{Product: true, Args: []string{"aws", "serve", "--endpoint", front.URL, "--role-arn", awsRole, "--session-name", "job-7",
+			"--port", port, "--token-file", filepath.Join(dir, "authorization")}})
+		written(t, filepath.Join(dir, "authorization"))
+		if n == 0 {
+			s.want(env, s.aws, "s3", "ls", "s3://results/alice/")
+		} else { // without the file it is another who asks
+			out, err := s.tool(append(slices.Clone(env), "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE="+madeUp), s.aws, "s3", "ls", "s3://results/alice/")
+			if err == nil || !strings.Contains(out, "the Authorization header is not what the token file says") {
+				t.Errorf("who made up an authorization: %v, %s", err, out)
+			}
+			s.readsWithGDAL(env, front)
+		}
+		if err := server.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if r := server.Wait(); r.Code != 0 || strings.Count(r.Stdout, "\n") != 2 {
+			t.Errorf("%s", r)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("%v stays, %v", left, err)
+	}
+}
+
+// readsWithGDAL has GDAL itself, not rasterio by way of boto3, read a raster.
+func (s *awsStage) readsWithGDAL(env []string, front *stsFront) {
+	s.t.Helper()
+	python := needTool(s.t, "eo", "venv-eo/bin/python")
+	scene := filepath.Join(s.t.TempDir(), "scene.tif")
+	s.want(nil, python, "-c", `
+import sys, numpy, rasterio
+with rasterio.open(sys.argv[1], "w", driver="GTiff", width=8, height=8, count=1, dtype="uint8") as scene:
+    scene.write(numpy.full((8, 8), 7, "uint8"), 1)`, scene)
+	s.want(env, s.aws, "s3", "cp", scene, "s3://results/alice/scene.tif")
+	env = append(slices.Clone(env), "AWS_S3_ENDPOINT="+front.host, "AWS_VIRTUAL_HOSTING=FALSE", "GDAL_CURL_CA_BUNDLE="+front.caFile, "GDAL_DISABLE_READDIR_ON_OPEN=EMPTY_DIR", "PYTHONWARNINGS=ignore")
+	got := s.want(env, python, "-c", `
+import rasterio
+with rasterio.open("/vsis3/results/alice/scene.tif") as scene:
+    print(rasterio.__gdal_version__, int(scene.read(1).sum()))`)
+	s.t.Logf("GDAL: %s", strings.TrimSpace(got))
+	if !strings.HasSuffix(got, " 448\n") {
+		s.t.Errorf("GDAL reads %q", got)
 	}
 }

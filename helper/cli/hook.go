@@ -45,7 +45,8 @@ func (a *app) hookCommand(p hook.Protocol) *cobra.Command {
 			call := &hook.Call{
 				Args: args, Option: map[string]string{}, Stdin: a.Stdin, Stdout: a.Stdout, Stderr: a.Stderr,
 				Getenv: a.Getenv, Now: a.Now, Getter: &getter{app: a}, Deriver: &getter{app: a},
-				Hosts: a.exactHosts, Version: version(),
+				Hosts: a.exactHosts, Version: version(), Timeout: a.flags.timeout,
+				UntilStopped: func(do func(context.Context) error) error { return untilStopped(a.patience.Context, do) },
 			}
 			for _, o := range p.Options {
 				call.Option[o.Name] = cmd.Flags().Lookup(o.Name).Value.String()

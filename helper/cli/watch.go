@@ -25,7 +25,7 @@ const (
 	lookUp = time.Minute
 )
 
-// errStopped is SIGTERM, a watcher's proper end.
+// errStopped is SIGTERM, the proper end of what goes on until it is stopped.
 var errStopped = errors.New("stopped")
 
 // A watcher keeps one file supplied with a valid access token.
@@ -45,9 +45,8 @@ type watcher struct {
 	lapsed  bool              // it was said that the token in the file has expired
 }
 
-// untilStopped keeps the file fresh until a signal comes, or something that time
-// does not mend.
-func (w *watcher) untilStopped(parent context.Context) error {
+// untilStopped does something until a signal comes, or an error.
+func untilStopped(parent context.Context, do func(context.Context) error) error {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, endings()...)
 	defer signal.Stop(signals)
@@ -64,14 +63,15 @@ func (w *watcher) untilStopped(parent context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
-	err := w.watch(ctx)
+	err := do(ctx)
 	if errors.Is(context.Cause(ctx), errStopped) {
 		return nil
 	}
 	return err
 }
 
-// watch goes round until ctx ends or a round fails for good.
+// watch keeps the file fresh until ctx ends, or a round fails for what time does
+// not mend.
 func (w *watcher) watch(ctx context.Context) error {
 	for {
 		next, err := w.round(ctx)

@@ -71,7 +71,7 @@ again takes the file over without a gap. Each try is given --timeout.`,
 			}
 			if watch {
 				// Not the command's own context, which ends at --timeout.
-				return w.untilStopped(a.patience.Context)
+				return untilStopped(a.patience.Context, w.watch)
 			}
 			_, err = w.once(cmd.Context())
 			return err

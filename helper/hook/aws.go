@@ -24,6 +24,11 @@ AssumeRoleWithWebIdentity, and print them as JSON. In ~/.aws/config:
   [profile eo]
   credential_process = /usr/local/bin/t2-cred aws --endpoint https://minio.example.org
 
+For what starts containers, or cannot run a program, "t2-cred aws serve --endpoint …" gives
+the keys by HTTP on loopback until it is stopped, as the container credentials of the SDKs.
+Its output is for a shell: two lines that name the address, and the file (mode 0600) with
+what is to be shown for it.
+
 The endpoint must be among a profile's hosts. The keys are kept where access tokens
 are, never in clear, until a quarter of an hour before they end.`,
 	Options: []Option{
@@ -33,6 +38,8 @@ are, never in clear, until a quarter of an hour before they end.`,
 		{Name: "duration", Default: "1h", Usage: "how long the keys are to live, as 1h or in seconds"},
 		{Name: "format", Default: "process", Usage: "process, or container for the shape of the container credentials"},
 		{Name: "ca-file", Usage: "PEM certificates to trust beside the system's (default: T2_CRED_CA_FILE, AWS_CA_BUNDLE)"},
+		{Name: "port", Default: "0", Usage: "serve on this port of 127.0.0.1 (default: one that is free)"},
+		{Name: "token-file", Usage: "where serve is to put what must be shown for the keys (default: a directory of its own)"},
 		{Name: "fresh", Switch: true, Usage: "get new keys although those kept are still valid"},
 	},
 	Serve: serveAWS,
@@ -61,18 +68,35 @@ type containerKeys struct {
 const keysMinValid = 16 * time.Minute
 
 func serveAWS(ctx context.Context, c *Call) error {
-	if len(c.Args) > 0 {
-		return fmt.Errorf("%w: aws takes options only, got %q", ErrUsage, c.Args[0])
+	serve := len(c.Args) == 1 && c.Args[0] == "serve"
+	if len(c.Args) > 0 && !serve {
+		return fmt.Errorf("%w: aws takes options and serve alone, got %q", ErrUsage, c.Args[0])
 	}
 	ask, err := awsOptions(c)
 	if err != nil {
 		return err
 	}
-	format, fresh := c.Option["format"], c.Option["fresh"]
+	format := c.Option["format"]
 	if format != "process" && format != "container" {
 		return fmt.Errorf("%w: --format %q is neither process nor container", ErrUsage, format)
 	}
-	kept, err := c.Derive(ctx, helper.Request{URL: ask.endpoint, Fresh: fresh == "true"}, helper.Derivation{
+	if serve {
+		s := &awsServer{Call: c, ask: ask}
+		return c.UntilStopped(s.serve)
+	}
+	keys, err := getKeys(ctx, c, ask, c.Option["fresh"] == "true")
+	if err != nil {
+		return err
+	}
+	if format == "container" {
+		return json.NewEncoder(c.Stdout).Encode(keys.forContainer())
+	}
+	return json.NewEncoder(c.Stdout).Encode(keys)
+}
+
+// getKeys are those that are kept, or new ones.
+func getKeys(ctx context.Context, c *Call, ask stsRequest, fresh bool) (keys awsKeys, err error) {
+	kept, err := c.Derive(ctx, helper.Request{URL: ask.endpoint, Fresh: fresh}, helper.Derivation{
 		Name:     strings.Join([]string{"aws", ask.endpoint.String(), ask.role, ask.session, ask.duration.String()}, "\n"),
 		MinValid: keysMinValid,
 		Make: func(ctx context.Context, cred helper.Credential) (helper.Derived, error) {
@@ -80,16 +104,16 @@ func serveAWS(ctx context.Context, c *Call) error {
 		},
 	})
 	if err != nil {
-		return err
+		return keys, err
 	}
-	var keys awsKeys
 	if err := json.Unmarshal([]byte(kept.Value.Reveal()), &keys); err != nil || keys.Version != 1 {
-		return errors.New("the keys that are kept are damaged; --fresh gets new ones")
+		return awsKeys{}, errors.New("the keys that are kept are damaged; --fresh gets new ones")
 	}
-	if format == "container" {
-		return json.NewEncoder(c.Stdout).Encode(containerKeys{keys.AccessKeyID, keys.SecretAccessKey, keys.SessionToken, keys.Expiration})
-	}
-	return json.NewEncoder(c.Stdout).Encode(keys)
+	return keys, nil
+}
+
+func (k awsKeys) forContainer() containerKeys {
+	return containerKeys{k.AccessKeyID, k.SecretAccessKey, k.SessionToken, k.Expiration}
 }
 
 // assumeRole gets new keys, in the form in which they are kept.

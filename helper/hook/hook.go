@@ -43,6 +43,10 @@ type Call struct {
 	// Hosts are those that profiles name exactly: the profile asked for, or all.
 	Hosts   func() ([]string, error)
 	Version string // of t2-cred
+	// UntilStopped runs what goes on until it is stopped, beyond the deadline of the
+	// command. SIGTERM is a proper end: no error. Timeout is for each of its steps.
+	UntilStopped func(do func(context.Context) error) error
+	Timeout      time.Duration
 	Getter
 	Deriver
 }
