@@ -27,10 +27,12 @@ type Request struct {
 	// URL is where the token is to be sent, when a hook asks. Who fills in the
 	// profile for it demands that the profile Serves it.
 	URL *url.URL
-	// MinValid is how long the token must still be valid. Nil stands for 30 s, or
-	// half of the token's life where that is less: a token that lives 40 s is no
-	// reason to refresh at every call.
+	// MinValid is how long the token must still be valid. Nil stands for 30 s (or
+	// for Prefer, where that is more), or half of the token's life where that is
+	// less: a token that lives 40 s is no reason to refresh at every call.
 	MinValid *time.Duration
+	// Prefer is for who will use the token for longer than the moment.
+	Prefer time.Duration
 	// Fresh passes the cache by.
 	Fresh bool
 }
@@ -45,7 +47,7 @@ func (r Request) minValid(t store.Token) time.Duration {
 	if r.MinValid != nil {
 		return *r.MinValid
 	}
-	return min(DefaultMinValid, t.Expiry.Sub(t.Obtained)/2)
+	return min(max(DefaultMinValid, r.Prefer), t.Expiry.Sub(t.Obtained)/2)
 }
 
 // serves reports whether t answers the request at that time.

@@ -201,18 +201,25 @@ func TestRequest_minValid(t *testing.T) {
 		name       string
 		life, left time.Duration
 		min        *time.Duration
+		prefer     time.Duration
 		want       bool
 	}{
-		{"plenty", 5 * time.Minute, 4 * time.Minute, nil, true},
-		{"the default is 30 s", 5 * time.Minute, 29 * time.Second, nil, false},
-		{"but half of a short life", 20 * time.Second, 11 * time.Second, nil, true},
-		{"and no less", 20 * time.Second, 9 * time.Second, nil, false},
-		{"asked for more than it lives", time.Minute, time.Minute, &asked, false},
-		{"expired", 5 * time.Minute, -time.Second, nil, false},
-		{"ends now", 0, 0, nil, false},
+		{"plenty", 5 * time.Minute, 4 * time.Minute, nil, 0, true},
+		{"the default is 30 s", 5 * time.Minute, 29 * time.Second, nil, 0, false},
+		{"but half of a short life", 20 * time.Second, 11 * time.Second, nil, 0, true},
+		{"and no less", 20 * time.Second, 9 * time.Second, nil, 0, false},
+		{"asked for more than it lives", time.Minute, time.Minute, &asked, 0, false},
+		{"ten minutes are preferred", time.Hour, 11 * time.Minute, nil, 10 * time.Minute, true},
+		{"and nine are not enough", time.Hour, 9 * time.Minute, nil, 10 * time.Minute, false},
+		{"of a short life a half is", 5 * time.Minute, 151 * time.Second, nil, 10 * time.Minute, true},
+		{"and no less than a half", 5 * time.Minute, 149 * time.Second, nil, 10 * time.Minute, false},
+		{"what is asked for goes before", time.Hour, 3 * time.Minute, &asked, 10 * time.Minute, true},
+		{"less than the default is not preferred", 5 * time.Minute, 29 * time.Second, nil, time.Second, false},
+		{"expired", 5 * time.Minute, -time.Second, nil, 0, false},
+		{"ends now", 0, 0, nil, 0, false},
 	} {
 		token := store.Token{Obtained: now.Add(tt.left - tt.life), Expiry: now.Add(tt.left)}
-		if got := (Request{MinValid: tt.min}).serves(token, now); got != tt.want {
+		if got := (Request{MinValid: tt.min, Prefer: tt.prefer}).serves(token, now); got != tt.want {
 			t.Errorf("%s: %v", tt.name, got)
 		}
 	}

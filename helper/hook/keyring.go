@@ -49,7 +49,7 @@ func serveKeyring(ctx context.Context, c *Call) error {
 	if k.verb == "" || place == nil {
 		return nextKeyring(c)
 	}
-	r := helper.Request{URL: place}
+	r := helper.Request{URL: place, Prefer: wholeRun} // pip and uv do not ask again
 	var err error
 	if k.verb == "get" {
 		err = keyringGet(ctx, c, r, k)

@@ -25,7 +25,7 @@ a link to t2-cred in ~/.terraform.d/plugins, and in ~/.terraformrc (~/.tofurc) s
   }
 
 The host of the registry must be among a profile's hosts.`,
-	Options: []Option{minValidOption},
+	Options: []Option{wholeRunOption},
 	Serve:   serveTerraform,
 }
 
@@ -38,9 +38,8 @@ func serveTerraform(ctx context.Context, c *Call) error {
 		return fmt.Errorf("%w: terraform calls terraform-credentials-t2 get|store|forget HOST", ErrUsage)
 	}
 	verb, host := c.Args[0], c.Args[1]
-	r := helper.Request{URL: terraformURL(host)}
-	var err error
-	if r.MinValid, err = minValid(c); err != nil {
+	r, err := forWholeRun(c, helper.Request{URL: terraformURL(host)})
+	if err != nil {
 		return err
 	}
 	switch verb {

@@ -41,8 +41,11 @@ func (g *toolGetter) serves(verb string, r helper.Request) error {
 			line += " " + of[0] + "=" + of[1]
 		}
 	}
-	if r.MinValid != nil {
+	switch {
+	case r.MinValid != nil:
 		line += " min-valid=" + r.MinValid.String()
+	case r.Prefer != 0 && verb == "get":
+		line += " prefer=" + r.Prefer.String()
 	}
 	g.log = append(g.log, line)
 	if r.URL != nil && !(helper.Profile{Hosts: g.hosts}).Serves(r.URL) {
