@@ -148,6 +148,15 @@ func toolTranscripts(t *testing.T, p Protocol) {
 	}
 }
 
+// The table of docs/hooks.md is held against these folders.
+func TestEveryProtocolHasTranscripts(t *testing.T) {
+	for _, p := range Protocols {
+		if files, err := filepath.Glob(filepath.Join("testdata", p.Name, "*.txtar")); err != nil || len(files) < 3 {
+			t.Errorf("%s has %d transcripts, %v", p.Name, len(files), err)
+		}
+	}
+}
+
 var toolFailures = map[string]error{
 	"login":  &helper.Problem{Kind: helper.ErrLoginRequired, Detail: "nothing is stored for gep/default", Remedy: "t2-cred exchange --profile gep --token-file FILE"},
 	"issuer": errors.New("refresh: the issuer did not answer"),
