@@ -22,6 +22,7 @@ type gitFront struct {
 	host   string // 127.0.0.1:PORT
 	root   string // the repositories
 	issuer *oidctest.Issuer
+	lfs    http.Handler // what is below info/lfs/, where there is any
 
 	mu      sync.Mutex
 	offers  []string // the schemes of its challenges
@@ -61,6 +62,10 @@ func (f *gitFront) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if rest, ok := strings.CutPrefix(r.RequestURI, "/moved/"); ok {
 		http.Redirect(w, r, moved+"/"+rest, http.StatusFound)
+		return
+	}
+	if f.lfs != nil && strings.Contains(r.URL.Path, "/info/lfs/") {
+		f.lfs.ServeHTTP(w, r)
 		return
 	}
 	backend := &cgi.Handler{

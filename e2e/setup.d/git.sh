@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# git for the test of the hook git: Debian's own, with git-http-backend, and the
-# newer one of Debian trixie, which can send a Bearer token, in a folder of the cache
-# that e2e/setup.sh uses too. As root, or as a user who may sudo.
+# git for the test of the hook git: Debian's own, with git-http-backend, and in folders
+# of the cache that e2e/setup.sh uses too Debian's git-lfs, which would change git's
+# configuration if it were installed, and the newer git of Debian trixie, which can send
+# a Bearer token. As root, or as a user who may sudo.
 . "$(dirname "$0")/lib.bash"
 
 suite=trixie
@@ -9,6 +10,10 @@ have() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ]; }
 
 have git || apt_install git ca-certificates
 [ -x "$(git --exec-path)/git-http-backend" ] || die "this git has no git-http-backend: $(git --exec-path)"
+
+if [ ! -x "$cache/git-lfs/usr/bin/git-lfs" ]; then
+  apt_unpack git-lfs git-lfs
+fi
 
 dir=$cache/git-$suite root=$tmp/root
 [ -x "$dir/usr/bin/git" ] && exit 0

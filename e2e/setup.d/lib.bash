@@ -29,6 +29,18 @@ apt_install() {
   try as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
 }
 
+# apt_unpack NAME PACKAGE...: into the folder NAME of the cache, not installed.
+apt_unpack() {
+  local name=$1 deb
+  say "unpacking ${*:2}"
+  apt_update
+  rm -rf "$cache/$name" "$tmp/$name" "$tmp/debs"
+  mkdir "$tmp/debs"
+  (cd "$tmp/debs" && try apt-get download -qq "${@:2}")
+  for deb in "$tmp"/debs/*.deb; do try dpkg-deb -x "$deb" "$tmp/$name"; done
+  mv "$tmp/$name" "$cache/$name"
+}
+
 # new_venv DIR: an empty Python environment.
 new_venv() {
   rm -rf "$1"
