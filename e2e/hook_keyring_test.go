@@ -16,11 +16,12 @@ import (
 	"github.com/terradue/t2-cred/e2e/run"
 )
 
-// pythonIndex is a simple index of one package, greeting 1.0.0, a wheel:
-// https://packaging.python.org/en/latest/specifications/simple-repository-api/
-func pythonIndex(t *testing.T) http.Handler {
+// wheelName is the file of the package greeting 1.0.0.
+const wheelName = "greeting-1.0.0-py3-none-any.whl"
+
+func pythonWheel(t *testing.T) []byte {
 	t.Helper()
-	const name, about = "greeting-1.0.0-py3-none-any.whl", "greeting-1.0.0.dist-info/"
+	const about = "greeting-1.0.0.dist-info/"
 	var wheel bytes.Buffer
 	z := zip.NewWriter(&wheel)
 	for _, file := range [][2]string{
@@ -40,13 +41,21 @@ func pythonIndex(t *testing.T) http.Handler {
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
-	sum := sha256.Sum256(wheel.Bytes())
+	return wheel.Bytes()
+}
+
+// pythonIndex is a simple index of one package, the wheel:
+// https://packaging.python.org/en/latest/specifications/simple-repository-api/
+func pythonIndex(t *testing.T) http.Handler {
+	t.Helper()
+	wheel := pythonWheel(t)
+	sum := sha256.Sum256(wheel)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /simple/greeting/", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
-		fmt.Fprintf(w, `<!DOCTYPE html><html><body><a href="/files/%s#sha256=%x">%s</a></body></html>`, name, sum, name)
+		fmt.Fprintf(w, `<!DOCTYPE html><html><body><a href="/files/%s#sha256=%x">%s</a></body></html>`, wheelName, sum, wheelName)
 	})
-	mux.HandleFunc("GET /files/"+name, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(wheel.Bytes()) })
+	mux.HandleFunc("GET /files/"+wheelName, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(wheel) })
 	return mux
 }
 
