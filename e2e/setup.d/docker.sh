@@ -1,32 +1,29 @@
 #!/usr/bin/env bash
-# For the test of the hook docker: skopeo, crane built from its Go module, and out of
-# Debian's packages docker's command line and a registry. These two are unpacked into
-# the cache that e2e/setup.sh uses too, since installing them would start daemons. As
+# For the test of the hook docker: skopeo; crane and oras built from their Go modules
+# (helm comes with kubectl.sh); and out of Debian's packages docker's command line,
+# podman with what it will not start without, and a registry. These are unpacked into
+# the cache that e2e/setup.sh uses too, since installing some would start daemons. As
 # root, or as a user who may sudo.
 . "$(dirname "$0")/lib.bash"
 
 crane=v0.22.1
+oras=v1.3.6
 
 command -v skopeo >/dev/null || apt_install skopeo
 
-# unpack PACKAGE: into a folder of its name.
-unpack() {
-  local dir=$cache/$1
-  [ -d "$dir/usr/bin" ] && return
-  say "unpacking $1"
-  apt_update
-  cd "$tmp"
-  try apt-get download -qq "$1"
-  try dpkg-deb -x "$1"_*.deb "$tmp/$1"
-  cd "$OLDPWD"
-  rm -rf "$dir"
-  mv "$tmp/$1" "$dir"
-}
-unpack docker.io
-unpack docker-registry
+for package in docker.io docker-registry podman conmon crun; do apt_unpack "$package"; done
+# Their libraries do no harm.
+libraries=$(ldd "$cache/podman/usr/bin/podman" "$cache/conmon/usr/bin/conmon" "$cache/crun/usr/bin/crun")
+if grep -q 'not found' <<<"$libraries"; then
+  apt_install libsubid4 libseccomp2 libglib2.0-0 libyajl2
+fi
 
 need_go
-if ! go_has "$cache/bin/crane" github.com/google/go-containerregistry "$crane"; then
-  say "building crane $crane"
-  try env -u GOOS -u GOARCH GOBIN="$cache/bin" CGO_ENABLED=0 go install "github.com/google/go-containerregistry/cmd/crane@$crane"
-fi
+# build NAME MODULE VERSION PACKAGE: from the module, unless it is there.
+build() {
+  go_has "$cache/bin/$1" "$2" "$3" && return
+  say "building $1 $3"
+  try env -u GOOS -u GOARCH GOBIN="$cache/bin" CGO_ENABLED=0 nice go install "$2/$4@$3"
+}
+build crane github.com/google/go-containerregistry "$crane" cmd/crane
+build oras oras.land/oras "$oras" cmd/oras

@@ -11,9 +11,7 @@ have() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ]; }
 have git || apt_install git ca-certificates
 [ -x "$(git --exec-path)/git-http-backend" ] || die "this git has no git-http-backend: $(git --exec-path)"
 
-if [ ! -x "$cache/git-lfs/usr/bin/git-lfs" ]; then
-  apt_unpack git-lfs git-lfs
-fi
+apt_unpack git-lfs
 
 dir=$cache/git-$suite root=$tmp/root
 [ -x "$dir/usr/bin/git" ] && exit 0

@@ -29,16 +29,18 @@ apt_install() {
   try as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
 }
 
-# apt_unpack NAME PACKAGE...: into the folder NAME of the cache, not installed.
+# apt_unpack PACKAGE: into a folder of its name in the cache, without installing it.
 apt_unpack() {
-  local name=$1 deb
-  say "unpacking ${*:2}"
+  local dir=$cache/$1
+  [ -d "$dir/usr/bin" ] && return
+  say "unpacking $1"
   apt_update
-  rm -rf "$cache/$name" "$tmp/$name" "$tmp/debs"
-  mkdir "$tmp/debs"
-  (cd "$tmp/debs" && try apt-get download -qq "${@:2}")
-  for deb in "$tmp"/debs/*.deb; do try dpkg-deb -x "$deb" "$tmp/$name"; done
-  mv "$tmp/$name" "$cache/$name"
+  cd "$tmp"
+  try apt-get download -qq "$1"
+  try dpkg-deb -x "$1"_*.deb "$tmp/$1"
+  cd "$OLDPWD"
+  rm -rf "$dir"
+  mv "$tmp/$1" "$dir"
 }
 
 # new_venv DIR: an empty Python environment.

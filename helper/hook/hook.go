@@ -1,5 +1,6 @@
 // Package hook speaks the credential protocols of other tools, one file a
-// protocol and one line in [Protocols].
+// protocol, one line in [Protocols], and one row in ways_test.go, by which it meets
+// hostile requests.
 //
 // A hook sees a [Getter], which gives out access tokens, and nothing else: it
 // cannot reach a refresh token or a store. It prints nothing on standard output
