@@ -1,8 +1,10 @@
 package oidctest
 
 import (
+	"bytes"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -10,16 +12,38 @@ import (
 
 // clientAuth is how a request's client proved itself (RFC 6749 §2.3.1).
 type clientAuth struct {
-	method string // "basic", "post", "none", "both", or empty
-	id     string
-	secret string
+	// method is "basic", "post", "none", "private_key_jwt", "client_secret_jwt", "tls",
+	// "both", or empty.
+	method    string
+	id        string
+	secret    string
+	kind      string // client_assertion_type
+	assertion string
+	cert      []byte // DER
 }
 
 func readClientAuth(r *http.Request, form url.Values) clientAuth {
-	a := clientAuth{id: form.Get("client_id"), secret: form.Get("client_secret")}
+	a := clientAuth{
+		id: form.Get("client_id"), secret: form.Get("client_secret"),
+		kind: form.Get("client_assertion_type"), assertion: form.Get("client_assertion"),
+	}
+	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		a.cert = r.TLS.PeerCertificates[0].Raw
+	}
 	switch {
+	case a.assertion != "" && (a.secret != "" || r.Header.Get("Authorization") != ""):
+		a.method = "both"
+		return a
+	case a.assertion != "":
+		a.method = "private_key_jwt"
+		if head, _, _ := strings.Cut(a.assertion, "."); strings.Contains(formDecodeBase64(head), `"HS`) {
+			a.method = "client_secret_jwt"
+		}
+		return a
 	case a.secret != "":
 		a.method = "post"
+	case a.id != "" && a.cert != nil:
+		a.method = "tls"
 	case a.id != "":
 		a.method = "none"
 	}
@@ -43,12 +67,20 @@ func formDecode(s string) string {
 	return s
 }
 
+func formDecodeBase64(s string) string {
+	b, _ := base64.RawURLEncoding.DecodeString(s) // what it is not is refused later
+	return string(b)
+}
+
 // authenticate finds out the client, or answers as Keycloak does.
 func (c *Call) authenticate() (client string, refused *Answer) {
 	i := c.Issuer
 	i.mu.Lock()
 	secret, required := i.conf.secret, i.conf.authMethod
 	i.mu.Unlock()
+	if required == "tls_client_auth" || required == "self_signed_tls_client_auth" {
+		required = "tls"
+	}
 	refuse := func(status int, code, description string) (string, *Answer) {
 		a := c.fail(status, code, description)
 		return "", &a
@@ -65,6 +97,24 @@ func (c *Call) authenticate() (client string, refused *Answer) {
 		return refuse(http.StatusUnauthorized, "invalid_client", invalid)
 	case c.auth.method == "none":
 		return refuse(http.StatusUnauthorized, "unauthorized_client", invalid)
+	case required != "" && required != c.auth.method && required != "client_secret_"+c.auth.method && (required == "tls" || strings.HasSuffix(required, "_jwt")):
+		return refuse(http.StatusUnauthorized, "invalid_client", "Client authentication is by "+required+" only")
+	case (c.auth.method == "tls") != c.aliased:
+		return refuse(http.StatusUnauthorized, "invalid_client", "A certificate is for the mtls_endpoint_aliases, and they are for a certificate")
+	case c.auth.method == "tls":
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		if !bytes.Equal(c.auth.cert, i.clientCert) {
+			return refuse(http.StatusUnauthorized, "invalid_client", proofError(c.auth.method, errors.New("the certificate is another's")))
+		}
+		return ClientID, nil
+	case c.auth.assertion != "":
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		if err := i.checkAssertion(c.auth); err != nil {
+			return refuse(http.StatusUnauthorized, "invalid_client", proofError(c.auth.method, err))
+		}
+		return ClientID, nil
 	case required != "" && required != "client_secret_"+c.auth.method:
 		return refuse(http.StatusUnauthorized, "unauthorized_client",
 			"Invalid method used to get client secret. Client requires method '"+required+"' to obtain client secret from the request")

@@ -2,6 +2,7 @@ package oidctest
 
 import (
 	"context"
+	"crypto"
 	"crypto/tls"
 	"fmt"
 	"log"
@@ -43,6 +44,11 @@ type Issuer struct {
 	spent    int // refreshes with success
 	requests []Request
 	secrets  map[string]bool
+
+	clientKey   crypto.PublicKey // of private_key_jwt
+	clientKeyID string
+	clientCert  []byte          // of tls, DER
+	jtis        map[string]bool // of the assertions that served
 }
 
 // New starts an issuer, and panics when it cannot, as httptest.NewServer does.
@@ -65,6 +71,7 @@ func Start(opts ...Option) (*Issuer, error) {
 		access:  map[string]*accessToken{},
 		refresh: map[string]*refreshToken{},
 		secrets: map[string]bool{},
+		jtis:    map[string]bool{},
 	}
 	for _, opt := range opts {
 		opt(&i.conf)
@@ -89,7 +96,7 @@ func Start(opts ...Option) (*Issuer, error) {
 			_ = l.Close()
 			return nil, err
 		}
-		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
+		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert})
 	}
 	i.base = scheme + "://" + l.Addr().String()
 	i.path, i.remote = i.conf.path, i.conf.control
@@ -186,6 +193,11 @@ func (i *Issuer) saw(secrets ...string) {
 			i.secrets[s] = true
 		}
 	}
+}
+
+// alias is an endpoint's address for clients with a certificate (RFC 8705 §5).
+func (i *Issuer) alias(e Endpoint) string {
+	return i.base + "/mtls" + strings.TrimPrefix(i.endpoint(e), i.base)
 }
 
 // endpoint is the address of one of the issuer's endpoints.

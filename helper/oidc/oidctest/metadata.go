@@ -10,10 +10,13 @@ import (
 func (c *Call) serveMetadata() Answer {
 	i := c.Issuer
 	i.mu.Lock()
-	alg := i.conf.alg
+	alg, algs := i.conf.alg, i.conf.authAlgs
+	auth := []string{"client_secret_basic", "client_secret_post", "private_key_jwt", "client_secret_jwt"}
+	if i.conf.listed != nil {
+		auth = i.conf.listed
+	}
 	i.mu.Unlock()
-	auth := []string{"client_secret_basic", "client_secret_post"}
-	return c.document(map[string]any{
+	object := map[string]any{
 		"issuer":                 i.url,
 		"authorization_endpoint": i.url + "/protocol/openid-connect/auth",
 		"token_endpoint":         i.endpoint(Token),
@@ -30,13 +33,19 @@ func (c *Call) serveMetadata() Answer {
 		"id_token_signing_alg_values_supported":      []string{alg},
 		"token_endpoint_auth_methods_supported":      auth,
 		"revocation_endpoint_auth_methods_supported": auth,
-		"scopes_supported":                           []string{"openid", "profile", "email", "offline_access", "ellip", "gep"},
-		"claims_supported":                           []string{"iss", "sub", "aud", "exp", "iat", "name", "preferred_username", "email"},
-		"code_challenge_methods_supported":           []string{"plain", "S256"},
-		"claims_parameter_supported":                 true,
-		"request_parameter_supported":                true,
-		"require_request_uri_registration":           true,
-	})
+
+		"token_endpoint_auth_signing_alg_values_supported": algs,
+		"scopes_supported":                 []string{"openid", "profile", "email", "offline_access", "ellip", "gep"},
+		"claims_supported":                 []string{"iss", "sub", "aud", "exp", "iat", "name", "preferred_username", "email"},
+		"code_challenge_methods_supported": []string{"plain", "S256"},
+		"claims_parameter_supported":       true,
+		"request_parameter_supported":      true,
+		"require_request_uri_registration": true,
+	}
+	if c.Request.TLS != nil {
+		object["mtls_endpoint_aliases"] = map[string]any{"token_endpoint": i.alias(Token), "revocation_endpoint": i.alias(Revocation)}
+	}
+	return c.document(object)
 }
 
 // serveKeys is the JWK set (RFC 7517 §5).

@@ -30,6 +30,8 @@ type config struct {
 	opaque       bool
 	only8414     bool
 	authMethod   string
+	authAlgs     []string
+	listed       []string
 	noMapper     bool
 	cacheControl string
 }
@@ -43,6 +45,7 @@ func defaults() config {
 		ssoIdle:      30 * time.Minute,
 		offlineIdle:  30 * 24 * time.Hour,
 		cacheControl: "no-cache",
+		authAlgs:     authAlgorithms(),
 	}
 }
 
@@ -149,9 +152,18 @@ func OpaqueRefreshTokens() Option { return func(c *config) { c.opaque = true } }
 // Connect's.
 func OnlyRFC8414() Option { return func(c *config) { c.only8414 = true } }
 
-// RequireAuth lets the client prove itself in one way only, client_secret_basic
-// or client_secret_post.
+// RequireAuth lets the client prove itself in one way only: client_secret_basic,
+// client_secret_post, client_secret_jwt, private_key_jwt, tls_client_auth or
+// self_signed_tls_client_auth. Without it the client may choose.
 func RequireAuth(method string) Option { return func(c *config) { c.authMethod = method } }
+
+// ListAuth sets what the discovery document says of client authentication, whatever
+// is taken.
+func ListAuth(methods ...string) Option { return func(c *config) { c.listed = methods } }
+
+// AuthAlgorithms sets the algorithms that client assertions may be signed with; all
+// but none if not given.
+func AuthAlgorithms(algs ...string) Option { return func(c *config) { c.authAlgs = algs } }
 
 // NoAudienceMapper leaves our client without an audience of its own, so that
 // the standard exchange cannot give it one.

@@ -36,9 +36,10 @@ type Call struct {
 	// Grant is the grant asked for, in short: "token-exchange", "refresh_token".
 	Grant string
 
-	body   []byte
-	auth   clientAuth
-	faults []Fault
+	aliased bool // asked at the mutual TLS alias
+	body    []byte
+	auth    clientAuth
+	faults  []Fault
 }
 
 // An Answer is what is about to be sent.
@@ -65,7 +66,11 @@ func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		i.serveControl(w, r)
 		return
 	}
-	c := &Call{Issuer: i, Request: r, Endpoint: i.route(r.URL.Path)}
+	path, aliased := strings.CutPrefix(r.URL.Path, "/mtls/")
+	if aliased {
+		path = "/" + path
+	}
+	c := &Call{Issuer: i, Request: r, Endpoint: i.route(path), aliased: aliased}
 	c.body, _ = io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	c.Form, _ = url.ParseQuery(string(c.body))
 	c.Grant = c.Form.Get("grant_type")
@@ -222,7 +227,7 @@ func (c *Call) checkForm(known ...string) *Answer {
 	if _, err := url.ParseQuery(string(c.body)); err != nil {
 		return refuse(http.StatusBadRequest, "invalid_request", "malformed form")
 	}
-	allowed := map[string]bool{"client_id": true, "client_secret": true}
+	allowed := map[string]bool{"client_id": true, "client_secret": true, "client_assertion": true, "client_assertion_type": true}
 	for _, name := range known {
 		allowed[name] = true
 	}
