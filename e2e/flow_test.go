@@ -247,7 +247,7 @@ func TestFlow_seed(t *testing.T) {
 		t.Errorf("profile add: %s", r)
 	}
 	readJSON(t, s.Want(0, "profile", "show", "gep", "--json").Stdout).want(t, object{
-		"name": "gep", "issuer": realm.Issuer(), "client_id": keycloak.ClientID, "client_auth": "basic", "default": true,
+		"name": "gep", "issuer": realm.Issuer(), "client_id": keycloak.ClientID, "client_auth": "auto", "default": true,
 	})
 	wantFailure(t, s.Run("get"), 4, "nothing is stored for gep/default", "t2-cred exchange")
 	wantFailure(t, s.Run("status"), 4, "nothing is stored for gep/default", "t2-cred exchange")

@@ -211,20 +211,3 @@ func uninterrupted(ctx context.Context) (context.Context, context.CancelFunc) {
 	}
 	return context.WithCancel(free)
 }
-
-// client is the profile's client with its secret.
-func (h *Helper) client(ctx context.Context, r Request) (oidc.Client, error) {
-	c := oidc.Client{ID: r.Profile.ClientID, Auth: r.Profile.ClientAuth}
-	if c.Auth == "none" {
-		return c, nil
-	}
-	s, err := h.Store.ClientSecret(ctx, r.Profile.Name)
-	if errors.Is(err, store.ErrNotFound) {
-		return c, &Problem{
-			Kind: ErrProfile, Detail: fmt.Sprintf("profile %s has no client secret in the store", r.Profile.Name),
-			Remedy: "t2-cred profile set-secret " + r.Profile.Name,
-		}
-	}
-	c.Secret = s
-	return c, err
-}

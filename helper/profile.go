@@ -15,8 +15,15 @@ type Profile struct {
 	Audience   []string // RFC 8693 §2.1 `audience`
 	Scopes     []string
 	Hosts      []string // where hooks may send this profile's tokens
-	ClientAuth string   // RFC 6749 §2.3.1: "basic", "post", "none"
+	ClientAuth string   // one of oidc's; empty for basic or post, as the issuer takes
 	CAFile     string
+
+	// Where the client's secret or key comes from; all empty for the store.
+	SecretFile    string
+	SecretCommand []string
+	KeyFile       string
+	KeyID         string // `kid`
+	CertFile      string
 }
 
 // binding is a fingerprint of what a token depends on. A cached token made

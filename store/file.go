@@ -229,7 +229,7 @@ func (i identitySource) read(ctx context.Context) (secret.Secret, error) {
 	}
 	// systemd gives a service's user its right by an ACL, whose mask shows as the
 	// group's right; the directory is the service's alone.
-	if who := tooOpen(info); who != "" && !i.fromSystemd {
+	if who := TooOpen(info); who != "" && !i.fromSystemd {
 		return "", &Error{
 			Kind: ErrUnavailable, Detail: fmt.Sprintf("the identity %s can be read by %s", i.path, who),
 			Remedy: "chmod 600 " + i.path,

@@ -23,8 +23,8 @@ func rename(from, to string) error {
 
 func syncDir(string) error { return nil }
 
-// tooOpen has nothing to say: the mode does not show what an ACL allows, and a
+// TooOpen has nothing to say: the mode does not show what an ACL allows, and a
 // profile's directories are the user's own by default.
-func tooOpen(fs.FileInfo) string { return "" }
+func TooOpen(fs.FileInfo) string { return "" }
 
 func ownDir(string) error { return nil }

@@ -21,8 +21,8 @@ func syncDir(dir string) error {
 	return d.Sync()
 }
 
-// tooOpen says who else may read a file, or "" when only its owner may.
-func tooOpen(info fs.FileInfo) string {
+// TooOpen says who else may read a file, or "" when only its owner may.
+func TooOpen(info fs.FileInfo) string {
 	switch perm := info.Mode().Perm(); {
 	case perm&0o007 != 0:
 		return "everybody"

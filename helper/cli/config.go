@@ -41,6 +41,12 @@ type profileConfig struct {
 	Hosts      []string `toml:"hosts,omitempty"`
 	ClientAuth string   `toml:"client_auth,omitempty"`
 	CAFile     string   `toml:"ca_file,omitempty"`
+
+	SecretFile    string   `toml:"client_secret_file,omitempty"`
+	SecretCommand []string `toml:"client_secret_command,omitempty"`
+	KeyFile       string   `toml:"client_key_file,omitempty"`
+	KeyID         string   `toml:"client_key_id,omitempty"`
+	CertFile      string   `toml:"client_cert_file,omitempty"`
 }
 
 // configError is a configuration that cannot be used.
@@ -184,8 +190,6 @@ func isProfileName(name string) bool {
 	return name != "" && len(name) <= 64
 }
 
-var clientAuths = []string{"basic", "post", "none"}
-
 func checkProfile(name string, p profileConfig) error {
 	switch {
 	case !isProfileName(name):
@@ -194,8 +198,6 @@ func checkProfile(name string, p profileConfig) error {
 		return errors.New("issuer is missing")
 	case p.ClientID == "":
 		return errors.New("client_id is missing")
-	case p.ClientAuth != "" && !slices.Contains(clientAuths, p.ClientAuth):
-		return fmt.Errorf("client_auth is %q, not one of %s", p.ClientAuth, strings.Join(clientAuths, ", "))
 	case p.CAFile != "" && !filepath.IsAbs(p.CAFile):
 		return fmt.Errorf("ca_file is %q, not an absolute path", p.CAFile)
 	}
@@ -204,7 +206,7 @@ func checkProfile(name string, p profileConfig) error {
 			return fmt.Errorf("%q is not one scope or audience", s)
 		}
 	}
-	return nil
+	return checkClientAuth(p)
 }
 
 // profile is the one that flag, environment or file name, as helper knows it.
@@ -237,7 +239,8 @@ func (c *config) profile(name string) (helper.Profile, error) {
 func (p profileConfig) named(name string) helper.Profile {
 	return helper.Profile{
 		Name: name, Issuer: p.Issuer, ClientID: p.ClientID, Audience: p.Audience, Scopes: p.Scopes,
-		Hosts: p.Hosts, ClientAuth: or(p.ClientAuth, "basic"), CAFile: p.CAFile,
+		Hosts: p.Hosts, ClientAuth: p.auth(), CAFile: p.CAFile,
+		SecretFile: p.SecretFile, SecretCommand: p.SecretCommand, KeyFile: p.KeyFile, KeyID: p.KeyID, CertFile: p.CertFile,
 	}
 }
 

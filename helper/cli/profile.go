@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradue/t2-cred/helper/oidc"
-	"github.com/terradue/t2-cred/helper/secret"
 	"github.com/terradue/t2-cred/store"
 )
 
@@ -36,6 +34,8 @@ func (a *app) profileAdd() *cobra.Command {
 		Long: `Save a client at an issuer under a name. The issuer's discovery document is fetched
 and checked first; its exact name is what is saved. The client's secret goes to the
 store: from --client-secret-file, or a hidden prompt on a terminal; never a flag.
+A client with a key or a certificate in place of a secret names their files, which
+are read each time; --client-secret-file puts a key into the store instead.
 A profile of that name is replaced; what is stored for its accounts stays.`,
 		Example: `  t2-cred profile add gep --issuer https://iam.terradue.com/auth/realms/master \
       --client-id ellip-test-ades --audience ellip-test-ades \
@@ -53,8 +53,10 @@ A profile of that name is replaced; what is stored for its accounts stays.`,
 	f.StringArrayVar(&scope, "scope", []string{"openid", "offline_access"}, "scopes to ask for, separated by spaces; may be repeated")
 	f.StringArrayVar(&p.Audience, "audience", nil, "audience to ask tokens for (RFC 8693); may be repeated")
 	f.StringArrayVar(&p.Hosts, "host", nil, "host (or *.domain, host:port) where tool hooks may send this profile's tokens; may be repeated")
-	f.StringVar(&p.ClientAuth, "client-auth", "", "how the client proves itself: basic, post or none (default: what the issuer offers)")
-	f.StringVar(&secretFile, "client-secret-file", "", "file with the client's secret; - for standard input")
+	f.StringVar(&p.ClientAuth, "client-auth", "", "how the client proves itself: basic, post, none, private_key_jwt, client_secret_jwt or tls (default: by the files given, else basic or post as the issuer takes)")
+	f.StringVar(&secretFile, "client-secret-file", "", "file with the client's secret or key, to put into the store; - for standard input")
+	f.StringVar(&p.KeyFile, "client-key-file", "", "file with the client's private key (PEM or JWK), for private_key_jwt and tls")
+	f.StringVar(&p.CertFile, "client-cert-file", "", "PEM file with the client's certificate, for tls")
 	f.StringVar(&p.CAFile, "ca-file", "", "PEM file with certificates to trust beside the system's")
 	_ = cmd.MarkFlagRequired("issuer")
 	_ = cmd.MarkFlagRequired("client-id")
@@ -66,6 +68,9 @@ func (a *app) addProfile(cmd *cobra.Command, name string, p profileConfig, secre
 	c, err := a.loadConfig()
 	if err != nil {
 		return err
+	}
+	if err := p.absolute(); err != nil {
+		return usageError(err)
 	}
 	if err := checkProfile(name, p); err != nil {
 		return usageError(fmt.Errorf("profile %s: %w", name, err))
@@ -81,8 +86,10 @@ func (a *app) addProfile(cmd *cobra.Command, name string, p profileConfig, secre
 	if err != nil {
 		return err
 	}
-	p.Issuer = issuer.ID()
-	p.ClientAuth = or(p.ClientAuth, authFor(meta))
+	if err := offered(p, meta); err != nil {
+		return fmt.Errorf("profile %s: %w", name, err)
+	}
+	p.Issuer, p.ClientAuth = issuer.ID(), p.auth()
 	hasSecret, err := a.storeSecret(cmd, c, name, p, secretFile)
 	if err != nil {
 		return fmt.Errorf("profile %s: %w", name, err)
@@ -101,15 +108,6 @@ func (a *app) addProfile(cmd *cobra.Command, name string, p profileConfig, secre
 	return nil
 }
 
-// authFor is the client authentication to start with: basic is the default of
-// RFC 8414 §2, and what most issuers offer.
-func authFor(m *oidc.Metadata) string {
-	if slices.Contains(m.AuthMethods, "client_secret_basic") || !slices.Contains(m.AuthMethods, "client_secret_post") {
-		return "basic"
-	}
-	return "post"
-}
-
 // storeSecret puts the client's secret into the store before the profile is
 // saved, so that a store that does not work leaves no half of a profile. It
 // reports whether a secret is there now.
@@ -121,7 +119,13 @@ func (a *app) storeSecret(cmd *cobra.Command, c *config, name string, p profileC
 	if err != nil {
 		return false, err
 	}
-	value, err := a.clientSecret(cmd.Context(), file)
+	if elsewhere := secretElsewhere(p.named(name)); elsewhere != "" {
+		if file != "" {
+			return false, usageError(fmt.Errorf("%s and --client-secret-file: one of them", elsewhere))
+		}
+		return true, a.newHelper(s).CheckClient(cmd.Context(), p.named(name))
+	}
+	value, err := a.clientSecret(cmd.Context(), p.ClientAuth, file)
 	if err != nil {
 		return false, err
 	}
@@ -135,47 +139,13 @@ func (a *app) storeSecret(cmd *cobra.Command, c *config, name string, p profileC
 	return true, s.SetClientSecret(cmd.Context(), name, value)
 }
 
-// clientSecret takes a client's secret from a file, standard input ("-") or a
-// hidden prompt; empty when none is offered and there is nobody to ask.
-func (a *app) clientSecret(ctx context.Context, file string) (secret.Secret, error) {
-	var value secret.Secret
-	if file != "" {
-		v, err := a.secretFrom(ctx, file)
-		if err != nil {
-			return "", err
-		}
-		value = v
-	} else {
-		if !a.StdinTerminal {
-			return "", nil
-		}
-		v, err := a.Prompt(ctx, "The client's secret (not shown): ")
-		if ctx.Err() != nil {
-			return "", ctx.Err()
-		}
-		if err != nil {
-			return "", nil
-		}
-		value = secret.Secret(v)
-	}
-	v := value.Reveal() // looked at, not passed on
-	if v == "" {
-		return "", usageError(errors.New("the client's secret is empty"))
-	}
-	for n := 0; n < len(v); n++ {
-		if v[n] < ' ' || v[n] == 0x7f {
-			return "", usageError(errors.New("the client's secret holds a control character or a line end; give it alone, on one line"))
-		}
-	}
-	return value, nil
-}
-
 func (a *app) profileSetSecret() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
-		Use: "set-secret NAME", Short: "Set or replace a client's secret; the grants stay", Args: cobra.ExactArgs(1),
+		Use: "set-secret NAME", Short: "Set or replace a client's secret or key; the grants stay", Args: cobra.ExactArgs(1),
 		Long: `Put the client's secret into the store: from --client-secret-file, or a hidden prompt
-on a terminal. Grants that are kept are not touched.`,
+on a terminal. For client_auth private_key_jwt and tls it is the client's private key.
+Grants that are kept are not touched.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, s, err := a.openConfig()
 			if err != nil {
@@ -185,7 +155,13 @@ on a terminal. Grants that are kept are not touched.`,
 			if err != nil {
 				return err
 			}
-			value, err := a.clientSecret(cmd.Context(), file)
+			if elsewhere := secretElsewhere(p); elsewhere != "" {
+				return &configError{
+					detail: fmt.Sprintf("profile %s does not look for a client's secret in the store: it has %s", p.Name, elsewhere),
+					remedy: "change the secret there, or take " + elsewhere + " out of " + c.path,
+				}
+			}
+			value, err := a.clientSecret(cmd.Context(), p.ClientAuth, file)
 			if err != nil {
 				return err
 			}
@@ -195,11 +171,15 @@ on a terminal. Grants that are kept are not touched.`,
 			if err := s.SetClientSecret(cmd.Context(), p.Name, value); err != nil {
 				return err
 			}
-			fmt.Fprintf(a.Stderr, "kept the secret of client %s in the %s store\n", clean(p.ClientID), s.Name())
+			what := "secret"
+			if usesKey(p.ClientAuth) {
+				what = "key"
+			}
+			fmt.Fprintf(a.Stderr, "kept the %s of client %s in the %s store\n", what, clean(p.ClientID), s.Name())
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&file, "client-secret-file", "", "file with the client's secret; - for standard input")
+	cmd.Flags().StringVar(&file, "client-secret-file", "", "file with the client's secret or key; - for standard input")
 	return cmd
 }
 
@@ -242,7 +222,9 @@ func profileJSON(c *config, name string) map[string]any {
 	list := func(l []string) []string { return append([]string{}, l...) } // [] rather than null
 	return map[string]any{
 		"name": name, "issuer": p.Issuer, "client_id": p.ClientID, "audience": list(p.Audience), "scopes": list(p.Scopes),
-		"hosts": list(p.Hosts), "client_auth": p.ClientAuth, "ca_file": p.CAFile, "default": name == c.DefaultProfile,
+		"hosts": list(p.Hosts), "client_auth": or(p.ClientAuth, "auto"), "ca_file": p.CAFile, "default": name == c.DefaultProfile,
+		"client_secret_file": p.SecretFile, "client_secret_command": list(p.SecretCommand),
+		"client_key_file": p.KeyFile, "client_key_id": p.KeyID, "client_cert_file": p.CertFile,
 	}
 }
 
@@ -262,7 +244,9 @@ func (a *app) profileShow() *cobra.Command {
 				return a.printJSON(profileJSON(c, p.Name))
 			}
 			for _, line := range [][2]string{
-				{"profile", p.Name}, {"issuer", p.Issuer}, {"client_id", p.ClientID}, {"client_auth", p.ClientAuth},
+				{"profile", p.Name}, {"issuer", p.Issuer}, {"client_id", p.ClientID}, {"client_auth", or(p.ClientAuth, "auto (basic or post)")},
+				{"client_secret_file", p.SecretFile}, {"client_secret_command", strings.Join(p.SecretCommand, " ")},
+				{"client_key_file", p.KeyFile}, {"client_key_id", p.KeyID}, {"client_cert_file", p.CertFile},
 				{"scopes", strings.Join(p.Scopes, " ")}, {"audience", strings.Join(p.Audience, " ")},
 				{"hosts", strings.Join(p.Hosts, " ")}, {"ca_file", p.CAFile}, {"file", c.path},
 			} {

@@ -75,6 +75,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"issuer": cmdIssuer, "set": cmdSet, "usertoken": cmdUserToken, "advance": cmdAdvance,
 			"count": cmdCount, "fault": cmdFault, "admin": cmdAdmin, "code": cmdCode, "together": cmdTogether, "sts": cmdSTS,
+			"clientkey": cmdClientKey, "clientcert": cmdClientCert,
 		},
 	})
 }
@@ -180,12 +181,18 @@ func options(ts *testscript.TestScript, words []string) (opts []oidctest.Option)
 			"opaque": oidctest.AccessTokens(oidctest.Opaque), "at+jwt": oidctest.AccessTokens(oidctest.RFC9068),
 			"lightweight": oidctest.AccessTokens(oidctest.Lightweight), "opaque-refresh": oidctest.OpaqueRefreshTokens(),
 			"rfc8414": oidctest.OnlyRFC8414(), "tls": oidctest.TLS(), "post-only": oidctest.RequireAuth("client_secret_post"),
+			"private_key_jwt": oidctest.RequireAuth("private_key_jwt"), "client_secret_jwt": oidctest.RequireAuth("client_secret_jwt"),
+			"tls_client_auth": oidctest.RequireAuth("tls_client_auth"),
 		}
 		switch o, ok := simple[name]; {
 		case ok:
 			opts = append(opts, o)
 		case name == "life":
 			opts = append(opts, oidctest.Lifespan(duration()))
+		case name == "auth-algs":
+			opts = append(opts, oidctest.AuthAlgorithms(strings.Split(value, ",")...))
+		case name == "list-auth":
+			opts = append(opts, oidctest.ListAuth(strings.Split(value, ",")...))
 		case name == "alg":
 			opts = append(opts, oidctest.Algorithm(value))
 		default:

@@ -23,11 +23,21 @@ type Metadata struct {
 	JWKSURI            string   `json:"jwks_uri"`
 	RevocationEndpoint string   `json:"revocation_endpoint"`
 	AuthMethods        []string `json:"token_endpoint_auth_methods_supported"`
+	AuthAlgorithms     []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 
 	AuthorizationEndpoint string `json:"authorization_endpoint"`
 	DeviceEndpoint        string `json:"device_authorization_endpoint"`         // RFC 8628 §4
 	PAREndpoint           string `json:"pushed_authorization_request_endpoint"` // RFC 9126 §5
 	SendsIssuer           bool   `json:"authorization_response_iss_parameter_supported"`
+
+	// Aliases are where a client with a certificate goes (RFC 8705 §5). They are
+	// looked at when they are used: one that is not secure is no trouble of the others.
+	Aliases struct {
+		TokenEndpoint      string `json:"token_endpoint"`
+		RevocationEndpoint string `json:"revocation_endpoint"`
+		DeviceEndpoint     string `json:"device_authorization_endpoint"`
+		PAREndpoint        string `json:"pushed_authorization_request_endpoint"`
+	} `json:"mtls_endpoint_aliases"`
 }
 
 // Metadata returns the discovery document, whose `issuer` equals the configured

@@ -26,6 +26,7 @@ type Error struct {
 	Code        string        // `error`; empty when the answer had none
 	Description string        // `error_description`, cleaned
 	RetryAfter  time.Duration // from Retry-After; zero when not given
+	Remedy      string        // what to do, where more than the words is known
 }
 
 func (e *Error) Error() string {
@@ -51,6 +52,9 @@ func (e *Error) Temporary() bool {
 
 // Hint says what to do about a refusal that is known, or is empty.
 func (e *Error) Hint() string {
+	if e.Remedy != "" {
+		return e.Remedy
+	}
 	if r := e.remedy(); r != nil {
 		return r.do
 	}

@@ -36,12 +36,15 @@ type Issuer struct {
 	meta *Metadata
 	keys *keySet
 	skew time.Duration // the issuer's clock less ours, by its last Date header
+
+	mtls     *http.Client // shows a client's certificate, this one
+	mtlsCert string
 }
 
 // New returns the issuer whose exact identifier is id.
 func New(id string, opt Options) *Issuer {
 	i := &Issuer{id: id, opt: opt}
-	i.client = sync.OnceValues(i.newClient)
+	i.client = sync.OnceValues(func() (*http.Client, error) { return i.newClient(nil) })
 	return i
 }
 
@@ -50,9 +53,15 @@ func (i *Issuer) ID() string { return i.id }
 
 // newClient builds an HTTP client that follows no redirect (a credential must
 // not travel where the discovery document did not send it), speaks TLS 1.2 or
-// later, and honours HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
-func (i *Issuer) newClient() (*http.Client, error) {
+// later, honours HTTPS_PROXY, HTTP_PROXY and NO_PROXY, and shows the certificate if
+// there is one.
+func (i *Issuer) newClient(certificate *tls.Certificate) (*http.Client, error) {
 	conf := &tls.Config{MinVersion: tls.VersionTLS12}
+	if certificate != nil {
+		// Not Certificates: of those none is shown to a server that names other CAs, and
+		// a self-signed one (RFC 8705 §2.2) is never of a CA that a server names.
+		conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate, nil }
+	}
 	if i.opt.CAFile != "" {
 		pem, err := os.ReadFile(i.opt.CAFile)
 		if err != nil {

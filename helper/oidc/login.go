@@ -51,7 +51,7 @@ func (i *Issuer) Authorize(ctx context.Context, c Client, redirectURI string, sc
 		"code_challenge": {oauth2.S256ChallengeFromVerifier(a.verifier.Reveal())}, "code_challenge_method": {"S256"},
 	}
 	if meta.PAREndpoint != "" {
-		if form, err = i.push(ctx, meta.PAREndpoint, c, form); err != nil {
+		if form, err = i.push(ctx, meta, c, form); err != nil {
 			return nil, err
 		}
 	}
@@ -69,8 +69,8 @@ func (i *Issuer) Authorize(ctx context.Context, c Client, redirectURI string, sc
 }
 
 // push sends the request's parameters ahead and returns what stands for them.
-func (i *Issuer) push(ctx context.Context, endpoint string, c Client, form url.Values) (url.Values, error) {
-	body, err := i.submit(ctx, "login", endpoint, c, form)
+func (i *Issuer) push(ctx context.Context, meta *Metadata, c Client, form url.Values) (url.Values, error) {
+	body, err := i.submit(ctx, "login", meta, door{meta.PAREndpoint, meta.Aliases.PAREndpoint}, c, form)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func (i *Issuer) StartDevice(ctx context.Context, c Client, scopes []string) (*D
 	if meta.DeviceEndpoint == "" {
 		return nil, fmt.Errorf("%w: no device_authorization_endpoint", ErrNoSuchFlow)
 	}
-	body, err := i.submit(ctx, "login", meta.DeviceEndpoint, c, url.Values{"scope": {strings.Join(scopes, " ")}})
+	body, err := i.submit(ctx, "login", meta, door{meta.DeviceEndpoint, meta.Aliases.DeviceEndpoint}, c, url.Values{"scope": {strings.Join(scopes, " ")}})
 	if err != nil {
 		return nil, err
 	}

@@ -40,7 +40,7 @@ var remedies = []remedy{
 	{op: "login", code: "expired_token", do: "the code has expired; t2-cred login shows a new one"},
 	{words: "offline tokens not allowed", do: askAdmin + "the user needs the realm role offline_access and this client the scope offline_access"},
 	{code: "invalid_scope", do: "take the scope out of the profile, or " + askAdmin + "add it to this client"},
-	{words: "invalid method used to get client secret", do: "add the profile anew with the other --client-auth (basic or post)"},
+	{words: "invalid method used to get client secret", do: "add the profile anew with the other --client-auth (basic or post), or without any: then the one that the issuer takes is found out"},
 	{code: "unauthorized_client", words: "invalid client", do: "the client id or its secret is wrong, or the secret was rotated: t2-cred profile set-secret"},
 	{code: "invalid_client", do: "the client id or its secret is wrong, or the secret was rotated: t2-cred profile set-secret"},
 	{op: "exchange", code: "unauthorized_client", do: askAdmin + "allow this client the token-exchange grant"},

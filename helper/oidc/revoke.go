@@ -26,7 +26,7 @@ func (i *Issuer) Revoke(ctx context.Context, c Client, token secret.Secret) erro
 		"token_type_hint": {"refresh_token"},
 	}
 	return i.retry(ctx, true, func() error {
-		_, err := i.submit(ctx, "revoke", meta.RevocationEndpoint, c, form, token)
+		_, err := i.submit(ctx, "revoke", meta, door{meta.RevocationEndpoint, meta.Aliases.RevocationEndpoint}, c, form, token)
 		return err
 	})
 }

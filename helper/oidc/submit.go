@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -14,16 +15,25 @@ import (
 // submit posts a form, with the client's authentication, to an endpoint that is
 // not the token endpoint (x/oauth2 does that one) and returns the body of a
 // success. sent are the secrets in the form.
-func (i *Issuer) submit(ctx context.Context, op, endpoint string, c Client, form url.Values, sent ...secret.Secret) ([]byte, error) {
-	client, err := i.client()
-	if err != nil {
-		return nil, err
-	}
+func (i *Issuer) submit(ctx context.Context, op string, meta *Metadata, d door, c Client, form url.Values, sent ...secret.Secret) (body []byte, err error) {
 	sent = append(sent, c.secrets()...)
-	req, err := authenticated(ctx, endpoint, c, form)
-	if err != nil {
-		return nil, err
-	}
+	err = i.asClient(meta, c, func(c Client) error {
+		endpoint, client, err := i.open(d, c)
+		if err != nil {
+			return err
+		}
+		req, err := i.authenticated(ctx, meta, endpoint, c, form)
+		if err != nil {
+			return err
+		}
+		body, err = i.send(op, client, req, sent)
+		return err
+	})
+	return body, err
+}
+
+// send sends a request and returns the body of a success.
+func (i *Issuer) send(op string, client *http.Client, req *http.Request, sent []secret.Secret) ([]byte, error) {
 	resp, err := client.Do(req)
 	if err != nil {
 		return nil, unreachable(op, err, sent...)
@@ -47,17 +57,16 @@ func (i *Issuer) submit(ctx context.Context, op, endpoint string, c Client, form
 	}
 }
 
-// authenticated is a form with the client's proof (RFC 6749 §2.3.1).
-func authenticated(ctx context.Context, endpoint string, c Client, form url.Values) (*http.Request, error) {
-	body := url.Values{}
-	for name, values := range form {
-		body[name] = values
+// authenticated is a form with the client's proof (RFC 6749 §2.3.1, RFC 7521 §4.2).
+func (i *Issuer) authenticated(ctx context.Context, meta *Metadata, endpoint string, c Client, form url.Values) (*http.Request, error) {
+	proof, err := i.proof(meta, c)
+	if err != nil {
+		return nil, err
 	}
-	if c.Auth != "basic" {
-		body.Set("client_id", c.ID)
-	}
-	if c.Auth == "post" {
-		body.Set("client_secret", c.Secret.Reveal()) // leaves in the form
+	body := maps.Clone(form)
+	maps.Copy(body, proof)
+	if c.Auth != AuthBasic {
+		body.Set("client_id", c.ID) // with a certificate it is what tells who shows it (RFC 8705 §2)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(body.Encode()))
 	if err != nil {
@@ -65,7 +74,7 @@ func authenticated(ctx context.Context, endpoint string, c Client, form url.Valu
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
-	if c.Auth == "basic" {
+	if c.Auth == AuthBasic {
 		// §2.3.1 has both form-encoded before they are joined.
 		req.SetBasicAuth(url.QueryEscape(c.ID), url.QueryEscape(c.Secret.Reveal())) // leaves in the Authorization header
 	}

@@ -2,10 +2,10 @@ package oidc
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/url"
 	"slices"
@@ -21,24 +21,6 @@ import (
 
 // maxToken is the most that one token may measure, in bytes.
 const maxToken = 64 << 10
-
-// A Client is the application as the issuer knows it.
-type Client struct {
-	ID     string
-	Secret secret.Secret
-	// Auth is how it proves itself (RFC 6749 §2.3.1): "basic", "post" or "none".
-	Auth string
-}
-
-// secrets are the forms in which the client's secret leaves, to be taken out of
-// what an issuer echoes.
-func (c Client) secrets() []secret.Secret {
-	if c.Secret == "" {
-		return nil
-	}
-	basic := url.QueryEscape(c.ID) + ":" + url.QueryEscape(c.Secret.Reveal()) // compared with, not shown
-	return []secret.Secret{c.Secret, secret.Secret(base64.StdEncoding.EncodeToString([]byte(basic)))}
-}
 
 // A Response is the token endpoint's answer (RFC 6749 §5.1, RFC 8693 §2.2.1),
 // its tokens free of control characters but not yet verified.
@@ -65,32 +47,21 @@ func (i *Issuer) post(ctx context.Context, op string, c Client, form url.Values,
 	if err != nil {
 		return Response{}, err
 	}
-	client, err := i.client()
-	if err != nil {
-		return Response{}, err
-	}
-	conf := clientcredentials.Config{
-		ClientID:       c.ID,
-		TokenURL:       meta.TokenEndpoint,
-		EndpointParams: form,
-		AuthStyle:      oauth2.AuthStyleInParams,
-	}
-	switch c.Auth {
-	case "basic":
-		conf.AuthStyle = oauth2.AuthStyleInHeader
-		conf.ClientSecret = c.Secret.Reveal() // leaves in the Authorization header
-	case "post":
-		conf.ClientSecret = c.Secret.Reveal() // leaves in the form
-	case "none":
-	default:
-		return Response{}, &ConfigError{Detail: fmt.Sprintf("client_auth %q is not one of basic, post, none", c.Auth)}
-	}
 	sent = append(sent, c.secrets()...)
 	var answer *oauth2.Token
-	err = i.retry(ctx, false, func() error {
-		var err error
-		answer, err = conf.Token(oauthContext(ctx, client))
-		return i.explain(op, err, sent)
+	err = i.asClient(meta, c, func(c Client) error {
+		endpoint, client, err := i.open(door{meta.TokenEndpoint, meta.Aliases.TokenEndpoint}, c)
+		if err != nil {
+			return err
+		}
+		return i.retry(ctx, false, func() error {
+			conf, err := i.grant(meta, c, endpoint, form)
+			if err != nil {
+				return err
+			}
+			answer, err = conf.Token(oauthContext(ctx, client))
+			return i.explain(op, err, sent)
+		})
 	})
 	if err != nil {
 		// These are a token endpoint's own words; after others it may be elsewhere.
@@ -101,6 +72,21 @@ func (i *Issuer) post(ctx context.Context, op string, c Client, form url.Values,
 		return Response{}, err
 	}
 	return i.response(answer, sent)
+}
+
+// grant is one grant with the client's proof, as x/oauth2 sends it.
+func (i *Issuer) grant(meta *Metadata, c Client, endpoint string, form url.Values) (*clientcredentials.Config, error) {
+	proof, err := i.proof(meta, c)
+	if err != nil {
+		return nil, err
+	}
+	conf := &clientcredentials.Config{ClientID: c.ID, TokenURL: endpoint, EndpointParams: maps.Clone(form), AuthStyle: oauth2.AuthStyleInParams}
+	maps.Copy(conf.EndpointParams, proof)
+	if c.Auth == AuthBasic {
+		conf.AuthStyle = oauth2.AuthStyleInHeader
+		conf.ClientSecret = c.Secret.Reveal() // leaves in the Authorization header
+	}
+	return conf, nil
 }
 
 // explain turns x/oauth2's error, whose text may hold the whole body, into ours.

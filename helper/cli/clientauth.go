@@ -1,0 +1,137 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/oidc"
+	"github.com/terradue/t2-cred/helper/secret"
+)
+
+// auth is how the profile's client proves itself. A profile that does not say it says
+// it by what it names; empty is by the secret, basic or post as the issuer takes.
+func (p profileConfig) auth() string {
+	switch {
+	case p.ClientAuth != "":
+		return p.ClientAuth
+	case p.CertFile != "":
+		return oidc.AuthTLS
+	case p.KeyFile != "":
+		return oidc.AuthKeyJWT
+	}
+	return ""
+}
+
+// usesKey reports whether a client proves itself by a private key.
+func usesKey(auth string) bool { return auth == oidc.AuthKeyJWT || auth == oidc.AuthTLS }
+
+// checkClientAuth refuses what does not go together: a key that is never used would be
+// trusted in.
+func checkClientAuth(p profileConfig) error {
+	known := []string{oidc.AuthBasic, oidc.AuthPost, oidc.AuthNone, oidc.AuthKeyJWT, oidc.AuthSecretJWT, oidc.AuthTLS}
+	auth := p.auth()
+	switch {
+	case auth != "" && !slices.Contains(known, auth):
+		return fmt.Errorf("client_auth is %q, not one of %s", auth, strings.Join(known, ", "))
+	case auth == oidc.AuthTLS && p.CertFile == "":
+		return errors.New("client_auth is tls, and client_cert_file is missing")
+	case auth != oidc.AuthTLS && p.CertFile != "":
+		return fmt.Errorf("client_cert_file is for client_auth tls, not %s", auth)
+	case !usesKey(auth) && p.KeyFile != "":
+		return fmt.Errorf("client_key_file is for client_auth private_key_jwt and tls, not %s", auth)
+	case auth != oidc.AuthKeyJWT && p.KeyID != "":
+		return errors.New("client_key_id is for client_auth private_key_jwt")
+	case (usesKey(auth) || auth == oidc.AuthNone) && (p.SecretFile != "" || len(p.SecretCommand) > 0):
+		return fmt.Errorf("client_auth %s has no client secret, so neither client_secret_file nor client_secret_command", auth)
+	case p.SecretFile != "" && len(p.SecretCommand) > 0:
+		return errors.New("client_secret_file and client_secret_command: one of them")
+	case len(p.SecretCommand) > 0 && !filepath.IsAbs(p.SecretCommand[0]):
+		return fmt.Errorf("client_secret_command is %q, not an absolute path and its arguments", p.SecretCommand[0])
+	}
+	for _, file := range [][2]string{{"client_secret_file", p.SecretFile}, {"client_key_file", p.KeyFile}, {"client_cert_file", p.CertFile}} {
+		if file[1] != "" && !filepath.IsAbs(file[1]) {
+			return fmt.Errorf("%s is %q, not an absolute path", file[0], file[1])
+		}
+	}
+	return nil
+}
+
+// secretElsewhere is the key of the profile that names where its client's secret or
+// key comes from; empty when that is the store.
+func secretElsewhere(p helper.Profile) string {
+	switch {
+	case p.SecretFile != "":
+		return "client_secret_file"
+	case len(p.SecretCommand) > 0:
+		return "client_secret_command"
+	case p.KeyFile != "":
+		return "client_key_file"
+	}
+	return ""
+}
+
+// absolute makes the names of files that were typed into what a profile holds.
+func (p *profileConfig) absolute() error {
+	for _, file := range []*string{&p.KeyFile, &p.CertFile} {
+		if *file == "" {
+			continue
+		}
+		full, err := filepath.Abs(*file)
+		if err != nil {
+			return err
+		}
+		*file = full
+	}
+	return nil
+}
+
+// offered wants the issuer to list a way that the client has. A secret is sent as
+// basic or post, whichever is taken, and which it was is found out then.
+func offered(p profileConfig, m *oidc.Metadata) error {
+	if p.auth() != "" || len(m.AuthMethods) == 0 || slices.Contains(m.AuthMethods, "client_secret_basic") || slices.Contains(m.AuthMethods, "client_secret_post") {
+		return nil
+	}
+	return &configError{
+		detail: "the issuer takes no client secrets; it lists " + clean(strings.Join(m.AuthMethods, ", ")),
+		remedy: "--client-key-file FILE for private_key_jwt, --client-cert-file FILE with it for tls, or say --client-auth",
+	}
+}
+
+// clientSecret takes a client's secret, or its private key, from a file, standard
+// input ("-") or a hidden prompt; empty when none is offered and there is nobody to
+// ask. A key has lines, so it is not asked for.
+func (a *app) clientSecret(ctx context.Context, auth, file string) (secret.Secret, error) {
+	if file != "" {
+		value, err := a.secretFrom(ctx, file)
+		if err != nil {
+			return "", err
+		}
+		return value, checkSecret(auth, value)
+	}
+	if !a.StdinTerminal || usesKey(auth) {
+		return "", nil
+	}
+	v, err := a.Prompt(ctx, "The client's secret (not shown): ")
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	if err != nil {
+		return "", nil
+	}
+	return secret.Secret(v), checkSecret(auth, secret.Secret(v))
+}
+
+func checkSecret(auth string, value secret.Secret) error {
+	if usesKey(auth) {
+		return oidc.Client{Auth: oidc.AuthKeyJWT, Key: value}.Check()
+	}
+	if err := helper.CheckClientSecret(value); err != nil {
+		return usageError(err)
+	}
+	return nil
+}

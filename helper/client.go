@@ -1,0 +1,153 @@
+package helper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/terradue/t2-cred/helper/oidc"
+	"github.com/terradue/t2-cred/helper/secret"
+	"github.com/terradue/t2-cred/store"
+)
+
+// client is the profile's client with what it proves itself by. It is asked for when
+// something is about to be sent, so a cached token costs no file and no command.
+func (h *Helper) client(ctx context.Context, r Request) (oidc.Client, error) {
+	p := r.Profile
+	c := oidc.Client{ID: p.ClientID, Auth: p.ClientAuth, KeyID: p.KeyID}
+	var err error
+	switch c.Auth {
+	case oidc.AuthNone:
+	case oidc.AuthKeyJWT:
+		c.Key, err = h.clientKey(ctx, p)
+	case oidc.AuthTLS:
+		var certificate secret.Secret
+		if certificate, err = readSecretFile("client_cert_file", p.CertFile, anybody); err == nil {
+			c.Certificate = certificate.Reveal() // it is no secret
+			c.Key, err = h.clientKey(ctx, p)
+		}
+	default:
+		c.Secret, err = h.clientSecret(ctx, p)
+	}
+	return c, err
+}
+
+func (h *Helper) clientSecret(ctx context.Context, p Profile) (secret.Secret, error) {
+	var value secret.Secret
+	var err error
+	switch {
+	case len(p.SecretCommand) > 0:
+		value, err = secretFromCommand(ctx, p.SecretCommand)
+	case p.SecretFile != "":
+		value, err = readSecretFile("client_secret_file", p.SecretFile, ownerOnly)
+	default:
+		return h.stored(ctx, p, "client secret")
+	}
+	if err != nil {
+		return "", err
+	}
+	if err := CheckClientSecret(value); err != nil {
+		return "", &Problem{Kind: ErrProfile, Detail: fmt.Sprintf("profile %s: %v", p.Name, err), Remedy: "client_secret_file or client_secret_command in the profile must give the secret and nothing else"}
+	}
+	return value, nil
+}
+
+func (h *Helper) clientKey(ctx context.Context, p Profile) (secret.Secret, error) {
+	if p.KeyFile == "" {
+		return h.stored(ctx, p, "client key")
+	}
+	return readSecretFile("client_key_file", p.KeyFile, ownerOnly)
+}
+
+// stored is the profile's secret, or its key, in the store.
+func (h *Helper) stored(ctx context.Context, p Profile, what string) (secret.Secret, error) {
+	s, err := h.Store.ClientSecret(ctx, p.Name)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", &Problem{
+			Kind: ErrProfile, Detail: fmt.Sprintf("profile %s has no %s in the store", p.Name, what),
+			Remedy: "t2-cred profile set-secret " + p.Name,
+		}
+	}
+	return s, err
+}
+
+// CheckClient reads what the profile's client proves itself by, and says what is wrong
+// with it. Nobody is asked.
+func (h *Helper) CheckClient(ctx context.Context, p Profile) error {
+	c, err := h.client(ctx, Request{Profile: p})
+	if err != nil {
+		return err
+	}
+	return c.Check()
+}
+
+// CheckClientSecret refuses what cannot be a client's secret (RFC 6749 appendix A.2):
+// none, or one with a control character or a line end in it.
+func CheckClientSecret(value secret.Secret) error {
+	v := value.Reveal() // looked at, not passed on
+	if v == "" {
+		return errors.New("the client's secret is empty")
+	}
+	for n := 0; n < len(v); n++ {
+		if v[n] < ' ' || v[n] == 0x7f {
+			return errors.New("the client's secret holds a control character or a line end; give it alone, on one line")
+		}
+	}
+	return nil
+}
+
+// Who may read a file that the profile names.
+const (
+	anybody   = false
+	ownerOnly = true
+)
+
+// readSecretFile reads the file that the configuration's key names. One with a secret
+// in it that others may read is refused, as ssh does. (systemd gives a service's user
+// its right to a credential by an ACL, whose mask looks like the group's right; those
+// directories are the service's alone.)
+func readSecretFile(key, path string, private bool) (secret.Secret, error) {
+	refuse := func(remedy, format string, args ...any) error {
+		return &Problem{Kind: ErrProfile, Detail: key + ": " + fmt.Sprintf(format, args...), Remedy: remedy}
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", refuse("put the file there, or name another in the profile: t2-cred profile show", "%v", err)
+	}
+	if !info.Mode().IsRegular() { // opening a pipe would wait for whoever writes
+		return "", refuse("for what is made when it is asked for there is client_secret_command", "%s is no regular file", path)
+	}
+	if who := store.TooOpen(info); private && who != "" && !strings.HasPrefix(path, "/run/credentials/") {
+		return "", refuse("chmod 600 "+path, "%s can be read by %s", path, who)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", refuse("", "%v", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, secret.MaxSize+1))
+	switch {
+	case err != nil:
+		return "", refuse("", "%v", err)
+	case len(b) > secret.MaxSize:
+		return "", refuse("", "%s holds more than %d bytes; that is not one secret", path, secret.MaxSize)
+	}
+	return secret.WithoutLineEnd(b), nil
+}
+
+// secretFromCommand runs client_secret_command. What it says on standard error is shown
+// only when it fails: that is for people, and cleaned as all words from outside are.
+func secretFromCommand(ctx context.Context, argv []string) (secret.Secret, error) {
+	value, err := secret.FromCommand(ctx, argv)
+	if e, ok := errors.AsType[*secret.CommandError](err); ok {
+		detail := "client_secret_command " + e.Error()
+		if e.Said != "" {
+			detail += ": " + oidc.Clean(e.Said)
+		}
+		return "", &Problem{Kind: ErrProfile, Detail: detail, Remedy: "run it by hand: it must print the client's secret and nothing else, and ask nobody"}
+	}
+	return value, err
+}

@@ -1,0 +1,232 @@
+package oidc
+
+import (
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/terradue/t2-cred/helper/secret"
+)
+
+// The ways in which a client proves itself, by the names of the configuration.
+// OpenID Connect Core §9 calls the first two client_secret_basic and
+// client_secret_post; AuthTLS is tls_client_auth and self_signed_tls_client_auth
+// of RFC 8705 §2, which differ at the issuer only.
+const (
+	AuthBasic     = "basic"
+	AuthPost      = "post"
+	AuthNone      = "none"
+	AuthKeyJWT    = "private_key_jwt"
+	AuthSecretJWT = "client_secret_jwt"
+	AuthTLS       = "tls"
+)
+
+// A Client is the application as the issuer knows it.
+type Client struct {
+	ID string
+	// Auth is how it proves itself, one of the constants. Empty means by its secret,
+	// basic or post, as the issuer lists and then as it takes.
+	Auth        string
+	Secret      secret.Secret // of basic, post and client_secret_jwt
+	Key         secret.Secret // of private_key_jwt (PEM or JWK) and of tls (PEM)
+	KeyID       string        // of private_key_jwt; empty for the one in the JWK, if any
+	Certificate string        // of tls: PEM, the client's own first
+}
+
+// secrets are the forms in which the client's secret leaves, to be taken out of
+// what an issuer echoes.
+func (c Client) secrets() []secret.Secret {
+	if c.Secret == "" {
+		return nil
+	}
+	basic := url.QueryEscape(c.ID) + ":" + url.QueryEscape(c.Secret.Reveal()) // compared with, not shown
+	return []secret.Secret{c.Secret, secret.Secret(base64.StdEncoding.EncodeToString([]byte(basic)))}
+}
+
+// Check reads the client's key or certificate, so that a wrong one is refused when it
+// is given and not when it is needed. Errors: *ConfigError.
+func (c Client) Check() error {
+	switch c.Auth {
+	case AuthKeyJWT:
+		_, err := parseClientKey(c.Key)
+		return err
+	case AuthTLS:
+		_, err := c.pair()
+		return err
+	}
+	return nil
+}
+
+// asClient sends a request with the client's proof. A client whose way is not said
+// is tried once more the other way when the issuer refuses the first: an issuer
+// authenticates the client before it looks at the grant (RFC 6749 §3.2.1, §5.2), so
+// nothing was spent. What then worked is remembered beside the public documents, for
+// it is no secret, and what is lost there costs one request.
+func (i *Issuer) asClient(meta *Metadata, c Client, send func(Client) error) error {
+	if c.Auth != "" {
+		err := send(c)
+		i.advise(c, err)
+		return err
+	}
+	ways := []string{AuthBasic, AuthPost}
+	if way := i.rememberedAuth(c); way == AuthPost || way == "" && meta.wantsPost() {
+		slices.Reverse(ways)
+	}
+	c.Auth = ways[0]
+	first := send(c)
+	if !refusesClient(first) {
+		return first
+	}
+	c.Auth = ways[1]
+	second := send(c)
+	if refusesClient(second) {
+		return first
+	}
+	if answered := (*Error)(nil); second == nil || errors.As(second, &answered) && !answered.Temporary() {
+		i.opt.Log.Debug("the issuer takes the client's secret another way", "client_auth", c.Auth)
+		i.rememberAuth(c)
+	}
+	return second
+}
+
+// wantsPost says that the issuer lists post and not basic. Basic is what a list that
+// is missing means (RFC 8414 §2).
+func (m *Metadata) wantsPost() bool {
+	return slices.Contains(m.AuthMethods, "client_secret_post") && !slices.Contains(m.AuthMethods, "client_secret_basic")
+}
+
+// refusesClient tells a refusal of the client from one of what it asks for.
+// (Keycloak says unauthorized_client where RFC 6749 §5.2 has invalid_client, and
+// invalid_client of an exchange's audience.)
+func refusesClient(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	if r := e.remedy(); r != nil && r.op == "exchange" && r.words != "" {
+		return false
+	}
+	return e.Status == http.StatusUnauthorized || e.Code == "invalid_client"
+}
+
+// advise says what to do about a client that was refused and has no secret to be
+// wrong. A signed proof depends on the clock: Keycloak allows it 15 seconds.
+func (i *Issuer) advise(c Client, err error) {
+	var e *Error
+	if !refusesClient(err) || !errors.As(err, &e) {
+		return
+	}
+	i.mu.Lock()
+	skew := i.skew
+	i.mu.Unlock()
+	switch {
+	case (c.Auth == AuthKeyJWT || c.Auth == AuthSecretJWT) && skew.Abs() > 15*time.Second:
+		e.Remedy = fmt.Sprintf("set this machine's clock: the issuer's is %s apart, and a signed proof lives for a minute", skew.Abs().Round(time.Second))
+	case c.Auth == AuthKeyJWT:
+		e.Remedy = askAdmin + "register the public half of this client's key (openssl pkey -in FILE -pubout) and, if it is known there by a key id, put that into the profile: client_key_id"
+	case c.Auth == AuthTLS:
+		e.Remedy = askAdmin + "register this client's certificate, or its subject (openssl x509 -in FILE -noout -subject -nameopt RFC2253)"
+	}
+}
+
+// authDocument is where it is remembered how the issuer takes a client's secret.
+func (i *Issuer) authDocument(c Client) string { return "client_auth of " + c.ID + " at " + i.id }
+
+func (i *Issuer) rememberedAuth(c Client) (way string) {
+	if kept, ok := i.readKept(i.authDocument(c)); ok {
+		_ = json.Unmarshal(kept.Body, &way) // not a string: nothing is remembered
+	}
+	return way
+}
+
+func (i *Issuer) rememberAuth(c Client) {
+	i.writeKept(document{URL: i.authDocument(c), Checked: i.opt.Now(), Body: json.RawMessage(`"` + c.Auth + `"`)})
+}
+
+// proof is what the client adds to a form to prove itself. It is made anew for each
+// request: an assertion serves once.
+func (i *Issuer) proof(meta *Metadata, c Client) (url.Values, error) {
+	switch c.Auth {
+	case AuthBasic, AuthNone, AuthTLS:
+		return nil, nil
+	case AuthPost:
+		return url.Values{"client_secret": {c.Secret.Reveal()}}, nil // leaves in the form
+	case AuthKeyJWT, AuthSecretJWT:
+		assertion, err := i.assertion(meta, c)
+		if err != nil {
+			return nil, err
+		}
+		return url.Values{
+			"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
+			"client_assertion":      {assertion.Reveal()}, // leaves in the form
+		}, nil
+	}
+	return nil, &ConfigError{Detail: fmt.Sprintf("client_auth %q is not a way in which a client proves itself", Clean(c.Auth))}
+}
+
+// A door is one endpoint, by its plain address and its mutual TLS alias.
+type door struct{ plain, alias string }
+
+// open is where the client sends a request, and what sends it. With a certificate the
+// alias goes before the plain address (RFC 8705 §5), and the connection is of this
+// client alone.
+func (i *Issuer) open(d door, c Client) (endpoint string, client *http.Client, err error) {
+	if c.Auth != AuthTLS {
+		client, err = i.client()
+		return d.plain, client, err
+	}
+	endpoint = d.plain
+	if d.alias != "" {
+		endpoint = d.alias
+	}
+	if u, err := secureURL(endpoint); err != nil || u.Scheme != "https" {
+		return "", nil, &ConfigError{
+			Detail: fmt.Sprintf("client_auth tls: %s is not https, so no certificate can be shown there", Clean(endpoint)),
+			Remedy: "ask the issuer's admin to publish https endpoints (mtls_endpoint_aliases, or Keycloak's hostname setting)",
+		}
+	}
+	client, err = i.certified(c)
+	return endpoint, client, err
+}
+
+// certified is the HTTP client that shows c's certificate, made at its first use.
+func (i *Issuer) certified(c Client) (*http.Client, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.mtls != nil && i.mtlsCert == c.Certificate {
+		return i.mtls, nil
+	}
+	pair, err := c.pair()
+	if err != nil {
+		return nil, err
+	}
+	if end := pair.Leaf.NotAfter; i.opt.Now().After(end) {
+		return nil, &ConfigError{
+			Detail: "client_auth tls: the client's certificate expired at " + end.UTC().Format(time.RFC3339),
+			Remedy: "put a new one in the place of client_cert_file, and have it registered at the issuer",
+		}
+	}
+	if i.mtls, err = i.newClient(&pair); err != nil {
+		return nil, err
+	}
+	i.mtlsCert = c.Certificate
+	return i.mtls, nil
+}
+
+// pair is the client's certificate with its key.
+func (c Client) pair() (tls.Certificate, error) {
+	pair, err := tls.X509KeyPair([]byte(c.Certificate), []byte(c.Key.Reveal())) // signs, and does not leave
+	if err != nil {
+		return pair, &ConfigError{
+			Detail: "client_auth tls: the client's certificate and key cannot be used: " + Clean(err.Error()),
+			Remedy: "client_cert_file and client_key_file must be PEM, belong together, and not be encrypted",
+		}
+	}
+	return pair, nil
+}
