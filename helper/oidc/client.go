@@ -122,6 +122,9 @@ func (i *Issuer) advise(c Client, err error) {
 	if !refusesClient(err) || !errors.As(err, &e) {
 		return
 	}
+	if r := e.remedy(); r != nil && r.words != "" && r.words != "invalid client" {
+		return // the issuer's words say more
+	}
 	i.mu.Lock()
 	skew := i.skew
 	i.mu.Unlock()
@@ -130,6 +133,8 @@ func (i *Issuer) advise(c Client, err error) {
 		e.Remedy = fmt.Sprintf("set this machine's clock: the issuer's is %s apart, and a signed proof lives for a minute", skew.Abs().Round(time.Second))
 	case c.Auth == AuthKeyJWT:
 		e.Remedy = askAdmin + "register the public half of this client's key (openssl pkey -in FILE -pubout) and, if it is known there by a key id, put that into the profile: client_key_id"
+	case c.Auth == AuthNone:
+		e.Remedy = "this client is not a public one at the issuer; add the profile anew with --client-secret-file, --client-key-file or --client-cert-file, as its admin says"
 	case c.Auth == AuthTLS:
 		e.Remedy = askAdmin + "register this client's certificate, or its subject (openssl x509 -in FILE -noout -subject -nameopt RFC2253)"
 	}

@@ -95,7 +95,13 @@ func (e *netError) Unwrap() []error { return []error{ErrUnreachable, e.err} }
 func (e *netError) Hint() string {
 	var unknown x509.UnknownAuthorityError
 	var host x509.HostnameError
+	var op *net.OpError
+	var proxy *proxyError
 	switch {
+	case errors.As(e.err, &op) && op.Op == "proxyconnect":
+		return "check the proxy: HTTPS_PROXY in the environment, and NO_PROXY for hosts that are reached without it"
+	case errors.As(e.err, &proxy):
+		return proxy.hint()
 	case errors.As(e.err, &unknown):
 		return "if the issuer's certificate is from a private CA, name its PEM file: ca_file in the profile (profile add --ca-file)"
 	case errors.As(e.err, &host):
@@ -105,11 +111,12 @@ func (e *netError) Hint() string {
 }
 
 // neverSent reports whether err shows that the request did not leave: the name
-// was not resolved or no connection was made. Only then may a request that
-// spends a token be tried again.
+// was not resolved or no connection was made, to the server or to a proxy. Only
+// then may a request that spends a token be tried again.
 func neverSent(err error) bool {
 	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
+	var proxy *proxyError
+	return errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect") || errors.As(err, &proxy) && proxy.status >= 500
 }
 
 // retryAfter reads a Retry-After header (RFC 9110 §10.2.3), seconds or date.

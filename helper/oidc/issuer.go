@@ -80,6 +80,7 @@ func (i *Issuer) newClient(certificate *tls.Certificate) (*http.Client, error) {
 	return &http.Client{
 		Transport: &guard{issuer: i, next: &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
+			OnProxyConnectResponse: proxyAnswer,
 			DialContext:            dialer.DialContext,
 			TLSClientConfig:        conf,
 			TLSHandshakeTimeout:    10 * time.Second,

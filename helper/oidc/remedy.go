@@ -41,6 +41,7 @@ var remedies = []remedy{
 	{words: "offline tokens not allowed", do: askAdmin + "the user needs the realm role offline_access and this client the scope offline_access"},
 	{code: "invalid_scope", do: "take the scope out of the profile, or " + askAdmin + "add it to this client"},
 	{words: "invalid method used to get client secret", do: "add the profile anew with the other --client-auth (basic or post), or without any: then the one that the issuer takes is found out"},
+	{words: "invalid signature algorithm", do: "the issuer wants another algorithm of this client: give its key as a JWK that names it as alg, or " + askAdmin + "which one"},
 	{code: "unauthorized_client", words: "invalid client", do: "the client id or its secret is wrong, or the secret was rotated: t2-cred profile set-secret"},
 	{code: "invalid_client", do: "the client id or its secret is wrong, or the secret was rotated: t2-cred profile set-secret"},
 	{op: "exchange", code: "unauthorized_client", do: askAdmin + "allow this client the token-exchange grant"},
