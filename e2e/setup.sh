@@ -11,7 +11,7 @@ set -euo pipefail
 
 keycloak_version=26.7.3
 # Raised when the build options below change, so that older builds are left alone.
-keycloak_build=1
+keycloak_build=2
 dependency_plugin=3.6.0
 golangci_lint=v2.15.0
 govulncheck=v1.9.0
@@ -108,7 +108,7 @@ setup_keycloak() {
     say "building Keycloak for a fast start"
     # Chosen here, once: with `start-dev` each first start would spend 30 s on it.
     # The database is in memory, so that parallel servers never meet.
-    "$tmp/keycloak-$keycloak_version/bin/kc.sh" build --db=dev-mem --http-relative-path=/auth \
+    "$tmp/keycloak-$keycloak_version/bin/kc.sh" build --db=dev-mem --http-relative-path=/auth --https-client-auth=request \
       --features=token-exchange,admin-fine-grained-authz:v1 >"$log" 2>&1 </dev/null ||
       { tail -n 20 "$log" >&2; rm -rf "$tmp"; die "keycloak: kc.sh build"; }
     rm -rf "${cache:?}/$name"

@@ -15,6 +15,10 @@
 // the ledger every token that the server gives out, counts the requests
 // ([Realm.Calls]), and lets a test get in between ([Realm.Intercept]).
 //
+// It listens for https too, with a certificate of a CA made for the run, and asks
+// clients for one; [Server.NewSecureRealm] is a realm that is reached so, at Keycloak
+// itself.
+//
 // The server is the one that e2e/setup.sh built: its options are fixed there, its
 // database is in memory, and each run has a home directory of its own, so servers
 // running at once never meet. It dies with the process that started it.

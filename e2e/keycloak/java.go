@@ -34,7 +34,7 @@ func makeHome() (string, error) {
 
 // command is what kc.sh would run. The script itself stays between us and Java,
 // and a Java whose script was killed lives on.
-func command(home string, port int, hostname, password string) *exec.Cmd {
+func command(home string, port int, hostname, password string, more ...string) *exec.Cmd {
 	java := "java"
 	if h := os.Getenv("JAVA_HOME"); h != "" {
 		java = filepath.Join(h, "bin", "java")
@@ -63,6 +63,7 @@ func command(home string, port int, hostname, password string) *exec.Cmd {
 		"--http-enabled=true", "--http-host=127.0.0.1", fmt.Sprintf("--http-port=%d", port),
 		"--hostname="+hostname,
 	)
+	cmd.Args = append(cmd.Args, more...)
 	cmd.Dir = home
 	cmd.Env = append(cleanEnv(), "KC_BOOTSTRAP_ADMIN_USERNAME="+adminUser, "KC_BOOTSTRAP_ADMIN_PASSWORD="+password)
 	return cmd

@@ -23,6 +23,7 @@ type Realm struct {
 type state struct {
 	name string
 	kind Kind
+	base string // of a secure realm, in the place of the front's
 
 	mu     sync.Mutex
 	secret string // of the application
@@ -63,7 +64,12 @@ func (s *Server) NewRealm(t tb.T, k Kind) *Realm {
 func (r *Realm) Name() string { return r.name }
 
 // Issuer is the realm's issuer.
-func (r *Realm) Issuer() string { return r.s.Issuer(r.name) }
+func (r *Realm) Issuer() string {
+	if r.base != "" {
+		return r.base + "/realms/" + r.name
+	}
+	return r.s.Issuer(r.name)
+}
 
 // TokenURL is the realm's token endpoint.
 func (r *Realm) TokenURL() string { return r.Issuer() + "/protocol/openid-connect/token" }

@@ -32,6 +32,10 @@ type Server struct {
 	admin *admin
 	java  *proc.Process
 
+	ca      *authority
+	tlsPort int
+	client  *http.Client // trusts the CA
+
 	mu     sync.Mutex
 	realms map[string]*state
 	made   int // of NewRealm, for their names
@@ -88,7 +92,15 @@ func (s *Server) startJava(ctx context.Context) error {
 	s.admin = &admin{base: s.back, password: password}
 	s.front.to(s.back)
 
-	cmd := command(s.home, port, s.URL(), password)
+	tlsPort, err := freePort(ctx)
+	if err != nil {
+		return err
+	}
+	secure, err := s.listenTLS(tlsPort)
+	if err != nil {
+		return err
+	}
+	cmd := command(s.home, port, s.URL(), password, secure...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if s.java, err = proc.Start(cmd); err != nil {
 		return err

@@ -127,7 +127,7 @@ func (r *Realm) post(path string, form url.Values, basic ...string) Answer {
 	if len(basic) == 2 {
 		req.SetBasicAuth(basic[0], basic[1])
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := r.s.client.Do(req)
 	r.must(err)
 	defer func() { _ = res.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
