@@ -423,7 +423,7 @@ func (e *ear) relay(client, server net.Conn) {
 		})
 	}()
 	pass(fromClient, server, func(m *dbus.Message) {
-		if m.Type != dbus.TypeMethodCall || m.Headers[dbus.FieldDestination].Value() != "org.freedesktop.secrets" {
+		if m.Type != dbus.TypeMethodCall || m.Headers[dbus.FieldDestination].Value() == "org.freedesktop.DBus" {
 			return
 		}
 		e.mu.Lock()

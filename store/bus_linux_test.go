@@ -193,29 +193,52 @@ func (b *privateBus) lock(t testing.TB) {
 	}
 }
 
-// unlock unlocks it in place, as gnome-keyring's own PAM module does.
+// internal is gnome-keyring's own interface, which its PAM module uses.
+const internal = "org.gnome.keyring.InternalUnsupportedGuiltRiddenInterface"
+
+// unlock unlocks it in place.
 func (b *privateBus) unlock(t testing.TB, password string) {
 	t.Helper()
+	conn, session := b.session(t)
+	err := conn.Object(secretsName, secretsPath).Call(internal+".UnlockWithMasterPassword", 0, loginCollection, master(session, password)).Err
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// makeDefault makes another keyring, unlocked, and the default one.
+func (b *privateBus) makeDefault(t testing.TB, label string) (path dbus.ObjectPath) {
+	t.Helper()
+	conn, session := b.session(t)
+	service := conn.Object(secretsName, secretsPath)
+	properties := map[string]dbus.Variant{ifaceCollection + ".Label": dbus.MakeVariant(label)}
+	if err := service.Call(internal+".CreateWithMasterPassword", 0, properties, master(session, "test")).Store(&path); err != nil {
+		t.Fatal(err)
+	}
+	if err := service.Call(ifaceService+".SetAlias", 0, "default", path).Err; err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func master(session dbus.ObjectPath, password string) fakeSecret {
+	return fakeSecret{session, []byte{}, []byte(password), "text/plain"}
+}
+
+// session opens a session with the provider, which knows this client by then.
+func (b *privateBus) session(t testing.TB) (*dbus.Conn, dbus.ObjectPath) {
+	t.Helper()
 	conn := b.dial(t)
-	var disregard dbus.Variant
-	var session dbus.ObjectPath
 	service := conn.Object(secretsName, secretsPath)
 	if err := service.Call("org.freedesktop.DBus.Peer.Ping", 0).Err; err != nil {
 		t.Fatal(err)
 	}
+	var disregard dbus.Variant
+	var session dbus.ObjectPath
 	if err := service.Call(ifaceService+".OpenSession", 0, "plain", dbus.MakeVariant("")).Store(&disregard, &session); err != nil {
 		t.Fatal(err)
 	}
-	secret := struct {
-		Session     dbus.ObjectPath
-		Parameters  []byte
-		Value       []byte
-		ContentType string
-	}{session, []byte{}, []byte(password), "text/plain"}
-	err := service.Call("org.gnome.keyring.InternalUnsupportedGuiltRiddenInterface.UnlockWithMasterPassword", 0, loginCollection, secret).Err
-	if err != nil {
-		t.Fatal(err)
-	}
+	return conn, session
 }
 
 func (b *privateBus) dial(t testing.TB) *dbus.Conn {
@@ -268,7 +291,7 @@ func (b *privateBus) stop(cmd *exec.Cmd) {
 func keyringAlive(t testing.TB) bool {
 	t.Helper()
 	b := sharedBus(t)
-	err := (&bus{getenv: b.getenv, conn: b.dial(t)}).check(context.Background())
+	_, err := (&bus{getenv: b.getenv}).talk(context.Background())
 	if err != nil {
 		t.Log(err)
 	}

@@ -14,10 +14,13 @@ type fakeService struct {
 
 	mu     sync.Mutex
 	locked bool
-	items  map[string][]byte
-	calls  []string // in the order in which they came
+	shut   bool // each item is locked
+	// forgetful takes a new value of an item and keeps the old.
+	forgetful bool
+	items     map[string][]byte
+	calls     []string // in the order in which they came
 	// prompt says which calls want a dialog first.
-	promptUnlock, promptCreate, promptDelete bool
+	promptCreate, promptDelete bool
 	// completed is how a dialog ends: nil: never.
 	completed []any
 	// onPrompt runs when a dialog is asked for.
@@ -101,7 +104,7 @@ func (f *fakeService) search(attributes map[string]string) []dbus.ObjectPath {
 func (f *fakeService) unlock(paths []dbus.ObjectPath) ([]dbus.ObjectPath, dbus.ObjectPath, *dbus.Error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.locked || f.promptUnlock {
+	if f.locked || f.shut {
 		return []dbus.ObjectPath{}, fakePrompt, nil
 	}
 	return paths, noObject, nil
@@ -118,11 +121,28 @@ func (f *fakeService) create(properties map[string]dbus.Variant, s fakeSecret, _
 	name := attributes[attributeUser]
 	f.items[name] = s.Value
 	path := itemPath(name)
+	isShut := dbus.NewError("org.freedesktop.Secret.Error.IsLocked", nil)
 	_ = f.conn.ExportMethodTable(map[string]any{
 		"GetSecret": func(session dbus.ObjectPath) (fakeSecret, *dbus.Error) {
+			f.called("GetSecret")
 			f.mu.Lock()
 			defer f.mu.Unlock()
+			if f.shut {
+				return fakeSecret{}, isShut
+			}
 			return fakeSecret{session, []byte{}, f.items[name], "text/plain"}, nil
+		},
+		"SetSecret": func(s fakeSecret) *dbus.Error {
+			f.called("SetSecret")
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			if f.shut {
+				return isShut
+			}
+			if !f.forgetful {
+				f.items[name] = s.Value
+			}
+			return nil
 		},
 		"Delete": func() (dbus.ObjectPath, *dbus.Error) {
 			f.mu.Lock()

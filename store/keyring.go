@@ -9,14 +9,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	gokeyring "github.com/zalando/go-keyring"
-
 	"github.com/terradue/t2-cred/helper/secret"
 )
 
 func init() {
 	register("keyring", func(o Options, ns string) (Backend, error) {
-		k := &keyring{service: "t2-cred-" + ns, opt: o, bus: newBus(o.Getenv)}
+		k := &keyring{opt: o, vault: newVault("t2-cred-"+ns, o.Getenv)}
 		k.split = splitter{items: keyringItems{k}, limit: itemLimit(runtime.GOOS)}
 		return k, nil
 	})
@@ -44,15 +42,13 @@ func itemLimit(goos string) int {
 	return 16 << 10
 }
 
-// keyring is the keyring of the operating system, by go-keyring, which alone
-// hangs, panics, starts stray daemons and can bring gnome-keyring down. So before
-// it is asked anything the bus looks whether it would answer at all, and what it
-// does is done aside, with a deadline, and not believed until read back.
+// keyring is the keyring of the operating system. What it is asked is asked aside,
+// with a deadline, and what it is told is not believed until read back: keyrings
+// hang, and those who talk to them panic.
 type keyring struct {
-	service string
-	opt     Options
-	bus     *bus
-	split   splitter
+	opt   Options
+	vault *vault // of this operating system
+	split splitter
 	// lost counts the calls that were given up and still hang. They cannot be
 	// stopped, and as long as there is one nothing more is asked.
 	lost atomic.Int32
@@ -71,15 +67,15 @@ func askingNobody(ctx context.Context) context.Context {
 }
 
 func (k *keyring) Load(ctx context.Context, name string) (secret.Secret, error) {
-	ctx, cancel, err := k.ready(ctx)
-	defer cancel()
-	if err != nil {
-		return "", err
-	}
-	value, h, err := k.split.load(ctx, name)
-	if heads := headsOf(ctx); heads != nil && (err == nil || errors.Is(err, ErrNotFound)) {
-		heads.Store(name, h)
-	}
+	var value string
+	err := k.do(ctx, func(ctx context.Context) (err error) {
+		var h head
+		value, h, err = k.split.load(ctx, name)
+		if heads := headsOf(ctx); heads != nil && (err == nil || errors.Is(err, ErrNotFound)) {
+			heads.Store(name, h)
+		}
+		return err
+	})
 	return secret.Secret(value), err
 }
 
@@ -87,16 +83,13 @@ func (k *keyring) Save(ctx context.Context, name string, value secret.Secret) er
 	if err := checkSize(value); err != nil {
 		return err
 	}
-	ctx, cancel, err := k.ready(ctx)
-	defer cancel()
-	if err != nil {
-		return err
-	}
-	old, err := k.headOf(ctx, name)
-	if err != nil {
-		return err
-	}
-	return k.split.save(ctx, name, value.Reveal(), old)
+	return k.do(ctx, func(ctx context.Context) error {
+		old, err := k.headOf(ctx, name)
+		if err != nil {
+			return err
+		}
+		return k.split.save(ctx, name, value.Reveal(), old)
+	})
 }
 
 // headOf is the head that save has to know: the one that was loaded since the
@@ -128,22 +121,14 @@ func headsOf(ctx context.Context) *sync.Map {
 }
 
 func (k *keyring) Delete(ctx context.Context, name string) error {
-	ctx, cancel, err := k.ready(ctx)
-	defer cancel()
-	if err != nil {
-		return err
-	}
-	return k.split.remove(ctx, name)
+	return k.do(ctx, func(ctx context.Context) error { return k.split.remove(ctx, name) })
 }
 
 func (k *keyring) List(ctx context.Context) ([]string, error) {
-	ctx, cancel, err := k.ready(ctx)
-	defer cancel()
-	if err != nil {
-		return nil, err
-	}
 	var all []string
-	err = k.aside(ctx, func() (err error) { all, err = k.bus.list(ctx, k.service); return err })
+	err := k.do(ctx, func(ctx context.Context) error {
+		return k.aside(ctx, func() (err error) { all, err = k.vault.list(ctx); return err })
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -156,22 +141,27 @@ func (k *keyring) List(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// ready finds out whether the keyring would answer, and waits for it to be
-// unlocked if somebody is there to do it. The returned context ends with the
-// time that the operation may take.
-func (k *keyring) ready(ctx context.Context) (context.Context, context.CancelFunc, error) {
-	within, cancel := context.WithTimeout(ctx, k.limit())
-	err := k.aside(within, func() error { return k.bus.check(within) })
-	if !errors.Is(err, ErrLocked) || !k.opt.Attended || ctx.Value(nobodyKey{}) != nil {
-		return within, cancel, err
+// do runs an operation within its time, and when the keyring is locked, once more
+// after it was unlocked, if somebody is there to do it.
+func (k *keyring) do(ctx context.Context, op func(ctx context.Context) error) error {
+	err := within(ctx, k.limit(), op)
+	if !errors.Is(err, ErrLocked) || !unlockable || !k.opt.Attended || ctx.Value(nobodyKey{}) != nil {
+		return err
 	}
-	cancel()
 	k.opt.Warn("waiting for the keyring to be unlocked")
-	waiting, cancel := context.WithTimeout(ctx, dialogLimit)
-	err = k.aside(waiting, func() error { return k.bus.unlock(waiting) })
-	cancel()
-	within, cancel = context.WithTimeout(ctx, k.limit())
-	return within, cancel, err
+	err = within(ctx, dialogLimit, func(ctx context.Context) error {
+		return k.aside(ctx, func() error { return k.vault.unlock(ctx) })
+	})
+	if err != nil {
+		return err
+	}
+	return within(ctx, k.limit(), op)
+}
+
+func within(ctx context.Context, limit time.Duration, op func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return op(ctx)
 }
 
 // limit is callLimit, but where the system's dialog comes unannounced.
@@ -238,74 +228,24 @@ func noAnswer() error {
 	return &Error{Kind: ErrUnavailable, Detail: "the keyring does not answer", Err: errGivenUp, Remedy: otherStore}
 }
 
-// keyringItems is go-keyring seen as items.
+// keyringItems are the vault's items, asked for aside.
 type keyringItems struct{ *keyring }
 
-func (k keyringItems) get(ctx context.Context, name string) (value string, err error) {
-	err = k.aside(ctx, func() (err error) {
-		value, err = gokeyring.Get(k.service, name)
-		return err
-	})
+func (k keyringItems) get(ctx context.Context, name string) (string, error) {
+	var value string // not a result: what is given up may still write to it
+	err := k.aside(ctx, func() (err error) { value, err = k.vault.get(ctx, name); return err })
 	if err != nil {
-		return "", k.explain(ctx, err)
+		return "", err
 	}
 	return value, nil
 }
 
-// set always follows a get in this process: a connection whose first call opens
-// a session can abort gnome-keyring (its issues 190 and 194).
 func (k keyringItems) set(ctx context.Context, name, value string) error {
-	err := k.aside(ctx, func() error { return gokeyring.Set(k.service, name, value) })
-	if err != nil {
-		return k.explain(ctx, err)
-	}
-	// A dismissed dialog, for one, is no error to go-keyring.
-	got, err := k.get(ctx, name)
-	if errors.Is(err, ErrNotFound) || err == nil && got != value {
-		return notKept()
-	}
-	return err
+	return k.aside(ctx, func() error { return k.vault.set(ctx, name, value) })
 }
 
 func (k keyringItems) del(ctx context.Context, name string) error {
-	err := k.aside(ctx, func() error { return gokeyring.Delete(k.service, name) })
-	if err != nil {
-		if err = k.explain(ctx, err); errors.Is(err, ErrNotFound) {
-			return nil
-		}
-		return err
-	}
-	_, err = k.get(ctx, name)
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	if err == nil {
-		err = &Error{Kind: ErrUnavailable, Detail: "the keyring did not delete the item"}
-	}
-	return err
-}
-
-// explain turns what go-keyring said, mostly without a type, into an error of
-// this package.
-func (k keyringItems) explain(ctx context.Context, err error) error {
-	if _, ok := errors.AsType[*Error](err); ok || ctx.Err() != nil {
-		return err
-	}
-	switch {
-	case errors.Is(err, gokeyring.ErrNotFound), isNoObject(err):
-		return &Error{Kind: ErrNotFound}
-	case errors.Is(err, gokeyring.ErrSetDataTooBig):
-		return &Error{Kind: ErrTooLarge, Err: err}
-	case errors.Is(err, gokeyring.ErrUnsupportedPlatform):
-		return &Error{Kind: ErrUnavailable, Detail: "no keyring on this system", Err: err, Remedy: otherStore}
-	case isLocked(err):
-		return lockedError(err)
-	}
-	// It may have been locked, or have died, since it was looked at.
-	if why := k.aside(ctx, func() error { return k.bus.check(ctx) }); why != nil {
-		return why
-	}
-	return &Error{Kind: ErrUnavailable, Detail: "the keyring refused", Err: err, Remedy: otherStore}
+	return k.aside(ctx, func() error { return k.vault.del(ctx, name) })
 }
 
 func lockedError(err error) error {
@@ -313,4 +253,12 @@ func lockedError(err error) error {
 		Kind: ErrLocked, Detail: "the keyring needs its password", Err: err,
 		Remedy: `unlock the keyring (log in to the desktop, or open its passwords program), or choose another store: store = "file" and t2-cred store init`,
 	}
+}
+
+func refused(err error) error {
+	return &Error{Kind: ErrUnavailable, Detail: "the keyring refused", Err: err, Remedy: otherStore}
+}
+
+func notDeleted() error {
+	return &Error{Kind: ErrUnavailable, Detail: "the keyring did not delete the item"}
 }

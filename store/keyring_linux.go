@@ -9,43 +9,48 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/godbus/dbus/v5"
 )
 
 const (
-	secretsName      = "org.freedesktop.secrets"
-	secretsPath      = dbus.ObjectPath("/org/freedesktop/secrets")
-	loginCollection  = dbus.ObjectPath("/org/freedesktop/secrets/collection/login")
-	ifaceService     = "org.freedesktop.Secret.Service"
-	ifaceCollection  = "org.freedesktop.Secret.Collection"
-	ifaceItem        = "org.freedesktop.Secret.Item"
-	ifacePrompt      = "org.freedesktop.Secret.Prompt"
-	getProperty      = "org.freedesktop.DBus.Properties.Get"
-	noObject         = dbus.ObjectPath("/")
-	addressVariable  = "DBUS_SESSION_BUS_ADDRESS"
-	attributeService = "service"
-	attributeUser    = "username"
+	secretsName     = "org.freedesktop.secrets"
+	secretsPath     = dbus.ObjectPath("/org/freedesktop/secrets")
+	loginCollection = dbus.ObjectPath("/org/freedesktop/secrets/collection/login")
+	ifaceService    = "org.freedesktop.Secret.Service"
+	ifaceCollection = "org.freedesktop.Secret.Collection"
+	ifaceItem       = "org.freedesktop.Secret.Item"
+	ifacePrompt     = "org.freedesktop.Secret.Prompt"
+	getProperty     = "org.freedesktop.DBus.Properties.Get"
+	noObject        = dbus.ObjectPath("/")
+	addressVariable = "DBUS_SESSION_BUS_ADDRESS"
+
+	// What a bus says for want of a provider.
+	nameUnknown    = "org.freedesktop.DBus.Error.ServiceUnknown"
+	nameHasNoOwner = "org.freedesktop.DBus.Error.NameHasNoOwner"
 )
 
-// bus looks at the Secret Service without ever causing a dialog or starting a
-// bus. It shares its connection with go-keyring, which saves a third of the time
-// and puts an innocent call before go-keyring's first.
+// bus finds the Secret Service, without ever causing a dialog or starting a bus.
 type bus struct {
 	getenv func(string) string
 
-	// first is held until this connection's first call is answered: gnome-keyring
+	// mu is held until a connection's first call is answered: gnome-keyring
 	// registers a client when it is idle, and one whose later calls overtake that
 	// can abort it (its issues 190 and 194).
-	first sync.Mutex
-
-	mu         sync.Mutex
-	conn       *dbus.Conn
-	collection dbus.ObjectPath // that go-keyring will use; "" until known
+	mu  sync.Mutex
+	now *talk // nil: to be looked for
 }
 
-func newBus(getenv func(string) string) *bus { return &bus{getenv: getenv} }
+// A talk is with one provider, which has answered, about the collection that
+// go-keyring would use. What it says is told to that process alone: one that took
+// its name since has another first call to be asked, and other items.
+type talk struct {
+	conn                *dbus.Conn
+	to                  string // the provider's name on the bus
+	collection, session dbus.ObjectPath
+}
+
+func (t *talk) object(path dbus.ObjectPath) dbus.BusObject { return t.conn.Object(t.to, path) }
 
 // address finds the session bus as a login left it, and does not start one:
 // godbus alone would run dbus-launch, whose daemons stay behind.
@@ -69,24 +74,18 @@ func (b *bus) address() (string, error) {
 	}
 }
 
-// connect returns the connection that go-keyring will use, too.
+// connect returns godbus' one connection of this process.
 func (b *bus) connect() (*dbus.Conn, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.conn != nil && b.conn.Connected() {
-		return b.conn, nil
-	}
 	address, err := b.address()
 	if err != nil {
 		return nil, err
 	}
-	// Both of them read the address there, and look no further when it is set.
+	// It reads the address there, and looks no further when it is set.
 	if os.Getenv(addressVariable) != address {
 		if err := os.Setenv(addressVariable, address); err != nil {
 			return nil, err
 		}
 	}
-	b.conn, b.collection = nil, ""
 	conn, err := dbus.SessionBus()
 	if err != nil {
 		return nil, &Error{
@@ -94,205 +93,97 @@ func (b *bus) connect() (*dbus.Conn, error) {
 			Remedy: `log in again, or unset DBUS_SESSION_BUS_ADDRESS, or choose another store: store = "file" and t2-cred store init`,
 		}
 	}
-	b.conn = conn
 	return conn, nil
 }
 
-// check says what is wrong with the keyring, without a dialog: no bus, no
-// provider, no default collection, or locked; nil when it is ready.
-func (b *bus) check(ctx context.Context) error {
-	conn, err := b.connect()
-	if err != nil {
-		return err
-	}
+// talk returns the talk with the provider, begun now if there is none. The error
+// says what is wrong: no bus, no provider, no default collection, or locked.
+func (b *bus) talk(ctx context.Context) (*talk, error) {
 	b.mu.Lock()
-	collection := b.collection
-	b.mu.Unlock()
-	if collection != "" {
-		if locked, err := b.locked(ctx, conn, collection); err == nil {
-			return lockedOrNil(locked)
-		}
-		// The collection went, or its daemon: look at everything afresh.
+	defer b.mu.Unlock()
+	if b.now != nil && b.now.conn.Connected() {
+		return b.now, nil
 	}
-	return b.look(ctx, conn)
+	t, err := b.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b.now = t
+	return t, nil
+}
+
+// end has the next one look for the provider afresh.
+func (b *bus) end(t *talk) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.now == t {
+		b.now = nil
+	}
 }
 
 // look asks for the collections, and only when it has the answer for anything
 // else. That question is also the ping: it tells a provider that answers from one
-// that does not, and lets gnome-keyring get to know this client.
-func (b *bus) look(ctx context.Context, conn *dbus.Conn) error {
-	service := conn.Object(secretsName, secretsPath)
-	var paths dbus.Variant
-	b.first.Lock()
-	err := answer(ctx, goCall(ctx, service, getProperty, ifaceService, "Collections"), &paths)
-	b.first.Unlock()
-	if err != nil {
-		return providerError(ctx, err)
-	}
-	all, _ := paths.Value().([]dbus.ObjectPath)
-	// As go-keyring chooses: login if there is one, else the default.
-	if slices.Contains(all, loginCollection) {
-		b.use(loginCollection)
-		return lockedAnswer(ctx, goCall(ctx, conn.Object(secretsName, loginCollection), getProperty, ifaceCollection, "Locked"))
-	}
-	var path dbus.ObjectPath
-	if err := answer(ctx, goCall(ctx, service, ifaceService+".ReadAlias", "default"), &path); err != nil {
-		return providerError(ctx, err)
-	}
-	if path == noObject || path == "" {
-		return &Error{
-			Kind: ErrUnavailable, Detail: "the keyring service has no default keyring",
-			Remedy: `create one in the desktop's passwords program and make it the default, or choose another store: store = "file" and t2-cred store init`,
-		}
-	}
-	b.use(path)
-	return lockedAnswer(ctx, goCall(ctx, conn.Object(secretsName, path), getProperty, ifaceCollection, "Locked"))
-}
-
-func (b *bus) use(collection dbus.ObjectPath) {
-	b.mu.Lock()
-	b.collection = collection
-	b.mu.Unlock()
-}
-
-func (b *bus) locked(ctx context.Context, conn *dbus.Conn, collection dbus.ObjectPath) (bool, error) {
-	var v dbus.Variant
-	err := answer(ctx, goCall(ctx, conn.Object(secretsName, collection), getProperty, ifaceCollection, "Locked"), &v)
-	locked, _ := v.Value().(bool)
-	return locked, err
-}
-
-// lockedAnswer takes a provider that will not say for unlocked: go-keyring finds
-// out, under its deadline.
-func lockedAnswer(ctx context.Context, call *dbus.Call) error {
-	var v dbus.Variant
-	if err := answer(ctx, call, &v); err != nil {
-		if ctx.Err() != nil {
-			return endOf(ctx)
-		}
-		return nil
-	}
-	locked, _ := v.Value().(bool)
-	return lockedOrNil(locked)
-}
-
-func lockedOrNil(locked bool) error {
-	if locked {
-		return lockedError(nil)
-	}
-	return nil
-}
-
-// unlock lets the provider ask for the password, and waits for the end of that.
-// go-keyring would do it, too, but waits for ever when the dialog's answer is
-// lost, as it is when the daemon dies or three processes ask at once.
-func (b *bus) unlock(ctx context.Context) error {
-	conn, err := b.connect()
-	if err != nil {
-		return err
-	}
-	b.mu.Lock()
-	collection := b.collection
-	b.mu.Unlock()
-	var unlocked []dbus.ObjectPath
-	var prompt dbus.ObjectPath
-	service := conn.Object(secretsName, secretsPath)
-	err = answer(ctx, goCall(ctx, service, ifaceService+".Unlock", []dbus.ObjectPath{collection}), &unlocked, &prompt)
-	if err != nil {
-		return providerError(ctx, err)
-	}
-	if prompt == noObject {
-		return b.check(ctx)
-	}
-	match := []dbus.MatchOption{dbus.WithMatchObjectPath(prompt), dbus.WithMatchInterface(ifacePrompt)}
-	if err := conn.AddMatchSignalContext(ctx, match...); err != nil {
-		return providerError(ctx, err)
-	}
-	signals := make(chan *dbus.Signal, 8)
-	conn.Signal(signals)
-	defer func() {
-		conn.RemoveSignal(signals)
-		_ = conn.RemoveMatchSignalContext(ctx, match...)
-	}()
-	dialog := conn.Object(secretsName, prompt)
-	if err := answer(ctx, goCall(ctx, dialog, ifacePrompt+".Prompt", "")); err != nil {
-		return providerError(ctx, err)
-	}
-	return b.awaitUnlocked(ctx, conn, collection, dialog, signals)
-}
-
-// awaitUnlocked waits for the dialog to complete, and looks itself now and then,
-// as the signal may never come.
-func (b *bus) awaitUnlocked(ctx context.Context, conn *dbus.Conn, collection dbus.ObjectPath, dialog dbus.BusObject, signals <-chan *dbus.Signal) error {
-	tick := time.NewTicker(500 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case s := <-signals:
-			if s == nil { // the connection is gone
-				return noAnswer()
-			}
-			if s.Path == dialog.Path() && s.Name == ifacePrompt+".Completed" {
-				return b.check(ctx) // a dismissed one leaves it locked
-			}
-		case <-tick.C:
-			locked, err := b.locked(ctx, conn, collection)
-			if ctx.Err() != nil {
-				continue
-			}
-			if err != nil {
-				return providerError(ctx, err)
-			}
-			if !locked {
-				return nil
-			}
-		case <-ctx.Done():
-			dialog.Go(ifacePrompt+".Dismiss", dbus.FlagNoReplyExpected, nil)
-			return lockedError(errors.New("nobody unlocked it in time"))
-		}
-	}
-}
-
-// listBatch is how many items are asked for at once: a bus allows 128 calls
-// without an answer, unless its configuration says more.
-const listBatch = 64
-
-// list returns the user names of the items of a service. Locked items do not tell
-// theirs.
-func (b *bus) list(ctx context.Context, service string) ([]string, error) {
+// that does not, and lets gnome-keyring get to know this client. When it is locked,
+// the talk comes with the error.
+func (b *bus) look(ctx context.Context) (*talk, error) {
 	conn, err := b.connect()
 	if err != nil {
 		return nil, err
 	}
-	var paths, locked []dbus.ObjectPath
-	search := goCall(ctx, conn.Object(secretsName, secretsPath), ifaceService+".SearchItems", map[string]string{attributeService: service})
-	if err := answer(ctx, search, &paths, &locked); err != nil {
+	t := &talk{conn: conn, to: secretsName}
+	service := t.object(secretsPath)
+	var paths dbus.Variant
+	if err := answer(ctx, goCall(ctx, service, getProperty, ifaceService, "Collections"), &paths); err != nil {
 		return nil, providerError(ctx, err)
 	}
-	if len(locked) > 0 {
-		return nil, lockedError(nil)
+	name := goCall(ctx, conn.BusObject(), "org.freedesktop.DBus.GetNameOwner", secretsName)
+	open := goCall(ctx, service, ifaceService+".OpenSession", "plain", dbus.MakeVariant(""))
+	all, _ := paths.Value().([]dbus.ObjectPath)
+	if t.collection, err = choose(ctx, service, all); err != nil {
+		return nil, err
 	}
-	names := make([]string, 0, len(paths))
-	for batch := range slices.Chunk(paths, listBatch) {
-		calls := make([]*dbus.Call, len(batch))
-		for i, p := range batch {
-			calls[i] = goCall(ctx, conn.Object(secretsName, p), getProperty, ifaceItem, "Attributes")
-		}
-		for _, c := range calls {
-			var v dbus.Variant
-			err := answer(ctx, c, &v)
-			if isNoObject(err) {
-				continue // deleted since
-			}
-			if err != nil {
-				return nil, providerError(ctx, err)
-			}
-			if attributes, ok := v.Value().(map[string]string); ok && attributes[attributeUser] != "" {
-				names = append(names, attributes[attributeUser])
-			}
+	// A provider that will not say whether it is locked is taken for unlocked: it
+	// says so when it is asked for an item.
+	locked, err := t.locked(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return nil, endOf(ctx)
+	case err == nil && locked:
+		return t, lockedError(nil)
+	}
+	var none dbus.Variant
+	if err := answer(ctx, open, &none, &t.session); err != nil {
+		return nil, providerError(ctx, err)
+	}
+	if err := answer(ctx, name, &t.to); err != nil {
+		return nil, providerError(ctx, err)
+	}
+	return t, nil
+}
+
+// choose takes the collection that go-keyring takes: login if there is one, else
+// the default.
+func choose(ctx context.Context, service dbus.BusObject, all []dbus.ObjectPath) (path dbus.ObjectPath, err error) {
+	if slices.Contains(all, loginCollection) {
+		return loginCollection, nil
+	}
+	if err := answer(ctx, goCall(ctx, service, ifaceService+".ReadAlias", "default"), &path); err != nil {
+		return "", providerError(ctx, err)
+	}
+	if path == noObject || path == "" {
+		return "", &Error{
+			Kind: ErrUnavailable, Detail: "the keyring service has no default keyring",
+			Remedy: `create one in the desktop's passwords program and make it the default, or choose another store: store = "file" and t2-cred store init`,
 		}
 	}
-	return names, nil
+	return path, nil
+}
+
+func (t *talk) locked(ctx context.Context) (bool, error) {
+	var v dbus.Variant
+	err := answer(ctx, goCall(ctx, t.object(t.collection), getProperty, ifaceCollection, "Locked"), &v)
+	locked, _ := v.Value().(bool)
+	return locked, err
 }
 
 func goCall(ctx context.Context, o dbus.BusObject, method string, args ...any) *dbus.Call {
@@ -319,8 +210,7 @@ func providerError(ctx context.Context, err error) error {
 	e := &Error{Kind: ErrUnavailable, Detail: "the keyring service failed", Err: err, Remedy: otherStore}
 	if d, ok := errors.AsType[dbus.Error](err); ok {
 		switch {
-		case d.Name == "org.freedesktop.DBus.Error.ServiceUnknown",
-			d.Name == "org.freedesktop.DBus.Error.NameHasNoOwner",
+		case d.Name == nameUnknown, d.Name == nameHasNoOwner,
 			strings.HasPrefix(d.Name, "org.freedesktop.DBus.Error.Spawn."):
 			e.Detail = "no keyring service on the session bus"
 			e.Remedy = `install and start one (gnome-keyring, KWallet, KeePassXC), or choose another store: store = "file" and t2-cred store init`
@@ -340,6 +230,15 @@ func isNoObject(err error) bool {
 	return d.Name == "org.freedesktop.Secret.Error.NoSuchObject" ||
 		strings.HasPrefix(text, "Object does not exist at path") ||
 		strings.HasPrefix(text, "No such interface") && strings.Contains(text, ifaceItem)
+}
+
+// hasGone recognises that the provider, or its bus, was gone before it was asked.
+func hasGone(err error) bool {
+	if errors.Is(err, dbus.ErrClosed) {
+		return true
+	}
+	d, ok := errors.AsType[dbus.Error](err)
+	return ok && (d.Name == nameUnknown || d.Name == nameHasNoOwner)
 }
 
 func isLocked(err error) bool {

@@ -1,11 +1,9 @@
 package store
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -218,59 +216,6 @@ func TestKeyring_stopped(t *testing.T) {
 	drop(t, open(t, testOptionsOf(t, c)), alice)
 	if got := runOutcome(t, b.child(t, "update", c)); got.Kind != "ok" {
 		t.Errorf("after SIGCONT: %+v", got)
-	}
-	noStrays(t, b)
-}
-
-// TestKeyring_stoppedWhileSpending stops the daemon between the load and the
-// save: the rotated token must survive.
-func TestKeyring_stoppedWhileSpending(t *testing.T) {
-	t.Parallel()
-	needKernel(t)
-	b := newKeyringBus(t)
-	c := keyringChild(t)
-	drop(t, open(t, testOptionsOf(t, c)), alice)
-	if got := runOutcome(t, b.child(t, "update", c)); got.Kind != "ok" {
-		t.Fatalf("%+v", got)
-	}
-	cmd := b.child(t, "spend", c)
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewReader(stdout)
-	if line, err := lines.ReadString('\n'); err != nil || line != "spending\n" { // it has the record
-		t.Fatalf("%q, %v", line, err)
-	}
-	if err := b.keyring.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	_ = stdin.Close()
-	out, err := io.ReadAll(lines)
-	if err = errors.Join(err, cmd.Wait()); err != nil {
-		t.Fatalf("%v\n%s", err, stderr.String())
-	}
-	got := lastOutcome(t, out)
-	if got.Kind != "ok" || got.Refresh != "spent" || !strings.Contains(stderr.String(), "could not be stored") {
-		t.Errorf("%+v\n%s", got, stderr.String())
-	}
-	if d := time.Duration(got.Millis) * time.Millisecond; d > saveLimit {
-		t.Errorf("it took %s", d)
-	}
-	if err := b.keyring.Process.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
-	if got := runOutcome(t, b.child(t, "load", c)); got.Kind != "ok" || got.Refresh != "spent" {
-		t.Errorf("the next run: %+v", got)
 	}
 	noStrays(t, b)
 }

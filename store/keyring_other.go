@@ -6,20 +6,74 @@ import (
 	"context"
 	"errors"
 	"os/exec"
+
+	gokeyring "github.com/zalando/go-keyring"
 )
 
-// bus has nothing to look at: the keyrings of macOS and Windows are always there.
-type bus struct{}
+// unlockable: the keyrings of macOS and Windows show their dialogs unasked.
+const unlockable = false
 
-func newBus(func(string) string) *bus { return &bus{} }
+// vault is go-keyring, with the errors of this package.
+type vault struct{ service string }
 
-func (*bus) check(context.Context) error { return nil }
+func newVault(service string, _ func(string) string) *vault { return &vault{service} }
 
-func (*bus) unlock(context.Context) error { return nil }
+func (*vault) unlock(context.Context) error { return errors.ErrUnsupported }
 
-func (*bus) list(context.Context, string) ([]string, error) { return nil, errors.ErrUnsupported }
+func (*vault) list(context.Context) ([]string, error) { return nil, errors.ErrUnsupported }
 
-func isNoObject(error) bool { return false }
+func (v *vault) get(_ context.Context, name string) (string, error) {
+	value, err := gokeyring.Get(v.service, name)
+	return value, explain(err)
+}
+
+// set reads back: on macOS a write can fail without an error
+// (zalando/go-keyring#153).
+func (v *vault) set(ctx context.Context, name, value string) error {
+	if err := gokeyring.Set(v.service, name, value); err != nil {
+		return explain(err)
+	}
+	got, err := v.get(ctx, name)
+	if errors.Is(err, ErrNotFound) || err == nil && got != value {
+		return notKept()
+	}
+	return err
+}
+
+func (v *vault) del(ctx context.Context, name string) error {
+	if err := gokeyring.Delete(v.service, name); err != nil {
+		if err = explain(err); errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		return err
+	}
+	_, err := v.get(ctx, name)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err == nil {
+		err = notDeleted()
+	}
+	return err
+}
+
+// explain turns what go-keyring said, mostly without a type, into an error of
+// this package.
+func explain(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, gokeyring.ErrNotFound):
+		return &Error{Kind: ErrNotFound}
+	case errors.Is(err, gokeyring.ErrSetDataTooBig):
+		return &Error{Kind: ErrTooLarge, Err: err}
+	case errors.Is(err, gokeyring.ErrUnsupportedPlatform):
+		return &Error{Kind: ErrUnavailable, Detail: "no keyring on this system", Err: err, Remedy: otherStore}
+	case isLocked(err):
+		return lockedError(err)
+	}
+	return refused(err)
+}
 
 // isLocked recognises security's exit code for errSecInteractionNotAllowed: a
 // locked keychain and nobody to ask, as over SSH. Its text is lost in go-keyring.

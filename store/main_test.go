@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	gokeyring "github.com/zalando/go-keyring"
+
 	"github.com/terradue/t2-cred/helper/secret"
 )
 
@@ -142,7 +144,13 @@ var childModes = map[string]func(ctx context.Context, s *Store, c childOptions) 
 		t, err := s.Token(ctx, c.key())
 		return Record{Token: t}, err
 	},
-	"prove": func(ctx context.Context, s *Store, _ childOptions) (Record, error) { return Record{}, s.Prove(ctx) },
+	"client secret": func(ctx context.Context, s *Store, c childOptions) (Record, error) {
+		return Record{}, s.SetClientSecret(ctx, c.Profile, "s3cret")
+	},
+	"renew":    childRenew,
+	"bare set": childBareSet,
+	"bare get": childBareGet,
+	"prove":    func(ctx context.Context, s *Store, _ childOptions) (Record, error) { return Record{}, s.Prove(ctx) },
 }
 
 func runChild(mode string) int {
@@ -252,6 +260,37 @@ func childRefresh(ctx context.Context, s *Store, c childOptions) (Record, error)
 		old.Token = sampleToken(fmt.Sprintf("fresh-%d", os.Getpid()))
 		return old, nil
 	})
+}
+
+// childRenew is a whole refresh, with the client secret and rotation.
+func childRenew(ctx context.Context, s *Store, c childOptions) (Record, error) {
+	return s.Refresh(ctx, c.key(), func(Token) bool { return false }, func(old Record) (Record, error) {
+		if _, err := s.ClientSecret(ctx, c.Profile); err != nil {
+			return Record{}, err
+		}
+		old.RefreshToken += "'"
+		old.Token = sampleToken(fmt.Sprintf("fresh-%d", os.Getpid()))
+		return old, nil
+	})
+}
+
+// childBareSet stores a first record by go-keyring alone, as an earlier version
+// did: a get comes before the first set.
+func childBareSet(ctx context.Context, s *Store, c childOptions) (Record, error) {
+	if _, err := s.backend.Load(ctx, c.key().item(kindGrant)); !errors.Is(err, ErrNotFound) {
+		return Record{}, err
+	}
+	value := string(headWhole) + encodeRecord(c.key(), sampleRecord("g1")).Reveal()
+	return Record{}, gokeyring.Set("t2-cred-"+s.ns, c.key().item(kindGrant), value)
+}
+
+// childBareGet reads the record by go-keyring alone.
+func childBareGet(_ context.Context, s *Store, c childOptions) (Record, error) {
+	raw, err := gokeyring.Get("t2-cred-"+s.ns, c.key().item(kindGrant))
+	if err != nil {
+		return Record{}, err
+	}
+	return decodeFor(c.key(), secret.Secret(strings.TrimPrefix(raw, string(headWhole))))
 }
 
 // childHold takes the lock, says so, and never lets go.

@@ -134,7 +134,7 @@ func (s *Store) Where() string {
 	case fileBackend:
 		return b.dir + ", encrypted to " + sourceOf(b.opt).String()
 	case *keyring:
-		return "the OS keyring, service " + b.service
+		return "the OS keyring, service " + b.vault.service
 	}
 	return "this process alone"
 }

@@ -26,8 +26,12 @@ func TestKeyring_badProviders(t *testing.T) {
 			&fakeService{promptDelete: true, completed: []any{true, dbus.MakeVariant("")}},
 			[]string{"prove"}, ErrUnavailable,
 		},
-		"a completed dialog without a body": {&fakeService{promptUnlock: true, completed: []any{}}, []string{"load", "update"}, ErrUnavailable},
-		"a completed dialog of other types": {&fakeService{promptUnlock: true, completed: []any{"yes", int32(1)}}, []string{"load"}, ErrUnavailable},
+		"an item whose dialog is dismissed": {
+			&fakeService{shut: true, completed: []any{true, dbus.MakeVariant("")}}, []string{"update", "load", "update"}, ErrUnavailable,
+		},
+		"a completed dialog without a body":   {&fakeService{shut: true, completed: []any{}}, []string{"update", "load"}, ErrUnavailable},
+		"a completed dialog of other types":   {&fakeService{shut: true, completed: []any{"yes", int32(1)}}, []string{"update", "load"}, ErrUnavailable},
+		"an item whose dialog nobody answers": {&fakeService{shut: true}, []string{"update", "load"}, ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -44,6 +48,42 @@ func TestKeyring_badProviders(t *testing.T) {
 				t.Log(got.Error)
 			}
 		})
+	}
+}
+
+// TestKeyring_itemsLockedOneByOne: as with KeePassXC, each wants a dialog.
+func TestKeyring_itemsLockedOneByOne(t *testing.T) {
+	t.Parallel()
+	b := newPrivateBus(t)
+	f := newFakeService(t, b, &fakeService{
+		completed: []any{false, dbus.MakeVariant("")},
+		onPrompt:  func(f *fakeService) { f.set(func() { f.shut = false }) },
+	})
+	c := keyringChild(t)
+	for _, mode := range []string{"update", "load", "rotate", "prove"} {
+		f.set(func() { f.shut = true })
+		if got := runOutcome(t, b.child(t, mode, c)); got.Kind != "ok" {
+			t.Errorf("%s: %+v", mode, got)
+		}
+	}
+}
+
+// TestKeyring_keepsTheOldValue: a provider that takes a new value and has the old
+// one is not believed.
+func TestKeyring_keepsTheOldValue(t *testing.T) {
+	t.Parallel()
+	b := newPrivateBus(t)
+	f := newFakeService(t, b, &fakeService{})
+	c := keyringChild(t)
+	c.NoRecovery = true
+	drop(t, open(t, testOptionsOf(t, c)), alice)
+	if got := runOutcome(t, b.child(t, "update", c)); got.Kind != "ok" {
+		t.Fatalf("%+v", got)
+	}
+	f.set(func() { f.forgetful = true })
+	got := runOutcome(t, b.child(t, "rotate", c))
+	if got.Kind != ErrUnavailable.Error() || !strings.Contains(got.Error, "gave back another") {
+		t.Errorf("%+v", got)
 	}
 }
 
@@ -91,7 +131,7 @@ func TestKeyring_waitsForTheDialog(t *testing.T) {
 
 // TestKeyring_firstCallIsHarmless watches the order of calls: gnome-keyring can
 // abort when the first one of a connection opens a session, as go-keyring's Set
-// alone does.
+// does.
 func TestKeyring_firstCallIsHarmless(t *testing.T) {
 	b := newPrivateBus(t)
 	f := newFakeService(t, b, &fakeService{})
@@ -108,7 +148,7 @@ func TestKeyring_firstCallIsHarmless(t *testing.T) {
 				t.Errorf("%s: the first call is %s", mode, call)
 			}
 			searched = searched || call == "SearchItems"
-			if call == "CreateItem" && !searched {
+			if (call == "CreateItem" || call == "SetSecret") && !searched {
 				t.Errorf("%s: an item is written before one was looked for: %q", mode, f.calls)
 			}
 		}

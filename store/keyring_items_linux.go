@@ -1,0 +1,258 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/godbus/dbus/v5"
+	ss "github.com/zalando/go-keyring/secret_service"
+)
+
+const (
+	attributeService = "service"
+	attributeUser    = "username"
+)
+
+// unlockable: a locked keyring shows its dialog when it is asked to.
+const unlockable = true
+
+// vault keeps items in the Secret Service as go-keyring does, which reads them and
+// whose items it reads. go-keyring itself would ask for the collections, unlock,
+// open a session and close it again for each item, thirty calls for a refresh; has
+// no deadline; takes a dismissed dialog for success; and can bring gnome-keyring
+// down with its first call.
+type vault struct {
+	service string
+	bus     *bus
+}
+
+func newVault(service string, getenv func(string) string) *vault {
+	return &vault{service, &bus{getenv: getenv}}
+}
+
+func (v *vault) unlock(ctx context.Context) error { return v.bus.unlock(ctx) }
+
+// with does something in a talk, and explains why it failed. When the provider of
+// an earlier talk has gone, it is done with the next one.
+func (v *vault) with(ctx context.Context, do func(t *talk) error) error {
+	for again := false; ; again = true {
+		t, err := v.bus.talk(ctx)
+		if err != nil {
+			return err
+		}
+		err = do(t)
+		if err == nil || errors.Is(err, ErrNotFound) {
+			return err
+		}
+		v.bus.end(t)
+		if again || !hasGone(err) {
+			return v.explain(ctx, err)
+		}
+	}
+}
+
+// explain turns what a provider said into an error of this package.
+func (v *vault) explain(ctx context.Context, err error) error {
+	if _, ok := errors.AsType[*Error](err); ok {
+		return err
+	}
+	switch {
+	case errors.Is(err, errNobody):
+		return &Error{Kind: ErrUnavailable, Detail: err.Error(), Err: errGivenUp, Remedy: otherStore}
+	case ctx.Err() != nil:
+		return endOf(ctx)
+	case isLocked(err):
+		return lockedError(err)
+	}
+	// It may have been locked, or have died, in between.
+	if _, why := v.bus.talk(ctx); why != nil {
+		return why
+	}
+	return refused(err)
+}
+
+func (v *vault) attributes(name string) map[string]string {
+	return map[string]string{attributeUser: name, attributeService: v.service}
+}
+
+func (v *vault) get(ctx context.Context, name string) (value string, err error) {
+	err = v.with(ctx, func(t *talk) (err error) { value, err = v.read(ctx, t, name); return err })
+	return value, err
+}
+
+func (v *vault) read(ctx context.Context, t *talk, name string) (string, error) {
+	item, err := v.find(ctx, t, name)
+	if err != nil {
+		return "", err
+	}
+	return t.secret(ctx, item)
+}
+
+// find returns the item of that name; the error is ErrNotFound when there is none.
+func (v *vault) find(ctx context.Context, t *talk, name string) (dbus.ObjectPath, error) {
+	var found []dbus.ObjectPath
+	search := goCall(ctx, t.object(t.collection), ifaceCollection+".SearchItems", v.attributes(name))
+	if err := answer(ctx, search, &found); err != nil {
+		return "", err
+	}
+	if len(found) == 0 {
+		return "", &Error{Kind: ErrNotFound}
+	}
+	return found[0], nil
+}
+
+// secret returns an item's value.
+func (t *talk) secret(ctx context.Context, item dbus.ObjectPath) (string, error) {
+	var s ss.Secret
+	err := t.opened(ctx, item, func() error {
+		return answer(ctx, goCall(ctx, t.object(item), ifaceItem+".GetSecret", t.session), &s)
+	})
+	return string(s.Value), err
+}
+
+// opened does something to an item, and again once it is unlocked when it is
+// locked alone, as where KeePassXC asks about each. One that has just been deleted
+// is ErrNotFound.
+func (t *talk) opened(ctx context.Context, item dbus.ObjectPath, do func() error) error {
+	err := do()
+	if isLocked(err) {
+		if locked, lockErr := t.locked(ctx); lockErr != nil || locked || ctx.Value(nobodyKey{}) != nil {
+			return err
+		}
+		never := func() (bool, error) { return false, nil }
+		if err := t.unlock(ctx, item, never); err != nil {
+			return err
+		}
+		if err = do(); isLocked(err) {
+			return refused(err)
+		}
+	}
+	if isNoObject(err) {
+		return &Error{Kind: ErrNotFound}
+	}
+	return err
+}
+
+// set writes an item and reads it back: that nothing was reported does not prove
+// that anything was done. An item that is there gets another value, for which
+// gnome-keyring writes its file once; to replace the item it would write it twice.
+func (v *vault) set(ctx context.Context, name, value string) error {
+	return v.with(ctx, func(t *talk) error {
+		secret := ss.NewSecret(t.session, value)
+		item, err := v.find(ctx, t, name)
+		if err == nil {
+			err = t.opened(ctx, item, func() error {
+				return answer(ctx, goCall(ctx, t.object(item), ifaceItem+".SetSecret", secret))
+			})
+		}
+		got := ""
+		switch {
+		case err == nil:
+			got, err = t.secret(ctx, item)
+		case errors.Is(err, ErrNotFound):
+			if err = v.create(ctx, t, name, secret); err != nil {
+				return err
+			}
+			got, err = v.read(ctx, t, name)
+		}
+		if errors.Is(err, ErrNotFound) || err == nil && got != value {
+			return notKept()
+		}
+		return err
+	})
+}
+
+// create makes an item, or replaces the one that was made in between.
+func (v *vault) create(ctx context.Context, t *talk, name string, secret ss.Secret) error {
+	properties := map[string]dbus.Variant{
+		ifaceItem + ".Label":      dbus.MakeVariant(fmt.Sprintf("Password for '%s' on '%s'", name, v.service)),
+		ifaceItem + ".Attributes": dbus.MakeVariant(v.attributes(name)),
+	}
+	var item, prompt dbus.ObjectPath
+	call := goCall(ctx, t.object(t.collection), ifaceCollection+".CreateItem", properties, secret, true)
+	if err := answer(ctx, call, &item, &prompt); err != nil {
+		return err
+	}
+	return t.dialog(ctx, prompt, func() (bool, error) { return v.has(ctx, t, name) })
+}
+
+func (v *vault) has(ctx context.Context, t *talk, name string) (bool, error) {
+	_, err := v.find(ctx, t, name)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (v *vault) del(ctx context.Context, name string) error {
+	err := v.with(ctx, func(t *talk) error {
+		item, err := v.find(ctx, t, name)
+		if err != nil {
+			return err
+		}
+		var prompt dbus.ObjectPath
+		err = t.opened(ctx, item, func() error {
+			return answer(ctx, goCall(ctx, t.object(item), ifaceItem+".Delete"), &prompt)
+		})
+		if err != nil {
+			return err
+		}
+		gone := func() (bool, error) { has, err := v.has(ctx, t, name); return !has, err }
+		if err := t.dialog(ctx, prompt, gone); err != nil {
+			return err
+		}
+		if ok, err := gone(); err != nil || !ok {
+			return errors.Join(err, notDeleted())
+		}
+		return nil
+	})
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// listBatch is how many items are asked for at once: a bus allows 128 calls
+// without an answer, unless its configuration says more.
+const listBatch = 64
+
+// list returns the names of the items of this service. Locked items do not tell
+// theirs.
+func (v *vault) list(ctx context.Context) (names []string, err error) {
+	err = v.with(ctx, func(t *talk) error { names, err = v.names(ctx, t); return err })
+	return names, err
+}
+
+func (v *vault) names(ctx context.Context, t *talk) ([]string, error) {
+	var paths, locked []dbus.ObjectPath
+	search := goCall(ctx, t.object(secretsPath), ifaceService+".SearchItems", map[string]string{attributeService: v.service})
+	if err := answer(ctx, search, &paths, &locked); err != nil {
+		return nil, err
+	}
+	if len(locked) > 0 {
+		return nil, lockedError(nil)
+	}
+	names := make([]string, 0, len(paths))
+	for batch := range slices.Chunk(paths, listBatch) {
+		calls := make([]*dbus.Call, len(batch))
+		for i, p := range batch {
+			calls[i] = goCall(ctx, t.object(p), getProperty, ifaceItem, "Attributes")
+		}
+		for _, c := range calls {
+			var of dbus.Variant
+			err := answer(ctx, c, &of)
+			if isNoObject(err) {
+				continue // deleted since
+			}
+			if err != nil {
+				return nil, err
+			}
+			if attributes, ok := of.Value().(map[string]string); ok && attributes[attributeUser] != "" {
+				names = append(names, attributes[attributeUser])
+			}
+		}
+	}
+	return names, nil
+}
