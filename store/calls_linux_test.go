@@ -12,8 +12,8 @@ import (
 
 // mostCalls are the calls of a refresh that rotates: the collections, whether it
 // is locked, a session; a search and a secret for the record and for the client's
-// secret; a search, the new value and the same read back.
-const mostCalls = 10
+// secret; the new value and the same read back.
+const mostCalls = 9
 
 // TestKeyring_refreshIsFewCalls counts what a whole refresh asks gnome-keyring.
 // Bare go-keyring took 31 calls for it, and all of the time that a refresh may

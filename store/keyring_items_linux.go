@@ -87,6 +87,7 @@ func (v *vault) read(ctx context.Context, t *talk, name string) (string, error) 
 	if err != nil {
 		return "", err
 	}
+	t.found.Store(name, item)
 	return t.secret(ctx, item)
 }
 
@@ -141,15 +142,13 @@ func (t *talk) opened(ctx context.Context, item dbus.ObjectPath, do func() error
 func (v *vault) set(ctx context.Context, name, value string) error {
 	return v.with(ctx, func(t *talk) error {
 		secret := ss.NewSecret(t.session, value)
-		item, err := v.find(ctx, t, name)
-		if err == nil {
-			err = t.opened(ctx, item, func() error {
-				return answer(ctx, goCall(ctx, t.object(item), ifaceItem+".SetSecret", secret))
-			})
-		}
 		got := ""
+		item, err := v.known(ctx, t, name)
+		if err == nil {
+			got, err = t.renew(ctx, item, secret)
+		}
 		switch {
-		case err == nil:
+		case err == nil && got != value: // unless the provider read before it wrote
 			got, err = t.secret(ctx, item)
 		case errors.Is(err, ErrNotFound):
 			if err = v.create(ctx, t, name, secret); err != nil {
@@ -162,6 +161,30 @@ func (v *vault) set(ctx context.Context, name, value string) error {
 		}
 		return err
 	})
+}
+
+// known is the item that the last get of that name has found, or is looked for
+// now. Providers give a path to one item only, as long as they run.
+func (v *vault) known(ctx context.Context, t *talk, name string) (dbus.ObjectPath, error) {
+	if item, ok := t.found.LoadAndDelete(name); ok {
+		return item.(dbus.ObjectPath), nil
+	}
+	return v.find(ctx, t, name)
+}
+
+// renew gives an item another value and returns the one that it has then. It asks
+// for that at once: what is asked on one connection arrives in its order.
+func (t *talk) renew(ctx context.Context, item dbus.ObjectPath, secret ss.Secret) (string, error) {
+	var back ss.Secret
+	err := t.opened(ctx, item, func() error {
+		write := goCall(ctx, t.object(item), ifaceItem+".SetSecret", secret)
+		read := goCall(ctx, t.object(item), ifaceItem+".GetSecret", t.session)
+		if err := answer(ctx, write); err != nil {
+			return err
+		}
+		return answer(ctx, read, &back)
+	})
+	return string(back.Value), err
 }
 
 // create makes an item, or replaces the one that was made in between.
@@ -188,6 +211,7 @@ func (v *vault) has(ctx context.Context, t *talk, name string) (bool, error) {
 
 func (v *vault) del(ctx context.Context, name string) error {
 	err := v.with(ctx, func(t *talk) error {
+		t.found.Delete(name)
 		item, err := v.find(ctx, t, name)
 		if err != nil {
 			return err

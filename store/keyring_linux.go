@@ -48,6 +48,7 @@ type talk struct {
 	conn                *dbus.Conn
 	to                  string // the provider's name on the bus
 	collection, session dbus.ObjectPath
+	found               sync.Map // name to the path of its item, for the set that follows
 }
 
 func (t *talk) object(path dbus.ObjectPath) dbus.BusObject { return t.conn.Object(t.to, path) }

@@ -89,8 +89,8 @@ func TestKeyring_restartedWhileSpending(t *testing.T) {
 	if got := runOutcome(t, b.child(t, "load", c)); got.Kind != "ok" || got.Refresh != "spent" {
 		t.Errorf("the next run: %+v", got)
 	}
-	// The search that nobody answered, and then as from the beginning.
-	want := "GetSecret SearchItems Get OpenSession Get SearchItems SetSecret GetSecret"
+	// What nobody answered, and then as from the beginning.
+	want := "GetSecret SetSecret GetSecret Get OpenSession Get SearchItems SetSecret GetSecret"
 	if all := strings.Join(calls, " "); !strings.HasSuffix(all, want) {
 		t.Errorf("calls: %s, want … %s", all, want)
 	}
