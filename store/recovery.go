@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/terradue/t2-cred/helper/secret"
@@ -61,11 +62,15 @@ func digest(value secret.Secret) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// keepItem saves the item, and where that fails the copy.
-func (s *Store) keepItem(ctx context.Context, k Key, st state, rec Record, value secret.Secret) error {
+// keepItem saves the item, and where that fails the copy. Once the copy lies in the
+// kernel, which has room for little, beside may run at the same time.
+func (s *Store) keepItem(ctx context.Context, k Key, st state, rec Record, value secret.Secret, beside func()) error {
 	atStake := rec.RefreshToken != "" && rec.RefreshToken != st.rec.RefreshToken || st.pending
 	c := recoveryCopy{V: codecVersion, Seq: st.seq + 1, Base: st.base, Value: value.Reveal()}
 	ahead := atStake && s.recovery.putKernel(k, c)
+	var wait sync.WaitGroup
+	wait.Go(beside)
+	defer wait.Wait()
 	err := s.save(ctx, k.item(kindGrant), value)
 	if atStake {
 		for _, d := range retryDelays() {

@@ -189,29 +189,50 @@ func (s *Store) forget(ctx context.Context, k Key, st state) {
 }
 
 // keep makes rec what is stored, and the item first: the token and the note that
-// go with a new grant must not be there before it.
+// go with a new grant must not be there before it. Those of the grant that is there
+// need not wait for a keyring to write: they are kept at the same time.
 func (s *Store) keep(ctx context.Context, k Key, st state, rec Record) error {
-	var err error
-	if value := encodeRecord(k, rec); value != st.value {
-		if err = s.keepItem(ctx, k, st, rec, value); err != nil {
-			err = fmt.Errorf("store the credential of account %v: %w", k, err)
-			if rec.Grant != st.rec.Grant {
-				return err // its record is not there, so neither may its token be
-			}
-			// The access token is good all the same, and the rest is as it was.
-			token := rec.Token
-			rec = st.rec
-			rec.Token = token
+	renewed := !rec.Token.equal(st.rec.Token)
+	value := encodeRecord(k, rec)
+	if value == st.value {
+		if renewed || !st.noted {
+			s.keepRest(ctx, k, st, rec)
 		}
-	} else if rec.Token.equal(st.rec.Token) && st.noted {
 		return nil
 	}
+	_, slow := s.backend.(slowBackend)
+	early := slow && renewed && rec.Grant == st.rec.Grant && st.note.place == placeKernel
+	err := s.keepItem(ctx, k, st, rec, value, func() {
+		if early {
+			s.keepRest(ctx, k, st, rec)
+		}
+	})
+	switch {
+	case err != nil && rec.Grant != st.rec.Grant:
+		return notStored(k, err) // its record is not there, so neither may its token be
+	case err != nil:
+		// The access token is good all the same, and the rest is as it was.
+		old := st.rec
+		old.Token = rec.Token
+		s.keepRest(ctx, k, st, old)
+		return notStored(k, err)
+	case !early:
+		s.keepRest(ctx, k, st, rec)
+	}
+	return nil
+}
+
+func notStored(k Key, err error) error {
+	return fmt.Errorf("store the credential of account %v: %w", k, err)
+}
+
+// keepRest caches the token of a record and writes its note.
+func (s *Store) keepRest(ctx context.Context, k Key, st state, rec Record) {
 	place := st.place
 	if !rec.Token.equal(st.rec.Token) || rec.Grant != st.rec.Grant {
 		place = s.cacheToken(ctx, k, rec.Grant, rec.Token, st)
 	}
 	s.takeNote(k, st, rec, place)
-	return err
 }
 
 // takeNote writes the account's note. Without it the cached token is not found,
