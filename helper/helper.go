@@ -45,10 +45,12 @@ func (h *Helper) Get(ctx context.Context, r Request) (Credential, error) {
 		}
 	}
 
+	issuer := h.Issuer(r.Profile)
+	issuer.Recall(ctx) // while the store is asked
 	wait, cancel := lockTime(ctx)
 	defer cancel()
 	rec, err := h.Store.Refresh(wait, r.key(), enough, func(old store.Record) (store.Record, error) {
-		return h.refresh(ctx, r, old)
+		return h.refresh(ctx, r, issuer, old)
 	})
 	if err != nil {
 		if missed == nil && cached.Binding == binding && cached.Expiry.After(h.Now()) && isTrouble(err) {
@@ -102,7 +104,7 @@ const spendTime = 5 * time.Second
 // refresh spends old's refresh token. It runs under the account's lock, after
 // the record was reloaded. What it returns is kept even beside an error: a
 // rotated refresh token, or the mark that the grant is dead.
-func (h *Helper) refresh(ctx context.Context, r Request, old store.Record) (store.Record, error) {
+func (h *Helper) refresh(ctx context.Context, r Request, issuer *oidc.Issuer, old store.Record) (store.Record, error) {
 	if err := usable(r, old); err != nil {
 		return store.Record{}, err
 	}
@@ -110,7 +112,6 @@ func (h *Helper) refresh(ctx context.Context, r Request, old store.Record) (stor
 	if err != nil {
 		return store.Record{}, err
 	}
-	issuer := h.Issuer(r.Profile)
 	if err := issuer.Ready(ctx); err != nil {
 		return store.Record{}, err
 	}

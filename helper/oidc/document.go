@@ -25,6 +25,11 @@ const (
 	staleFor = 30 * 24 * time.Hour
 )
 
+// recallKey marks a context in which the network is not asked.
+type recallKey struct{}
+
+var errNotKept = errors.New("no fresh copy is kept")
+
 // A document is a public JSON document of the issuer, as kept on disk.
 type document struct {
 	URL          string
@@ -46,6 +51,9 @@ func (i *Issuer) fetch(ctx context.Context, op, url string, renew bool, check fu
 	age := i.opt.Now().Sub(kept.Checked)
 	if ok && !renew && age >= 0 && age < freshFor {
 		return kept.Body, false, nil
+	}
+	if ctx.Value(recallKey{}) != nil {
+		return nil, false, errNotKept
 	}
 	if !ok {
 		kept = document{URL: url}

@@ -32,6 +32,8 @@ type Issuer struct {
 	opt    Options
 	client func() (*http.Client, error)
 
+	recalling sync.WaitGroup
+
 	mu   sync.Mutex
 	meta *Metadata
 	keys *keySet

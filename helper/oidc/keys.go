@@ -3,6 +3,7 @@ package oidc
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -101,6 +102,9 @@ func (i *Issuer) keySet(ctx context.Context, renew bool) (*keySet, error) {
 		_, err := parseKeySet(body)
 		return err
 	})
+	if errors.Is(err, errNotKept) {
+		return nil, err
+	}
 	if err != nil {
 		i.distrust() // it named the place
 		return nil, err
@@ -115,9 +119,21 @@ func (i *Issuer) keySet(ctx context.Context, renew bool) (*keySet, error) {
 	return set, nil
 }
 
+// Recall begins to read the documents that are kept on disk, for a caller who waits
+// for something else before he calls Ready. It asks nobody: what is missing or no
+// longer fresh is left to Ready.
+func (i *Issuer) Recall(ctx context.Context) {
+	i.recalling.Go(func() { _ = i.ready(context.WithValue(ctx, recallKey{}, true)) })
+}
+
 // Ready makes sure that all is at hand to ask for a token and to verify the
 // answer, so that nothing is spent on an issuer that cannot be believed.
 func (i *Issuer) Ready(ctx context.Context) error {
+	i.recalling.Wait()
+	return i.ready(ctx)
+}
+
+func (i *Issuer) ready(ctx context.Context) error {
 	if _, err := i.Metadata(ctx); err != nil {
 		return err
 	}
