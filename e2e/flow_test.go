@@ -516,8 +516,8 @@ func TestFlow_failedRevocationKeepsTheGrant(t *testing.T) {
 	wantFailure(t, s.Run("get"), 4, "nothing is stored", "exchange")
 }
 
-// TestFlow_endedGrant: an administrator signs alice out for good. That is final,
-// costs one request, and status can say why.
+// TestFlow_endedGrant: an administrator signs alice out for good. That is final
+// unless --fresh asks once more, costs one request, and status can say why.
 func TestFlow_endedGrant(t *testing.T) {
 	realm := server(t).NewRealm(t, keycloak.Legacy)
 	s := newStage(t, realm)
@@ -528,13 +528,14 @@ func TestFlow_endedGrant(t *testing.T) {
 	s.free("a cached get", func() { s.get("alice") })
 	wantFailure(t, s.Run("get", "--fresh"), 4, "the issuer ended the grant: invalid_grant", "t2-cred exchange")
 	s.free("commands on a dead grant", func() {
-		wantFailure(t, s.Run("get", "--fresh"), 4, "the issuer ended the grant on 20", "t2-cred exchange")
+		wantFailure(t, s.Run("get", "--min-valid", "24h"), 4, "the issuer ended the grant on 20", "t2-cred exchange")
 		o := readJSON(t, s.Want(0, "status", "--json").Stdout)
 		o.want(t, object{"state": "dead"})
 		if refused, _ := o["refused"].(string); !strings.Contains(refused, "invalid_grant") {
 			t.Errorf("status does not tell the server's words: %v", o)
 		}
 	})
+	wantFailure(t, s.Run("get", "--fresh"), 4, "the issuer ended the grant: invalid_grant", "t2-cred get --fresh")
 	s.exchange("alice")
 	s.get("alice", "--fresh")
 }

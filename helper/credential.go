@@ -33,7 +33,8 @@ type Request struct {
 	MinValid *time.Duration
 	// Prefer is for who will use the token for longer than the moment.
 	Prefer time.Duration
-	// Fresh passes the cache by.
+	// Fresh passes the cache by, and asks the issuer once more about a grant that
+	// it has ended.
 	Fresh bool
 }
 

@@ -27,8 +27,9 @@
 //     cache again before doing anything; a request that spends is not repeated
 //     unless it certainly never left; after it has left, no signal interrupts
 //     the way to the store.
-//   - The issuer's refusal is final and is kept with its words; the issuer's
-//     silence changes nothing, and a token that is still valid is served.
+//   - The issuer's refusal is final, until a person asks for another try, and is
+//     kept with its words; the issuer's silence changes nothing, and a token that
+//     is still valid is served.
 //   - A token is believed when its signature, issuer and subject hold. One that
 //     does not hold changes nothing that is stored.
 package helper

@@ -47,6 +47,15 @@ func loginRequired(r Request, detail string, cause error) error {
 	}
 }
 
+// ended is loginRequired for a grant that the issuer has refused. It may have been
+// for a while only: the user was disabled, say.
+func ended(r Request, detail string, cause error) error {
+	return &Problem{
+		Kind: ErrLoginRequired, Detail: detail, Err: cause,
+		Remedy: "get an access token for the user, then: t2-cred exchange" + r.flags() + " --token-file FILE; or, if the issuer may have changed its mind, ask it once more: t2-cred get --fresh" + r.flags(),
+	}
+}
+
 // flags are what a command line needs to mean this profile and account.
 func (r Request) flags() string {
 	s := fmt.Sprintf(" --profile %s", r.Profile.Name)

@@ -50,7 +50,7 @@ func (h *Helper) Get(ctx context.Context, r Request) (Credential, error) {
 	wait, cancel := lockTime(ctx)
 	defer cancel()
 	rec, err := h.Store.Refresh(wait, r.key(), enough, func(old store.Record) (store.Record, error) {
-		return h.refresh(ctx, r, issuer, old)
+		return h.refresh(ctx, r, issuer, old, asked)
 	})
 	if err != nil {
 		if missed == nil && cached.Binding == binding && cached.Expiry.After(h.Now()) && isTrouble(err) {
@@ -104,8 +104,8 @@ const spendTime = 5 * time.Second
 // refresh spends old's refresh token. It runs under the account's lock, after
 // the record was reloaded. What it returns is kept even beside an error: a
 // rotated refresh token, or the mark that the grant is dead.
-func (h *Helper) refresh(ctx context.Context, r Request, issuer *oidc.Issuer, old store.Record) (store.Record, error) {
-	if err := usable(r, old); err != nil {
+func (h *Helper) refresh(ctx context.Context, r Request, issuer *oidc.Issuer, old store.Record, asked time.Time) (store.Record, error) {
+	if err := usable(r, old, asked); err != nil {
 		return store.Record{}, err
 	}
 	client, err := h.client(ctx, r)
@@ -118,18 +118,12 @@ func (h *Helper) refresh(ctx context.Context, r Request, issuer *oidc.Issuer, ol
 	if err := ctx.Err(); err != nil {
 		return store.Record{}, err
 	}
-	// From here to the store no signal interrupts. The deadline still holds, but for
-	// the time that a server needs to answer: a refresh token is not spent into an
-	// answer that nobody reads.
-	spending, cancel := uninterrupted(ctx)
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < spendTime {
-		spending, cancel = context.WithTimeout(context.WithoutCancel(ctx), spendTime)
-	}
+	spending, cancel := whileSpending(ctx)
 	defer cancel()
 	answer, err := issuer.Refresh(spending, client, old.RefreshToken)
 	if dead, words := isDead(err); dead {
 		old.Dead, old.DeadAt = words, h.Now()
-		return old, loginRequired(r, "refresh: the issuer ended the grant", err)
+		return old, ended(r, "refresh: the issuer ended the grant", err)
 	}
 	var unfit *oidc.VerifyError
 	if errors.As(err, &unfit) && !unfit.Identity {
@@ -144,13 +138,14 @@ func (h *Helper) refresh(ctx context.Context, r Request, issuer *oidc.Issuer, ol
 
 // rotated is old with the refresh token that an answer brought, if it brought one.
 func (h *Helper) rotated(old store.Record, answer oidc.Response) (store.Record, error) {
+	next := old
+	next.Dead, next.DeadAt = "", time.Time{} // the issuer has just taken it
 	if answer.RefreshToken == "" {
-		return old, nil
+		return next, nil
 	}
 	if err := sameSubject(answer.RefreshToken, old.Subject); err != nil {
 		return store.Record{}, err
 	}
-	next := old
 	next.RefreshToken = answer.RefreshToken
 	next.Offline, next.RefreshExpiry = kind(answer)
 	if old.Offline && !next.Offline {
@@ -177,16 +172,27 @@ func (h *Helper) renewed(ctx context.Context, r Request, issuer *oidc.Issuer, ol
 	return next, nil
 }
 
-// usable says why a record cannot be refreshed, before anything is asked.
-func usable(r Request, old store.Record) error {
+// whileSpending is for the way from sending a refresh token to the store, which no
+// signal interrupts. The deadline still holds, but for the time that a server needs
+// to answer: a refresh token is not spent into an answer that nobody reads.
+func whileSpending(ctx context.Context) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < spendTime {
+		return context.WithTimeout(context.WithoutCancel(ctx), spendTime)
+	}
+	return uninterrupted(ctx)
+}
+
+// usable says why a record cannot be refreshed, before anything is asked. A dead
+// one is tried again for who says --fresh, unless another has tried since then.
+func usable(r Request, old store.Record, asked time.Time) error {
 	switch {
 	case old.Grant == "":
 		return loginRequired(r, fmt.Sprintf("nothing is stored for %s/%s", r.Profile.Name, r.Account), nil)
 	case old.Issuer != r.Profile.Issuer || old.ClientID != r.Profile.ClientID:
 		return loginRequired(r, fmt.Sprintf("what is stored is for client %s at %s, but the profile says %s at %s",
 			oidc.Clean(old.ClientID), oidc.Clean(old.Issuer), r.Profile.ClientID, r.Profile.Issuer), nil)
-	case old.Dead != "":
-		return loginRequired(r, fmt.Sprintf("the issuer ended the grant on %s: %s", old.DeadAt.UTC().Format("2006-01-02 15:04Z"), oidc.Clean(old.Dead)), nil)
+	case old.Dead != "" && !(r.Fresh && old.DeadAt.Before(asked)):
+		return ended(r, fmt.Sprintf("the issuer ended the grant on %s: %s", old.DeadAt.UTC().Format("2006-01-02 15:04Z"), oidc.Clean(old.Dead)), nil)
 	case old.RefreshToken == "":
 		return loginRequired(r, "the stored record has no refresh token", nil)
 	}

@@ -238,3 +238,43 @@ func TestLockTime_leavesTimeToReadTheAnswer(t *testing.T) {
 		t.Errorf("%s are left", left)
 	}
 }
+
+// TestGet_freshAsksOnceMoreAboutADeadGrant, and many who ask at once ask it once.
+func TestGet_freshAsksOnceMoreAboutADeadGrant(t *testing.T) {
+	b := newBench(t)
+	_, err := b.exchange("alice")
+	b.must(err)
+	fresh := b.req
+	fresh.Fresh = true
+	all := func() (failed int) {
+		before := b.issuer.Count("refresh_token")
+		errs := make(chan error, 8)
+		for range cap(errs) {
+			go func() { _, err := b.Get(t.Context(), fresh); errs <- err }()
+		}
+		for range cap(errs) {
+			if err := <-errs; err != nil {
+				failed++
+				if !errors.Is(err, ErrLoginRequired) {
+					t.Error(err)
+				}
+			}
+		}
+		if asked := b.issuer.Count("refresh_token") - before; asked != 1 {
+			t.Errorf("the issuer was asked %d times", asked)
+		}
+		return failed
+	}
+	b.issuer.Inject(oidctest.Slow(300 * time.Millisecond).On(oidctest.Token))
+	b.issuer.Disable("alice")
+	if failed := all(); failed != 8 || b.stored().Dead == "" {
+		t.Errorf("%d of 8 failed; dead: %q", failed, b.stored().Dead)
+	}
+	if failed := all(); failed != 8 {
+		t.Errorf("asked about a dead grant, %d of 8 failed", failed)
+	}
+	b.issuer.Enable("alice")
+	if failed := all(); failed != 0 || b.stored().Dead != "" {
+		t.Errorf("with the user enabled again, %d of 8 failed; dead: %q", failed, b.stored().Dead)
+	}
+}

@@ -59,7 +59,7 @@ else one is got with the stored refresh token. No browser, no prompt.
 		},
 	}
 	cmd.Flags().DurationVar(&minValid, "min-valid", helper.DefaultMinValid, "how long the token must still be valid, if the issuer's live that long")
-	cmd.Flags().BoolVar(&fresh, "fresh", false, "get a new token although the cached one is still valid")
+	cmd.Flags().BoolVar(&fresh, "fresh", false, "get a new token although the cached one is still valid, or the issuer has refused one before")
 	cmd.Flags().StringVar(&format, "format", "token", "token, header, json, env or rattler")
 	return cmd
 }

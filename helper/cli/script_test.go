@@ -320,6 +320,8 @@ func cmdAdmin(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	case "disable":
 		w.issuer.Disable(args[1])
+	case "enable":
+		w.issuer.Enable(args[1])
 	case "rotate-keys":
 		w.issuer.RotateKeys()
 	case "new-secret":
