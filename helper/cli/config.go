@@ -320,7 +320,7 @@ func (a *app) changeConfig(ctx context.Context, change func(*config) ([]byte, er
 	}
 	lock := flock.New(path+".lock", flock.SetPermissions(0o600))
 	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
-		return &configError{detail: fmt.Sprintf("configuration: the lock %s: %v", lock.Path(), err)}
+		return notLocked(lock.Path(), err)
 	}
 	defer func() { _ = lock.Unlock() }()
 	c, err := a.loadConfig()
@@ -332,6 +332,18 @@ func (a *app) changeConfig(ctx context.Context, change func(*config) ([]byte, er
 		return err
 	}
 	return c.save(text)
+}
+
+// notLocked says why the configuration's lock was not got. An interrupt is nobody's
+// fault, and a lock that somebody holds is no wrong configuration.
+func notLocked(path string, err error) error {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, context.DeadlineExceeded):
+		return &store.Error{Kind: store.ErrBusy, Detail: "the configuration's, " + path}
+	}
+	return &configError{detail: fmt.Sprintf("configuration: the lock %s: %v", path, err)}
 }
 
 // save replaces the file, after reading the new text as strictly as ever.

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"go/parser"
 	"go/token"
@@ -9,6 +11,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/gofrs/flock"
 )
 
 const sample = `# my profiles
@@ -26,6 +31,30 @@ scopes = ["openid", "offline_access"]
 issuer = "https://other.example.org"
 client_id = "me"
 `
+
+// TestConfig_lockIsWaitedFor: who interrupts the wait is not told that the
+// configuration is wrong, nor is who gives up.
+func TestConfig_lockIsWaitedFor(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.toml")
+	held := flock.New(path + ".lock")
+	if err := held.Lock(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = held.Unlock() }()
+	a := &app{flags: globals{config: path}}
+	change := func(*config) ([]byte, error) { t.Error("changed without the lock"); return nil, nil }
+	interrupted, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := a.changeConfig(interrupted, change); !errors.Is(err, context.Canceled) {
+		t.Errorf("interrupted: %v", err)
+	}
+	late, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	err := a.changeConfig(late, change)
+	if code, _ := classify(err); code != exitBusy || !strings.Contains(err.Error(), path) {
+		t.Errorf("the lock is held: exit code %d, %v", code, err)
+	}
+}
 
 func TestConfig_isStrict(t *testing.T) {
 	for name, tt := range map[string]struct{ text, want string }{
