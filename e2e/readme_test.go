@@ -60,9 +60,12 @@ func runPage(t *testing.T, name string) {
 	api := newAPI(t, realm)
 	here := strings.NewReplacer(documentedIssuer, realm.Issuer(), documentedAPI, api.URL)
 
-	// A reader's directory, with the two files that the reader was given.
+	// A reader's directory, with the files that the reader was given.
 	dir := t.TempDir()
-	for file, content := range map[string]string{"user.jwt": realm.UserToken("alice"), "client-secret.txt": realm.ClientSecret()} {
+	for file, content := range map[string]string{
+		"user.jwt": realm.UserToken("alice"), "client-secret.txt": realm.ClientSecret(),
+		"refresh-token.txt": exchange(t, realm, "bob").RefreshToken,
+	} {
 		if err := os.WriteFile(filepath.Join(dir, file), []byte(content+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}

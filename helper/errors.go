@@ -12,8 +12,8 @@ var (
 	ErrLoginRequired = errors.New("login or exchange needed")
 	// ErrNotGranted: the issuer answered, but not with what was asked for.
 	ErrNotGranted = errors.New("the issuer did not grant what was asked")
-	// ErrSubjectToken: the token brought to an exchange cannot be exchanged.
-	ErrSubjectToken = errors.New("the token cannot be exchanged")
+	// ErrSubjectToken: the token brought to an exchange or an import cannot be used.
+	ErrSubjectToken = errors.New("the token that was brought cannot be used")
 	// ErrProfile: the profile lacks something.
 	ErrProfile = errors.New("the profile is not complete")
 )

@@ -11,16 +11,14 @@ import (
 
 const newToken = "get a new access token for the user, then run the exchange again"
 
-// checkSubjectToken looks at a subject token before it is sent, so that the
-// usual mistakes cost no request and are called by their names. A token that is
-// not a JWT says nothing and is the issuer's to judge.
-func checkSubjectToken(token secret.Secret, p Profile, now time.Time) error {
-	refuse := func(remedy, format string, args ...any) error {
-		return &Problem{Kind: ErrSubjectToken, Detail: "the token cannot be exchanged: " + fmt.Sprintf(format, args...), Remedy: remedy}
-	}
+// A refusal makes the error of a token that a person brought, with what to do.
+type refusal func(remedy, format string, args ...any) error
+
+// checkAlone wants the token to be there, alone, and of characters that tokens have.
+func checkAlone(token secret.Secret, command string, refuse refusal) error {
 	v := token.Reveal() // looked at, not passed on
 	if v == "" {
-		return refuse("t2-cred exchange --token-file FILE, or pipe the token in", "it is empty")
+		return refuse(command+" --token-file FILE, or pipe the token in", "it is empty")
 	}
 	if strings.HasPrefix(strings.ToLower(v), "bearer ") {
 		return refuse("leave the word Bearer out", "it starts with the word Bearer")
@@ -29,6 +27,19 @@ func checkSubjectToken(token secret.Secret, p Profile, now time.Time) error {
 		if v[n] <= ' ' || v[n] >= 0x7f {
 			return refuse("give the token alone, on one line", "it holds a space, a line end or a character that no token has")
 		}
+	}
+	return nil
+}
+
+// checkSubjectToken looks at a subject token before it is sent, so that the
+// usual mistakes cost no request and are called by their names. A token that is
+// not a JWT says nothing and is the issuer's to judge.
+func checkSubjectToken(token secret.Secret, p Profile, now time.Time) error {
+	refuse := func(remedy, format string, args ...any) error {
+		return &Problem{Kind: ErrSubjectToken, Detail: "the token cannot be exchanged: " + fmt.Sprintf(format, args...), Remedy: remedy}
+	}
+	if err := checkAlone(token, "t2-cred exchange", refuse); err != nil {
+		return err
 	}
 	peek, ok := oidc.Look(token)
 	if !ok {

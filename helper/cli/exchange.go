@@ -32,7 +32,7 @@ Prints nothing on standard output (with --json: a report without tokens).`,
 			if err != nil {
 				return err
 			}
-			token, err := a.subjectToken(cmd.Context(), file)
+			token, err := a.tokenFrom(cmd.Context(), file, "The user's access token")
 			if err != nil {
 				return err
 			}
@@ -53,10 +53,11 @@ Prints nothing on standard output (with --json: a report without tokens).`,
 	return cmd
 }
 
-// subjectToken takes the user's token from where it is offered.
-func (a *app) subjectToken(ctx context.Context, file string) (secret.Secret, error) {
+// tokenFrom takes a token from where it is offered: a file, standard input or a
+// hidden prompt.
+func (a *app) tokenFrom(ctx context.Context, file, what string) (secret.Secret, error) {
 	if file == "" && a.StdinTerminal {
-		t, err := a.Prompt(ctx, "The user's access token (not shown): ")
+		t, err := a.Prompt(ctx, what+" (not shown): ")
 		if errors.Is(err, context.Canceled) {
 			return "", err
 		}
