@@ -23,14 +23,6 @@ func givenElsewhere(t *testing.T, realm *keycloak.Realm, user, scope string) key
 	return a
 }
 
-// online wants only what was asked for, so that a refresh token is an online one.
-func online(realm *keycloak.Realm) *keycloak.Realm {
-	realm.ConfigureClient(keycloak.ClientID, map[string]any{
-		"defaultClientScopes": []string{"basic", "profile", "email"}, "optionalClientScopes": []string{"offline_access"},
-	})
-	return realm
-}
-
 func TestImport_offlineToken(t *testing.T) {
 	realm := server(t).NewRealm(t, keycloak.Legacy)
 	home := loginHome(t, realm)
@@ -65,7 +57,7 @@ func TestImport_offlineToken(t *testing.T) {
 
 // TestImport_onlineToken is not what was meant, unless it is asked for.
 func TestImport_onlineToken(t *testing.T) {
-	realm := online(server(t).NewRealm(t, keycloak.Legacy))
+	realm := server(t).NewRealm(t, keycloak.LegacyOptional)
 	home := loginHome(t, realm)
 	given := givenElsewhere(t, realm, "alice", "openid")
 	r := home.WantDo(8, run.Cmd{Args: []string{"import"}, Stdin: given.RefreshToken})

@@ -140,9 +140,17 @@ func (a *app) printStatus(n store.Note) {
 	line("access token", "%s", ahead(n.TokenExpiry, now))
 	line("kept in", "%s", n.Backend)
 	// The issuer ends an idle grant without telling; Keycloak's default is 30 days.
-	if idle := now.Sub(n.Refreshed); n.Offline && n.Dead == "" && idle > 20*24*time.Hour {
-		a.warn(fmt.Sprintf("not used for %s; issuers end idle offline sessions (Keycloak after 30 days): t2-cred get --fresh keeps it alive", span(idle)))
+	if idle := now.Sub(lastUse(n)); n.Offline && n.Dead == "" && idle > 20*day {
+		a.warn(fmt.Sprintf("not used for %d days; Keycloak forgets offline sessions after 30 days unless told otherwise: t2-cred keepalive", idle/day))
 	}
+}
+
+// lastUse is when the issuer last saw the grant, as far as we know.
+func lastUse(n store.Note) time.Time {
+	if n.Refreshed.After(n.Created) {
+		return n.Refreshed
+	}
+	return n.Created
 }
 
 func accountJSON(n store.Note, state string) map[string]any {

@@ -1,0 +1,286 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/oidc"
+	"github.com/terradue/t2-cred/store"
+)
+
+const (
+	day = 24 * time.Hour
+	// keepalivePause is between two refreshes at one issuer: a thousand accounts are
+	// no reason to take it by storm.
+	keepalivePause = 500 * time.Millisecond
+	// keepaliveTries is after how many failures in a row an issuer is left alone.
+	keepaliveTries = 3
+	// keepaliveEach bounds one refresh.
+	keepaliveEach = 30 * time.Second
+)
+
+// What keepalive says of an account, beside stateDead.
+const (
+	keptRefreshed = "refreshed"
+	keptInUse     = "in use"
+	keptFailed    = "failed"
+)
+
+func (a *app) keepaliveCommand() *cobra.Command {
+	older := days(7 * day)
+	cmd := &cobra.Command{
+		Use: "keepalive", Short: "Refresh the accounts that nobody has used for a while", Args: cobra.NoArgs,
+		Annotations: map[string]string{ownTimeout: "15m"}, // it may have a thousand accounts to see to
+		Long: `Refresh each account that has not been refreshed for --older-than, of all profiles or
+of those chosen with --profile and --account, the longest unused first. An issuer ends
+an offline session that lies idle (Keycloak after 30 days, unless its admin says
+otherwise) and tells nobody: run this once a day from a timer or cron.
+
+One account is refreshed at a time, with a pause between two at one issuer; an issuer
+that fails three times in a row is left alone until the next run. What is dead or fails
+does not stop the others. The report goes to standard output, whatever it says. The
+exit code is 0 when all are alive; 4 when one is dead and its user has to come back;
+else that of the first failure.`,
+		Example: `  t2-cred keepalive
+  t2-cred keepalive --profile gep --older-than 12h`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, s, err := a.openConfig()
+			if err != nil {
+				return err
+			}
+			account := ""
+			if cmd.Flags().Changed("account") || a.Getenv("T2_CRED_ACCOUNT") != "" {
+				account = a.flags.account
+			}
+			notes, err := a.toKeep(cmd.Context(), s, account)
+			if err != nil {
+				return err
+			}
+			k := &keeper{app: a, config: c, helper: a.newHelper(s), olderThan: time.Duration(older), last: map[string]time.Time{}, failed: map[string]int{}}
+			return k.keepAll(cmd.Context(), notes)
+		},
+	}
+	cmd.Flags().Var(&older, "older-than", "refresh what was last refreshed longer ago than this, such as 7d or 12h")
+	return cmd
+}
+
+// toKeep are the accounts that are meant, the longest unused first.
+func (a *app) toKeep(ctx context.Context, s *store.Store, account string) ([]store.Note, error) {
+	notes, err := s.Accounts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	notes = slices.DeleteFunc(notes, func(n store.Note) bool {
+		return a.flags.profile != "" && n.Key.Profile != a.flags.profile || account != "" && n.Key.Account != account
+	})
+	if len(notes) == 0 && (a.flags.profile != "" || account != "") {
+		return nil, &helper.Problem{Kind: helper.ErrLoginRequired, Detail: "keepalive: nothing is stored for what was chosen", Remedy: "t2-cred list"}
+	}
+	slices.SortStableFunc(notes, func(x, y store.Note) int { return lastUse(x).Compare(lastUse(y)) })
+	return notes, nil
+}
+
+// A keeper goes through accounts.
+type keeper struct {
+	*app
+	config    *config
+	helper    *helper.Helper
+	olderThan time.Duration
+	last      map[string]time.Time // by issuer, when it was last asked
+	failed    map[string]int       // by issuer, how often in a row
+}
+
+// kept is what became of one account.
+type kept struct {
+	note  store.Note
+	state string
+	err   error
+}
+
+func (k *keeper) keepAll(ctx context.Context, notes []store.Note) error {
+	var all []kept
+	for _, n := range notes {
+		one := k.keep(ctx, n)
+		if errors.Is(one.err, context.Canceled) {
+			return one.err
+		}
+		all = append(all, one)
+		if !k.flags.json {
+			fmt.Fprintf(k.Stdout, "%-9s  %s  %s\n", one.state, named(n), one.words(k.Now()))
+		}
+		if one.storeFailed() {
+			break // it would fail for all
+		}
+	}
+	if k.flags.json {
+		if err := k.printJSON(map[string]any{"accounts": keptJSON(all)}); err != nil {
+			return err
+		}
+	} else if len(notes) == 0 {
+		fmt.Fprintln(k.Stderr, "no accounts are kept; t2-cred exchange makes one")
+	}
+	return keptError(all)
+}
+
+// keep sees to one account.
+func (k *keeper) keep(ctx context.Context, n store.Note) kept {
+	// The others took their time: it may have been used, or erased, by now.
+	now, err := k.helper.Store.Note(n.Key)
+	if err == nil {
+		n = now
+	}
+	dead := func(why string) kept {
+		return kept{n, stateDead, &helper.Problem{Kind: helper.ErrLoginRequired, Detail: why}}
+	}
+	switch state := k.state(n); {
+	case errors.Is(err, store.ErrNotFound):
+		return kept{n, keptInUse, nil}
+	case state == stateDead:
+		return dead(fmt.Sprintf("the issuer ended the grant %s: %s", ago(n.DeadAt, k.Now()), clean(n.Dead)))
+	case state == stateExpired:
+		return dead("the grant " + ahead(n.RefreshExpiry, k.Now()))
+	case k.Now().Sub(lastUse(n)) < k.olderThan:
+		return kept{n, keptInUse, nil}
+	case k.failed[n.Issuer] >= keepaliveTries:
+		return kept{n, keptFailed, fmt.Errorf("%w: not asked, as it has just failed %d times in a row", oidc.ErrUnreachable, keepaliveTries)}
+	}
+	if err := k.pause(ctx, n.Issuer); err != nil {
+		return kept{n, keptFailed, err}
+	}
+	err = k.refresh(ctx, n.Key)
+	k.last[n.Issuer] = time.Now()
+	if err == nil {
+		k.failed[n.Issuer] = 0
+		return kept{n, keptRefreshed, nil}
+	}
+	switch code, _ := classify(err); code {
+	case exitLogin:
+		return kept{n, stateDead, err}
+	case exitUnreachable:
+		k.failed[n.Issuer]++
+	}
+	return kept{n, keptFailed, err}
+}
+
+func (k *keeper) refresh(ctx context.Context, key store.Key) error {
+	p, err := k.config.profile(key.Profile)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, keepaliveEach)
+	defer cancel()
+	_, err = k.helper.Get(ctx, helper.Request{Profile: p, Account: key.Account, Fresh: true})
+	return err
+}
+
+// pause waits until the issuer may be asked again.
+func (k *keeper) pause(ctx context.Context, issuer string) error {
+	timer := time.NewTimer(time.Until(k.last[issuer].Add(keepalivePause)))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return fmt.Errorf("not reached within --timeout: %w", ctx.Err())
+		}
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+func named(n store.Note) string { return n.Key.Profile + "/" + clean(n.Key.Account) }
+
+func (o kept) storeFailed() bool {
+	if o.err == nil {
+		return false
+	}
+	code, _ := classify(o.err)
+	return code == exitStore
+}
+
+func (o kept) words(now time.Time) string {
+	switch {
+	case o.err != nil:
+		return oneLine(o.err.Error())
+	case o.state == keptRefreshed:
+		return "not used for " + span(now.Sub(lastUse(o.note)))
+	}
+	return "refreshed " + ago(lastUse(o.note), now)
+}
+
+func keptJSON(all []kept) []map[string]any {
+	list := make([]map[string]any, len(all))
+	for i, o := range all {
+		list[i] = map[string]any{
+			"profile": o.note.Key.Profile, "account": o.note.Key.Account, "state": strings.ReplaceAll(o.state, " ", "_"),
+			"last_use_before": stamp(lastUse(o.note)),
+		}
+		if o.err != nil {
+			code, name := classify(o.err)
+			list[i]["error"] = map[string]any{"code": name, "exit": code, "message": oneLine(o.err.Error())}
+		}
+	}
+	return list
+}
+
+// keptError is the error of the whole: the dead come first, since a person has to do
+// something about them.
+func keptError(all []kept) error {
+	var dead, failed []kept
+	for _, o := range all {
+		switch o.state {
+		case stateDead:
+			dead = append(dead, o)
+		case keptFailed:
+			failed = append(failed, o)
+		}
+	}
+	switch {
+	case len(dead) > 0:
+		p := dead[0].note.Key.Profile
+		return &helper.Problem{
+			Kind: helper.ErrLoginRequired, Detail: fmt.Sprintf("keepalive: %d of %d dead, the first %s: %v", len(dead), len(all), named(dead[0].note), dead[0].err),
+			Remedy: fmt.Sprintf("its user has to come back: t2-cred exchange, or t2-cred login, --profile %s --account %q; or t2-cred erase forgets it", p, dead[0].note.Key.Account),
+		}
+	case len(failed) > 0:
+		return fmt.Errorf("keepalive: %d of %d not refreshed, the first %s: %w", len(failed), len(all), named(failed[0].note), failed[0].err)
+	}
+	return nil
+}
+
+// days is a duration that may be given in days.
+type days time.Duration
+
+// Set implements pflag.Value.
+func (d *days) Set(s string) error {
+	if n, ok := strings.CutSuffix(s, "d"); ok {
+		if whole, err := strconv.Atoi(n); err == nil && whole >= 0 && whole <= 3650 {
+			*d = days(time.Duration(whole) * day)
+			return nil
+		}
+	}
+	parsed, err := time.ParseDuration(s)
+	if err != nil || parsed < 0 {
+		return errors.New("not a duration such as 7d or 12h")
+	}
+	*d = days(parsed)
+	return nil
+}
+
+func (d *days) String() string {
+	if *d > 0 && time.Duration(*d)%day == 0 {
+		return fmt.Sprintf("%dd", time.Duration(*d)/day)
+	}
+	return time.Duration(*d).String()
+}
+
+// Type implements pflag.Value; it is what help calls a value.
+func (*days) Type() string { return "duration" }
