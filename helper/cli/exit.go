@@ -29,7 +29,10 @@ const (
 	exitInterrupted = 130 // SIGINT or SIGTERM
 )
 
-var errInterrupted = errors.New("interrupted")
+var (
+	errInterrupted = errors.New("interrupted")
+	errClock       = errors.New("the clock is wrong") // found by doctor; else a token is refused for it
+)
 
 // A usageErr is a command line that cannot be meant.
 type usageErr struct{ err error }
@@ -71,7 +74,7 @@ func classify(err error) (code int, name string) {
 		return exitStore, "store_too_large"
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrCorrupt), errors.Is(err, store.ErrMoved):
 		return exitStore, "store_unavailable"
-	case errors.As(err, &verify), errors.Is(err, helper.ErrSubjectToken), errors.Is(err, oidc.ErrOpaque):
+	case errors.As(err, &verify), errors.Is(err, errClock), errors.Is(err, helper.ErrSubjectToken), errors.Is(err, oidc.ErrOpaque):
 		return exitVerify, "token_refused"
 	case errors.As(err, &refused) && refused.Temporary(), errors.Is(err, oidc.ErrUnreachable):
 		return exitUnreachable, "issuer_unreachable"
@@ -119,12 +122,7 @@ func (a *app) report(err error) int {
 		return int(child)
 	}
 	code, name := classify(err)
-	hint := hints[code]
-	var hinted interface{ Hint() string }
-	if errors.As(err, &hinted) && hinted.Hint() != "" {
-		hint = hinted.Hint()
-	}
-	message, hint := oneLine(err.Error()), oneLine(hint)
+	message, hint := oneLine(err.Error()), hintFor(err)
 	if a.flags.json {
 		type body struct {
 			Code    string `json:"code"`
@@ -140,6 +138,16 @@ func (a *app) report(err error) int {
 		fmt.Fprintf(a.Stderr, "hint: %s\n", hint)
 	}
 	return code
+}
+
+// hintFor is an error's own hint, or that of its exit code.
+func hintFor(err error) string {
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) && hinted.Hint() != "" {
+		return oneLine(hinted.Hint())
+	}
+	code, _ := classify(err)
+	return hints[code]
 }
 
 // oneLine keeps a message to its line; text from outside was cleaned where it

@@ -121,7 +121,7 @@ token whenever a tool asks, long after the user has gone home.`,
 // plainly, since making them all costs a tenth of a cached get; else all.
 func (a *app) addCommands(root *cobra.Command) {
 	commands := map[string]func() *cobra.Command{
-		"claims": a.claimsCommand, "erase": a.eraseCommand, "exchange": a.exchangeCommand, "get": a.getCommand, "import": a.importCommand, "keepalive": a.keepaliveCommand, "list": a.listCommand, "login": a.loginCommand,
+		"claims": a.claimsCommand, "doctor": a.doctorCommand, "erase": a.eraseCommand, "exchange": a.exchangeCommand, "get": a.getCommand, "import": a.importCommand, "keepalive": a.keepaliveCommand, "list": a.listCommand, "login": a.loginCommand,
 		"write": a.writeCommand, "exec": a.execCommand, "setup": a.setupCommand,
 		"profile": a.profileCommand, "status": a.statusCommand, "store": a.storeCommand, "version": a.versionCommand,
 	}

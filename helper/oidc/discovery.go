@@ -24,6 +24,8 @@ type Metadata struct {
 	RevocationEndpoint string   `json:"revocation_endpoint"`
 	AuthMethods        []string `json:"token_endpoint_auth_methods_supported"`
 	AuthAlgorithms     []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	// GrantTypes is only told, so a broken one breaks nothing.
+	GrantTypes json.RawMessage `json:"grant_types_supported"`
 
 	AuthorizationEndpoint string `json:"authorization_endpoint"`
 	DeviceEndpoint        string `json:"device_authorization_endpoint"`         // RFC 8628 §4

@@ -38,7 +38,7 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	g.issuer.opt.Log.Debug("request", "method", req.Method, "url", req.URL.Redacted(), "status", resp.StatusCode, "took", took)
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 		g.issuer.mu.Lock()
-		g.issuer.skew = date.Sub(g.issuer.opt.Now())
+		g.issuer.skew, g.issuer.dated = date.Sub(g.issuer.opt.Now()), true
 		g.issuer.mu.Unlock()
 	}
 	if resp.ContentLength > maxBody {

@@ -34,10 +34,11 @@ type Issuer struct {
 
 	recalling sync.WaitGroup
 
-	mu   sync.Mutex
-	meta *Metadata
-	keys *keySet
-	skew time.Duration // the issuer's clock less ours, by its last Date header
+	mu    sync.Mutex
+	meta  *Metadata
+	keys  *keySet
+	skew  time.Duration // the issuer's clock less ours, by its last Date header
+	dated bool          // there was one
 
 	mtls     *http.Client // shows a client's certificate, this one
 	mtlsCert string

@@ -44,6 +44,8 @@ var remedies = []remedy{
 	{words: "invalid signature algorithm", do: "the issuer wants another algorithm of this client: give its key as a JWK that names it as alg, or " + askAdmin + "which one"},
 	{code: "unauthorized_client", words: "invalid client", do: "the client id or its secret is wrong, or the secret was rotated: t2-cred profile set-secret"},
 	{code: "invalid_client", do: "the client id or its secret is wrong, or the secret was rotated: t2-cred profile set-secret"},
+	{op: "refresh", words: "grant type is not allowed", do: askAdmin + "allow this client refresh tokens (the grant refresh_token)"},
+	{op: "refresh", code: "unauthorized_client", do: askAdmin + "allow this client refresh tokens (the grant refresh_token)"},
 	{op: "exchange", code: "unauthorized_client", do: askAdmin + "allow this client the token-exchange grant"},
 	{op: "exchange", code: "unsupported_grant_type", do: askAdmin + "the server has no token exchange (Keycloak: feature token-exchange, or 26.2 and later with the client's switch on)"},
 	{op: "exchange", code: "invalid_target", do: "check the profile's audience; the issuer does not give tokens for it"},

@@ -1,0 +1,196 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/oidc"
+	"github.com/terradue/t2-cred/store"
+)
+
+// Levels of a finding.
+const (
+	levelOK   = "ok"
+	levelWarn = "warn" // it works, or may do without
+	levelFail = "fail"
+)
+
+// A finding is what one check has seen.
+type finding struct {
+	level, name, what, hint string
+	err                     error // of what failed; its kind is the exit code
+}
+
+func fine(name, format string, args ...any) finding {
+	return finding{level: levelOK, name: name, what: fmt.Sprintf(format, args...)}
+}
+
+func warning(name, hint, format string, args ...any) finding {
+	return finding{level: levelWarn, name: name, what: fmt.Sprintf(format, args...), hint: hint}
+}
+
+func failing(name string, err error) finding {
+	return finding{level: levelFail, name: name, what: oneLine(err.Error()), hint: hintFor(err), err: err}
+}
+
+// A doctor looks at one profile and at what all of them need.
+type doctor struct {
+	*app
+	forAdmin   bool
+	config     *config
+	store      *store.Store // nil when it cannot be opened
+	request    helper.Request
+	profiled   bool  // request has a profile
+	unprofiled error // why not
+	issuer     *oidc.Issuer
+	meta       *oidc.Metadata // nil until discovery succeeded
+	client     bool           // the issuer believed the client
+	found      []finding
+}
+
+// doctorEach bounds one check, so that one that hangs leaves time for the others.
+const doctorEach = 8 * time.Second
+
+func (a *app) doctorCommand() *cobra.Command {
+	var forAdmin bool
+	cmd := &cobra.Command{
+		Use: "doctor", Short: "Check what works, and say what to fix", Args: cobra.NoArgs,
+		Annotations: map[string]string{ownTimeout: "90s"},
+		Long: `Check, one line each: the configuration, the store (a probe is written, read and
+deleted), the proxy, private CAs, the issuer's discovery document and keys, this
+machine's clock against the issuer's, the client's authentication (proven by a refresh
+of no token), what exchange and which logins are offered, the account, and the names by
+which tools call t2-cred on PATH. Nothing is changed, nobody is asked, no token is spent.
+Works without a profile, a network or an unlocked keyring, and says so.
+
+The report goes to standard output, whatever it says. The exit code is 0 when nothing
+fails, warnings or not; else that of the first check that failed, by the table of exit
+codes: 3 configuration, 5 store, 6 issuer, 7 clock, 8 client.`,
+		Example: `  t2-cred doctor
+  t2-cred doctor --profile gep --for-admin | mail -s "client settings" admin@example.org`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			d := &doctor{app: a, forAdmin: forAdmin}
+			d.examine(cmd.Context())
+			if err := cmd.Context().Err(); errors.Is(err, context.Canceled) {
+				return err
+			}
+			if err := d.conclude(); err != nil {
+				return err
+			}
+			return d.verdict()
+		},
+	}
+	cmd.Flags().BoolVar(&forAdmin, "for-admin", false, "print what the issuer's admin has to set, as a list to send; no secrets in it")
+	return cmd
+}
+
+// examine makes all checks, each as far as those before it allow.
+func (d *doctor) examine(ctx context.Context) {
+	d.note(d.checkConfig())
+	for _, check := range []func(context.Context) []finding{
+		d.checkStore, d.checkProxy, d.checkCA, d.checkDiscovery, d.checkClock, d.checkKeys,
+		d.checkClient, d.checkExchange, d.checkLogin, d.checkAccount, d.checkHooks,
+	} {
+		within, cancel := context.WithTimeout(ctx, doctorEach)
+		found := check(within)
+		cancel()
+		d.note(found)
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return
+		}
+	}
+}
+
+// note keeps findings, and shows them as they come.
+func (d *doctor) note(found []finding) {
+	d.found = append(d.found, found...)
+	if d.flags.json || d.forAdmin {
+		return
+	}
+	for _, f := range found {
+		fmt.Fprint(d.Stdout, f.lines())
+	}
+}
+
+// conclude prints what is not printed while checking.
+func (d *doctor) conclude() error {
+	if d.flags.json {
+		checks := make([]map[string]any, len(d.found))
+		for i, f := range d.found {
+			checks[i] = map[string]any{"status": f.level, "name": f.name, "what": f.what, "hint": f.hint}
+		}
+		return d.printJSON(map[string]any{
+			"checks": checks, "profile": d.request.Profile.Name, "account": d.request.Account, "for_admin": d.adminItems(), "version": version(),
+		})
+	}
+	if !d.forAdmin {
+		return nil
+	}
+	if !d.profiled {
+		return d.unprofiled
+	}
+	return d.printForAdmin()
+}
+
+// verdict is the error of the first check that failed.
+func (d *doctor) verdict() error {
+	var first *finding
+	failed := 0
+	for i := range d.found {
+		if d.found[i].level == levelFail {
+			failed++
+			if first == nil {
+				first = &d.found[i]
+			}
+		}
+	}
+	if first == nil {
+		return nil
+	}
+	return &helper.Problem{
+		Kind: first.err, Remedy: first.hint,
+		Detail: fmt.Sprintf("doctor: %d of %d checks failed, the first of them %s: %s", failed, len(d.found), first.name, first.what),
+	}
+}
+
+const (
+	reportWidth  = 80
+	reportIndent = "                 " // below what was seen
+)
+
+// lines is a finding for people: the level, the name, what was seen, and below it what
+// to do, wrapped between words.
+func (f finding) lines() string {
+	text := wrap(fmt.Sprintf("%-5s %-10s ", f.level, f.name), reportIndent, f.what)
+	if f.hint != "" && f.level != levelOK {
+		text += wrap(reportIndent+"hint: ", reportIndent+"      ", f.hint)
+	}
+	return text
+}
+
+// wrap puts text behind first, and what does not fit into a line below, behind rest.
+func wrap(first, rest, text string) string {
+	var b strings.Builder
+	line := first
+	empty := true
+	for _, word := range strings.Fields(text) {
+		switch {
+		case empty:
+			line += word
+		case len([]rune(line))+1+len([]rune(word)) > reportWidth:
+			b.WriteString(line + "\n")
+			line = rest + word
+		default:
+			line += " " + word
+		}
+		empty = false
+	}
+	b.WriteString(strings.TrimRight(line, " ") + "\n")
+	return b.String()
+}

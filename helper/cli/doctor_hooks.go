@@ -1,0 +1,99 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/terradue/t2-cred/helper/hook"
+)
+
+// checkHooks looks for the names by which tools call t2-cred, and for its own.
+func (d *doctor) checkHooks(context.Context) []finding {
+	self, err := os.Executable()
+	if err != nil {
+		return []finding{failing("program", err)}
+	}
+	if linked, err := filepath.EvalSymlinks(self); err == nil {
+		self = linked
+	}
+	path := d.searchPath()
+	found := []finding{}
+	if f, ok := checkName("t2-cred", path, self); ok {
+		found = append(found, f)
+	} else {
+		found = append(found, warning("program", "put its directory on PATH, for tools that look for it there", "%s %s is not on PATH", self, version()))
+	}
+	var missing []string
+	for _, p := range hook.Protocols {
+		if p.Alias == "" {
+			continue
+		}
+		dirs := path
+		if p.Name == "terraform" { // which looks for it among its plugins alone
+			if dir, err := d.homeFile("", ".terraform.d", "plugins"); err == nil {
+				dirs = []string{dir}
+			}
+		}
+		if f, ok := checkName(p.Alias, dirs, self); ok {
+			found = append(found, f)
+		} else {
+			missing = append(missing, p.Alias)
+		}
+	}
+	if len(missing) > 0 {
+		found = append(found, fine("hooks", "not installed, which is fine where they are not needed: %s", strings.Join(missing, " ")))
+	}
+	return found
+}
+
+// searchPath is PATH without what depends on the current directory.
+func (d *doctor) searchPath() (dirs []string) {
+	for _, dir := range filepath.SplitList(d.Getenv("PATH")) {
+		if filepath.IsAbs(dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
+}
+
+// checkName says who is called by that name. Not ok when nobody is.
+func checkName(name string, dirs []string, self string) (f finding, ok bool) {
+	title := "hook"
+	if name == "t2-cred" {
+		title = "program"
+	}
+	var first, ours string
+	for _, dir := range dirs {
+		path := filepath.Join(dir, name)
+		if runtime.GOOS == "windows" {
+			path += ".exe"
+		}
+		info, err := os.Stat(path)
+		if err != nil && isThere(path) {
+			return warning(title, "remove it, or link it to "+self, "%s is a link to nowhere", path), true
+		}
+		if err != nil || info.IsDir() || runtime.GOOS != "windows" && info.Mode()&0o111 == 0 {
+			continue
+		}
+		if first == "" {
+			first = path
+		}
+		if me, err := os.Stat(self); err == nil && os.SameFile(info, me) && ours == "" {
+			ours = path
+		}
+	}
+	switch {
+	case first == "":
+		return finding{}, false
+	case first == ours:
+		return fine(title, "%s is this t2-cred %s", ours, version()), true
+	case ours != "":
+		return warning(title, "put its directory before the other's on PATH, or remove the other", "%s is shadowed by %s, another program", ours, first), true
+	case name == "keyring": // pip's usual one, which need not be ours
+		return fine(title, "%s is another program; pip and uv ask that one", first), true
+	}
+	return warning(title, "link it anew: ln -sf "+self+" "+first, "%s is another file than this %s, and may be of another version", first, self), true
+}

@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/oidc"
+	"github.com/terradue/t2-cred/store"
+)
+
+// checkConfig reads the configuration and settles the profile. A configuration that
+// cannot be read leaves an empty one, so that the rest is looked at all the same.
+func (d *doctor) checkConfig() []finding {
+	const name = "config"
+	path, err := d.configPath()
+	if err != nil {
+		d.unprofiled = err
+		return []finding{failing(name, err)}
+	}
+	d.config = &config{path: path, Profiles: map[string]profileConfig{}}
+	d.request.Account = d.flags.account
+	c, err := d.loadConfig()
+	if err != nil {
+		d.unprofiled = err
+		return []finding{failing(name, err)}
+	}
+	d.config = c
+	names := slices.Sorted(maps.Keys(c.Profiles))
+	p, err := c.profile(d.flags.profile)
+	if err != nil {
+		d.unprofiled = err
+		if d.flags.profile != "" {
+			return []finding{failing(name, err)}
+		}
+		return []finding{warning(name, hintFor(err), "%v, so no issuer is checked", err)}
+	}
+	d.request.Profile, d.profiled = p, true
+	shown := names[:min(len(names), 8)]
+	text := fmt.Sprintf("%s, profile %s", path, p.Name)
+	if len(names) > 1 {
+		text += fmt.Sprintf(" of %d: %s", len(names), strings.Join(shown, " "))
+		if len(names) > len(shown) {
+			text += " …"
+		}
+	}
+	return []finding{fine(name, "%s", text)}
+}
+
+// checkStore proves the store, without the keyring's own dialog: a locked one is a
+// finding and not a question.
+func (d *doctor) checkStore(ctx context.Context) []finding {
+	const name = "store"
+	if d.config == nil {
+		return nil
+	}
+	unattended := *d.app
+	unattended.Attended = false
+	s, err := unattended.openStore(d.config)
+	if err != nil {
+		return []finding{failing(name, err)}
+	}
+	d.store = s
+	if err := s.Prove(ctx); err != nil {
+		return []finding{failing(name, fmt.Errorf("%s: %w", s.Name(), err))}
+	}
+	if s.Name() == "memory" {
+		return []finding{warning(name, "--store keyring, or --store file", "memory: it works, and keeps nothing when the command has ended")}
+	}
+	return []finding{fine(name, "%s: wrote, read and deleted a probe", s.Name())}
+}
+
+// checkAccount says how the account's grant is, as far as our notes tell.
+func (d *doctor) checkAccount(context.Context) []finding {
+	const name = "account"
+	if d.store == nil || !d.profiled {
+		return nil
+	}
+	who := d.request.Profile.Name + "/" + clean(d.request.Account)
+	flags := " --profile " + d.request.Profile.Name
+	if d.request.Account != "default" {
+		flags += fmt.Sprintf(" --account %q", d.request.Account)
+	}
+	again := "t2-cred exchange" + flags + " --token-file FILE, or t2-cred login" + flags
+	n, err := d.store.Note(store.Key{Profile: d.request.Profile.Name, Account: d.request.Account})
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return []finding{warning(name, again, "%s: nothing is kept yet", who)}
+	case err != nil:
+		return []finding{failing(name, err)}
+	}
+	seen := fmt.Sprintf("%s: %s, of %s, refreshed %s", who, kindWord(n), clean(or(n.Username, n.Subject, "an unnamed subject")), ago(lastUse(n), d.Now()))
+	switch state := d.state(n); {
+	case state == stateDead:
+		why := fmt.Sprintf("%s: the issuer ended the grant %s: %s", who, ago(n.DeadAt, d.Now()), clean(n.Dead))
+		return []finding{failing(name, &helper.Problem{Kind: helper.ErrLoginRequired, Detail: why, Remedy: again})}
+	case state == stateExpired:
+		why := fmt.Sprintf("%s: the grant %s", who, ahead(n.RefreshExpiry, d.Now()))
+		return []finding{failing(name, &helper.Problem{Kind: helper.ErrLoginRequired, Detail: why, Remedy: again})}
+	case n.Issuer != d.request.Profile.Issuer || n.ClientID != d.request.Profile.ClientID:
+		why := fmt.Sprintf("%s: what is kept is for client %s at %s, which the profile no longer is", who, clean(n.ClientID), clean(n.Issuer))
+		return []finding{failing(name, &helper.Problem{Kind: helper.ErrLoginRequired, Detail: why, Remedy: again})}
+	case n.Offline && d.Now().Sub(lastUse(n)) > 20*day:
+		return []finding{warning(name, "t2-cred keepalive", "%s; Keycloak forgets idle ones after 30 days", seen)}
+	case !n.Offline:
+		return []finding{warning(name, "an offline one outlives the user's session: "+again, "%s", seen)}
+	}
+	return []finding{fine(name, "%s", seen)}
+}
+
+// checkProxy says which proxy stands between us and the issuer.
+func (d *doctor) checkProxy(context.Context) []finding {
+	const name = "proxy"
+	if !d.profiled {
+		return nil
+	}
+	d.issuer = oidc.New(d.request.Profile.Issuer, d.issuerOptions(d.request.Profile.CAFile))
+	proxy, err := d.issuer.Proxy()
+	switch {
+	case err != nil:
+		return []finding{failing(name, err)}
+	case proxy == nil:
+		return []finding{fine(name, "none on the way to the issuer")}
+	}
+	return []finding{fine(name, "%s", clean(proxy.Redacted()))}
+}
+
+// checkCA reads the file of private CAs.
+func (d *doctor) checkCA(context.Context) []finding {
+	const name = "ca"
+	if !d.profiled {
+		return nil
+	}
+	file := or(d.request.Profile.CAFile, d.Getenv("T2_CRED_CA_FILE"))
+	roots, err := d.issuer.Roots()
+	switch {
+	case err != nil:
+		f := failing(name, err)
+		f.hint = "name a PEM file that can be read: ca_file in the profile, or T2_CRED_CA_FILE"
+		return []finding{f}
+	case file == "":
+		return []finding{fine(name, "the system's")}
+	}
+	for _, root := range roots {
+		if root.NotAfter.Before(d.Now().Add(30 * day)) {
+			return []finding{warning(name, "ask for a newer one", "%s: %s, %s", file, clean(root.Subject.String()), ahead(root.NotAfter, d.Now()))}
+		}
+	}
+	return []finding{fine(name, "the system's, and %d of %s", len(roots), file)}
+}

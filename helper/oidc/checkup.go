@@ -1,0 +1,154 @@
+package oidc
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// What somebody wants to know who looks for a fault: each asks the issuer itself,
+// whatever is kept of its documents, and none changes anything there.
+
+// noToken stands for a token where one has to be sent and none is at stake.
+const noToken = "t2-cred-doctor-holds-no-token"
+
+// AskAdmin begins a remedy that only the issuer's admin can bring.
+const AskAdmin = askAdmin
+
+// Discover is Metadata asked for anew.
+func (i *Issuer) Discover(ctx context.Context) (*Metadata, error) { return i.metadata(ctx, true) }
+
+// Leeway is how far the issuer's clock and ours may be apart before tokens are refused.
+func Leeway() time.Duration { return leeway }
+
+// Skew is the issuer's clock less ours, by the Date (RFC 9110 §6.6.1) of its last
+// answer; not known when no answer had one.
+func (i *Issuer) Skew() (skew time.Duration, known bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.skew, i.dated
+}
+
+// Proxy is the proxy through which the issuer is reached, by HTTPS_PROXY, HTTP_PROXY
+// and NO_PROXY; nil for none. The error is of a variable that is not the address of one.
+func (i *Issuer) Proxy() (*url.URL, error) {
+	u, err := url.Parse(i.id)
+	if err != nil {
+		return nil, &ConfigError{Detail: "the issuer is not a URL"}
+	}
+	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: u})
+	// What is no URL is taken for one without a scheme: the rest is then a path, with
+	// the password in it, which the parser's own words would quote too.
+	if err != nil || proxy != nil && strings.Trim(proxy.Path, "/") != "" {
+		return nil, &ConfigError{Detail: "the address of the proxy cannot be read", Remedy: "mend HTTPS_PROXY or HTTP_PROXY: http://HOST:PORT"}
+	}
+	return proxy, nil
+}
+
+// Roots are the certificates that are trusted beside the system's: none without a
+// CAFile.
+func (i *Issuer) Roots() ([]*x509.Certificate, error) {
+	if i.opt.CAFile == "" {
+		return nil, nil
+	}
+	if _, err := i.client(); err != nil {
+		return nil, err
+	}
+	rest, err := os.ReadFile(i.opt.CAFile)
+	if err != nil {
+		return nil, &ConfigError{Detail: fmt.Sprintf("ca_file: %v", err)}
+	}
+	var roots []*x509.Certificate
+	for block, rest := pem.Decode(rest); block != nil; block, rest = pem.Decode(rest) {
+		if cert, err := x509.ParseCertificate(block.Bytes); err == nil {
+			roots = append(roots, cert)
+		}
+	}
+	return roots, nil
+}
+
+// SigningAlgorithms asks for the issuer's keys and returns the algorithms whose
+// signatures could be verified with them. Errors: *ConfigError when there is none, and
+// those of fetching.
+func (i *Issuer) SigningAlgorithms(ctx context.Context) ([]string, error) {
+	set, err := i.keySet(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, alg := range algorithms {
+		if slices.ContainsFunc(set.keys, func(k publishedKey) bool {
+			if !k.signs() || k.Alg != "" && k.Alg != alg.String() {
+				return false
+			}
+			_, err := k.public(alg)
+			return err == nil
+		}) {
+			found = append(found, alg.String())
+		}
+	}
+	if len(found) == 0 {
+		return nil, &ConfigError{
+			Detail: fmt.Sprintf("jwks: none of the issuer's %d keys is one for signatures that are accepted (RS, PS, ES, EdDSA; RSA of 2048 bits or more)", len(set.keys)),
+			Remedy: askAdmin + "publish the key that access tokens are signed with, and sign with none that is symmetric",
+		}
+	}
+	return found, nil
+}
+
+// ProveClient asks for a refresh with what is no refresh token. An issuer looks at the
+// client first (RFC 6749 §6), so invalid_grant says that the client was believed, and
+// that it may refresh. Revocation (RFC 7009) or introspection (RFC 7662) of no token
+// would do as well on Keycloak; but they are endpoints that an issuer need not have
+// (node's oidc-provider has them as options), with rights of their own, and neither
+// shows that this client may refresh. Keycloak writes an event REFRESH_TOKEN_ERROR for
+// it, and no more. A nil error is the proof.
+func (i *Issuer) ProveClient(ctx context.Context, c Client) error {
+	_, err := i.post(ctx, "refresh", c, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {noToken}})
+	var said *Error
+	switch {
+	case err == nil:
+		return &VerifyError{What: "answer", Why: "the issuer gave a token for a refresh token that is none"}
+	case errors.As(err, &said) && said.Code == "invalid_grant":
+		return nil
+	}
+	return err
+}
+
+// ProbeExchange asks for an exchange of what is no token. A nil error says that an
+// exchange is there for this client and has looked at the token; whether it gives
+// offline tokens shows with a real one only: Keycloak's two exchanges refuse this one
+// in the same words.
+func (i *Issuer) ProbeExchange(ctx context.Context, c Client) error {
+	_, err := i.post(ctx, "exchange", c, url.Values{
+		"grant_type": {grantExchange}, "subject_token": {noToken}, "subject_token_type": {TypeAccessToken},
+	})
+	var said *Error
+	if !errors.As(err, &said) {
+		return err
+	}
+	words := strings.ToLower(said.Description)
+	switch {
+	case said.Temporary(), strings.Contains(words, "not enabled"), strings.Contains(words, "not allowed"):
+		return err
+	case said.Code == "invalid_request", said.Code == "invalid_grant", said.Code == "invalid_token":
+		return nil // RFC 8693 §2.2.2 has invalid_request for a token that is no good
+	}
+	return err
+}
+
+// Exchanges says whether the issuer lists token exchange among its grants; one that
+// lists none (RFC 8414 §2), or no list, leaves it open.
+func (m *Metadata) Exchanges() bool {
+	var listed []string
+	return json.Unmarshal(m.GrantTypes, &listed) != nil || len(listed) == 0 || slices.Contains(listed, grantExchange)
+}
