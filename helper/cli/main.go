@@ -39,6 +39,7 @@ type Env struct {
 
 // System is the real world.
 func System() Env {
+	cobra.EnableCommandSorting = false // help has them in the order in which they are used
 	return Env{
 		Name: os.Args[0], Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Getenv: os.Getenv, Now: time.Now, Prompt: prompt,
@@ -120,24 +121,41 @@ token whenever a tool asks, long after the user has gone home.`,
 // addCommands adds the command that is asked for alone, where argv tells it
 // plainly, since making them all costs a tenth of a cached get; else all.
 func (a *app) addCommands(root *cobra.Command) {
-	commands := map[string]func() *cobra.Command{
-		"claims": a.claimsCommand, "doctor": a.doctorCommand, "erase": a.eraseCommand, "exchange": a.exchangeCommand, "get": a.getCommand, "import": a.importCommand, "keepalive": a.keepaliveCommand, "list": a.listCommand, "login": a.loginCommand,
-		"write": a.writeCommand, "exec": a.execCommand, "setup": a.setupCommand,
-		"profile": a.profileCommand, "status": a.statusCommand, "store": a.storeCommand, "version": a.versionCommand,
-	}
-	for _, p := range hook.Protocols {
-		commands[p.Name] = func() *cobra.Command { return a.hookCommand(p) }
-	}
+	commands := a.commands()
 	if len(a.Args) > 0 {
-		if asked, ok := commands[a.Args[0]]; ok {
-			root.AddCommand(asked())
-			root.CompletionOptions.DisableDefaultCmd = true
-			return
+		for _, c := range commands {
+			if c.name == a.Args[0] {
+				root.AddCommand(c.make())
+				root.CompletionOptions.DisableDefaultCmd = true
+				return
+			}
 		}
 	}
-	for _, command := range commands {
-		root.AddCommand(command())
+	for _, c := range commands {
+		root.AddCommand(c.make())
 	}
+}
+
+// A command is one that can be asked for by name.
+type command struct {
+	name string
+	make func() *cobra.Command
+}
+
+// commands are all there are, in the order of help: how a credential comes, is used
+// and goes, the hooks, and what looks after it all.
+func (a *app) commands() []command {
+	all := []command{
+		{"profile", a.profileCommand}, {"exchange", a.exchangeCommand}, {"login", a.loginCommand},
+		{"get", a.getCommand}, {"claims", a.claimsCommand}, {"status", a.statusCommand}, {"list", a.listCommand},
+		{"erase", a.eraseCommand}, {"import", a.importCommand}, {"keepalive", a.keepaliveCommand},
+		{"write", a.writeCommand}, {"exec", a.execCommand},
+	}
+	for _, p := range hook.Protocols {
+		all = append(all, command{p.Name, func() *cobra.Command { return a.hookCommand(p) }})
+	}
+	return append(all, command{"setup", a.setupCommand}, command{"doctor", a.doctorCommand},
+		command{"store", a.storeCommand}, command{"version", a.versionCommand})
 }
 
 // ownTimeout is the annotation of a command whose --timeout is another when
