@@ -3,6 +3,8 @@ package helper
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -96,6 +98,10 @@ func (h *Helper) newRecord(r Request, answer oidc.Response, token store.Token, c
 		RefreshToken: answer.RefreshToken, Created: h.Now(), Token: token,
 	}
 	rec.Offline, rec.RefreshExpiry = kind(answer)
+	if peek, ok := oidc.Look(answer.RefreshToken); ok && peek.Claims.SessionID != "" {
+		sum := sha256.Sum256([]byte(r.Profile.Issuer + "\n" + peek.Claims.SessionID))
+		rec.Session = hex.EncodeToString(sum[:8])
+	}
 	return rec
 }
 

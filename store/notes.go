@@ -68,6 +68,7 @@ type noteJSON struct {
 	Username      string   `json:"username,omitempty"`
 	Scopes        []string `json:"scopes,omitempty"`
 	Offline       bool     `json:"offline,omitempty"`
+	Session       string   `json:"session,omitempty"`
 	Created       stamp    `json:"created,omitzero"`
 	Refreshed     stamp    `json:"refreshed,omitzero"`
 	RefreshExpiry stamp    `json:"refresh_expiry,omitzero"`
@@ -122,7 +123,7 @@ func readNote(path string) (note, error) {
 	n.Note = Note{
 		Key: n.Key, Grant: n.Grant, Backend: j.Backend,
 		Issuer: j.Issuer, ClientID: j.ClientID, Subject: j.Subject, Username: j.Username,
-		Scopes: j.Scopes, Offline: j.Offline, Created: j.Created.Time, Refreshed: j.Refreshed.Time,
+		Scopes: j.Scopes, Offline: j.Offline, Session: j.Session, Created: j.Created.Time, Refreshed: j.Refreshed.Time,
 		RefreshExpiry: j.RefreshExpiry.Time, TokenExpiry: j.TokenExpiry.Time,
 		Dead: j.Dead, DeadAt: j.DeadAt.Time,
 	}
@@ -132,7 +133,7 @@ func readNote(path string) (note, error) {
 func (d dirNotes) put(n note) error {
 	raw, err := json.Marshal(noteJSON{
 		Backend: n.Backend, Issuer: n.Issuer, ClientID: n.ClientID, Subject: n.Subject,
-		Username: n.Username, Scopes: n.Scopes, Offline: n.Offline, Created: at(n.Created),
+		Username: n.Username, Scopes: n.Scopes, Offline: n.Offline, Session: n.Session, Created: at(n.Created),
 		Refreshed: at(n.Refreshed), RefreshExpiry: at(n.RefreshExpiry),
 		TokenExpiry: at(n.TokenExpiry), Dead: n.Dead, DeadAt: at(n.DeadAt),
 	})

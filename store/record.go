@@ -32,6 +32,7 @@ type recordJSON struct {
 	RefreshToken  string   `json:"refresh_token,omitempty"`
 	RefreshExpiry stamp    `json:"refresh_expiry,omitzero"`
 	Created       stamp    `json:"created,omitzero"`
+	Session       string   `json:"session,omitempty"`
 	Dead          string   `json:"dead,omitempty"`
 	DeadAt        stamp    `json:"dead_at,omitzero"`
 }
@@ -58,7 +59,7 @@ func encodeRecord(k Key, r Record) secret.Secret {
 		Grant: r.Grant, Issuer: r.Issuer, ClientID: r.ClientID,
 		Subject: r.Subject, Username: r.Username, Scopes: r.Scopes, Offline: r.Offline,
 		RefreshToken: r.RefreshToken.Reveal(), RefreshExpiry: at(r.RefreshExpiry),
-		Created: at(r.Created), Dead: r.Dead, DeadAt: at(r.DeadAt),
+		Created: at(r.Created), Session: r.Session, Dead: r.Dead, DeadAt: at(r.DeadAt),
 	})
 }
 
@@ -75,7 +76,7 @@ func decodeRecord(value secret.Secret) (Key, Record, error) {
 		Grant: j.Grant, Issuer: j.Issuer, ClientID: j.ClientID,
 		Subject: j.Subject, Username: j.Username, Scopes: j.Scopes, Offline: j.Offline,
 		RefreshToken: secret.Secret(j.RefreshToken), RefreshExpiry: j.RefreshExpiry.Time,
-		Created: j.Created.Time, Dead: j.Dead, DeadAt: j.DeadAt.Time,
+		Created: j.Created.Time, Session: j.Session, Dead: j.Dead, DeadAt: j.DeadAt.Time,
 	}, nil
 }
 

@@ -14,6 +14,7 @@ import (
 func fullRecord() Record {
 	r := sampleRecordNoToken("g1")
 	r.RefreshExpiry = time.Date(2027, 1, 2, 3, 4, 5, 6, time.UTC)
+	r.Session = "0123456789abcdef"
 	r.Dead = "invalid_grant: \"Session\u2028 not\x00 active\" <é>"
 	r.DeadAt = time.Date(2026, 12, 1, 0, 0, 0, 0, time.FixedZone("", 3600))
 	return r

@@ -78,6 +78,9 @@ type Record struct {
 	// RefreshExpiry is when the refresh token ends; zero when no end is known.
 	RefreshExpiry time.Time
 	Created       time.Time
+	// Session tells grants of one login session from others: a hash, empty when the
+	// issuer names no session.
+	Session string
 	// Dead holds the issuer's words (error and description) after it refused the
 	// refresh token for good. A dead record is kept so that status can explain.
 	Dead   string
@@ -98,6 +101,7 @@ type Note struct {
 	Username      string
 	Scopes        []string
 	Offline       bool
+	Session       string
 	Created       time.Time
 	Refreshed     time.Time // when an access token was last obtained
 	RefreshExpiry time.Time

@@ -252,7 +252,7 @@ func noteOf(k Key, backend string, r Record) Note {
 	return Note{
 		Key: k, Backend: backend, Grant: r.Grant, Issuer: r.Issuer, ClientID: r.ClientID,
 		Subject: r.Subject, Username: r.Username, Scopes: r.Scopes, Offline: r.Offline,
-		Created: r.Created, RefreshExpiry: r.RefreshExpiry, TokenExpiry: r.Token.Expiry,
+		Session: r.Session, Created: r.Created, RefreshExpiry: r.RefreshExpiry, TokenExpiry: r.Token.Expiry,
 		Dead: r.Dead, DeadAt: r.DeadAt,
 	}
 }

@@ -1,12 +1,16 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/store"
 )
 
 func (a *app) eraseCommand() *cobra.Command {
@@ -30,6 +34,9 @@ code is not zero: it is the only handle on a grant that lives.`,
 			var failed error
 			for _, account := range accounts {
 				r.Account = account
+				if !localOnly {
+					a.warnOfSiblings(cmd.Context(), h.Store, r, accounts)
+				}
 				if err := h.Erase(cmd.Context(), r, localOnly); err != nil {
 					failed = errors.Join(failed, fmt.Errorf("erase %s/%s: %w", r.Profile.Name, account, err))
 					continue
@@ -46,6 +53,29 @@ code is not zero: it is the only handle on a grant that lives.`,
 	cmd.Flags().BoolVar(&localOnly, "local-only", false, "forget it here without asking the issuer; the grant lives on there")
 	cmd.Flags().BoolVar(&all, "all", false, "every account of the profile")
 	return cmd
+}
+
+// warnOfSiblings says which other accounts came from the same login session. On
+// Keycloak revoking one of its grants ends the session, and all of them with it.
+func (a *app) warnOfSiblings(ctx context.Context, s *store.Store, r helper.Request, erased []string) {
+	mine, err := s.Note(store.Key{Profile: r.Profile.Name, Account: r.Account})
+	if err != nil || mine.Session == "" {
+		return
+	}
+	notes, err := s.Accounts(ctx)
+	if err != nil {
+		return
+	}
+	var others []string
+	for _, n := range notes {
+		goes := n.Key.Profile == r.Profile.Name && slices.Contains(erased, n.Key.Account)
+		if n.Session == mine.Session && n.Dead == "" && !goes {
+			others = append(others, named(n))
+		}
+	}
+	if len(others) > 0 {
+		a.warn(fmt.Sprintf("%s comes from the same login session as %s, which revoking may end too (Keycloak does; --local-only does not)", named(mine), strings.Join(others, ", ")))
+	}
 }
 
 func (a *app) accountsOf(cmd *cobra.Command, h *helper.Helper, r helper.Request) ([]string, error) {

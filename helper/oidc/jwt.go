@@ -26,13 +26,14 @@ type claimSet struct {
 	Username  string
 	Email     string
 	ATHash    string
+	SessionID string
 }
 
 func parseClaims(payload []byte) (c claimSet, err error) {
 	return c, parseExactly(payload, map[string]any{
 		"iss": &c.Issuer, "sub": &c.Subject, "aud": &c.Audience, "azp": &c.Azp, "client_id": &c.ClientID,
 		"exp": &c.Expiry, "nbf": &c.NotBefore, "iat": &c.IssuedAt, "typ": &c.Type, "scope": &c.Scope,
-		"preferred_username": &c.Username, "email": &c.Email, "at_hash": &c.ATHash,
+		"preferred_username": &c.Username, "email": &c.Email, "at_hash": &c.ATHash, "sid": &c.SessionID,
 	})
 }
 

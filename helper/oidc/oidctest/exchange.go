@@ -101,7 +101,7 @@ func (i *Issuer) legacyExchange(client string, form url.Values) (*issued, *refus
 		session:  subject.session,
 	}
 	if g.has("offline_access") {
-		g.offline, g.session = true, nil
+		g.offline, g.origin, g.session = true, g.session, nil
 	}
 	out := i.answerFor(g, g.scopes)
 	out.object["issued_token_type"] = typeAccessToken

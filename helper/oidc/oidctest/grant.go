@@ -28,6 +28,7 @@ type grant struct {
 	scopes   []string
 	audience []string
 	session  *session // of an online grant
+	origin   *session // of an offline grant, the login it came from
 	offline  bool
 	revoked  bool // the whole session is gone
 	detached bool // the client is gone from the session
@@ -135,10 +136,13 @@ func (g *grant) alive() bool {
 
 func (g *grant) has(scope string) bool { return slices.Contains(g.scopes, scope) }
 
-// sid is the session's id, as in the claim.
+// sid is the session's id, as in the claim. Keycloak gives an offline session the id
+// of the login that it came from.
 func (g *grant) sid() string {
-	if g.session != nil {
-		return g.session.id
+	for _, s := range []*session{g.session, g.origin} {
+		if s != nil {
+			return s.id
+		}
 	}
 	return g.id
 }

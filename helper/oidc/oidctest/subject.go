@@ -75,7 +75,7 @@ func (i *Issuer) UserToken(name string, opts ...SubjectOption) string {
 	case "refresh", "offline":
 		g := &grant{id: newID(), user: u, client: s.client, scopes: scopes, session: login, lastUse: i.Clock.Now()}
 		if s.kind == "offline" {
-			g.offline, g.session = true, nil
+			g.offline, g.origin, g.session = true, g.session, nil
 		}
 		i.grants = append(i.grants, g)
 		return i.newRefreshToken(g)
