@@ -209,6 +209,23 @@ func TestLogin_endsWell(t *testing.T) {
 			t.Errorf("it says\n%s", said)
 		}
 	})
+	t.Run("nobody answers the device", func(t *testing.T) {
+		// On a terminal, where the time that is left is counted down; in a log it is not.
+		command := program(t).Path + " login --device --timeout 4s"
+		cmd := exec.Command("script", "--quiet", "--return", "--command", command, "/dev/null")
+		cmd.Env = home.Env()
+		out, err := cmd.CombinedOutput()
+		shared.ledger.Output("login on a terminal", string(out), false)
+		if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != 8 {
+			t.Fatalf("%v:\n%s", err, out)
+		}
+		if n := strings.Count(string(out), "\rwaiting for the login, 0:0"); n < 3 {
+			t.Errorf("counted down %d times: %q", n, out)
+		}
+		if said := home.Want(8, "login", "--device", "--timeout", "3s").Stderr; strings.Contains(said, "waiting for the login") || strings.Contains(said, "\r") {
+			t.Errorf("a log has a countdown: %q", said)
+		}
+	})
 	t.Run("nobody answers", func(t *testing.T) {
 		l := startLogin(t, home, "--browser", "--timeout", "2s")
 		l.until(`^\s+(http\S+)$`)
@@ -227,6 +244,9 @@ func TestLogin_endsWell(t *testing.T) {
 			b := newBrowser(t)
 			if page := b.open(back + "x"); !strings.Contains(page, "404") {
 				t.Errorf("another path answers\n%s", page)
+			}
+			if page := b.open(back + "?state=wrong"); !strings.Contains(page, "goes on waiting") {
+				t.Errorf("what is no answer is answered by\n%s", page)
 			}
 			if page := b.open(back + "?" + query); !strings.Contains(page, "Login failed") {
 				t.Errorf("the page says\n%s", page)

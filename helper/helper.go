@@ -191,7 +191,7 @@ func usable(r Request, old store.Record, asked time.Time) error {
 	case old.Issuer != r.Profile.Issuer || old.ClientID != r.Profile.ClientID:
 		return loginRequired(r, fmt.Sprintf("what is stored is for client %s at %s, but the profile says %s at %s",
 			oidc.Clean(old.ClientID), oidc.Clean(old.Issuer), r.Profile.ClientID, r.Profile.Issuer), nil)
-	case old.Dead != "" && !(r.Fresh && old.DeadAt.Before(asked)):
+	case old.Dead != "" && (!r.Fresh || !old.DeadAt.Before(asked)):
 		return ended(r, fmt.Sprintf("the issuer ended the grant on %s: %s", old.DeadAt.UTC().Format("2006-01-02 15:04Z"), oidc.Clean(old.Dead)), nil)
 	case old.RefreshToken == "":
 		return loginRequired(r, "the stored record has no refresh token", nil)

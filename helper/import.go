@@ -85,12 +85,12 @@ func (h *Helper) importToken(ctx context.Context, r ImportRequest, issuer *oidc.
 		return rec, nil
 	}
 	if !rotated {
-		return store.Record{}, onlineImport(r, "nothing was kept")
+		return store.Record{}, onlineImport("nothing was kept")
 	}
-	return rec, onlineImport(r, "it is kept, since the one that was brought may be spent")
+	return rec, onlineImport("it is kept, since the one that was brought may be spent")
 }
 
-func onlineImport(r ImportRequest, kept string) error {
+func onlineImport(kept string) error {
 	return &Problem{
 		Kind: ErrNotGranted, Detail: "import: it is an online refresh token, which ends with the user's session; " + kept,
 		Remedy: fmt.Sprintf("get one with the scope %s, as t2-cred login does; or keep the online token: --allow-online", offlineAccess),
@@ -127,7 +127,7 @@ func checkRefreshToken(r ImportRequest, now time.Time) error {
 		return refuse("get a new one: t2-cred login"+r.flags(), "it expired %s ago, at %s",
 			now.Sub(peek.ExpiresAt()).Round(time.Second), peek.ExpiresAt().UTC().Format(time.RFC3339))
 	case c.Type == "Refresh" && !r.AllowOnline:
-		return onlineImport(r, "it was not sent, and nothing was kept")
+		return onlineImport("it was not sent, and nothing was kept")
 	}
 	return nil
 }

@@ -16,9 +16,9 @@ type LoginRequest struct {
 	// AllowOnline keeps a refresh token that ends with the user's session, if that
 	// is all the issuer gives.
 	AllowOnline bool
-	// Device is called with what to show the user (RFC 8628). Nil for a login in a
-	// browser on this machine.
-	Device func(*oidc.Device)
+	// Device is called with what to show the user (RFC 8628), and what it returns when
+	// the wait for the user is over. Nil for a login in a browser on this machine.
+	Device func(*oidc.Device) (done func())
 	// Browser is called with the address to open and the redirect URI that must be
 	// registered with the client.
 	Browser func(address, redirectURI string)
@@ -58,8 +58,9 @@ func (r LoginRequest) ask(ctx context.Context, issuer *oidc.Issuer, client oidc.
 		if err != nil {
 			return oidc.Response{}, nil, err
 		}
-		r.Device(device)
+		done := r.Device(device)
 		answer, err = issuer.Await(ctx, client, device)
+		done()
 		return answer, func(error) {}, err
 	}
 	back, err := listen(ctx, r.Ports)

@@ -67,6 +67,15 @@ func (b *loopback) serve(w http.ResponseWriter, req *http.Request) {
 		http.NotFound(w, req)
 		return
 	}
+	query := req.URL.Query()
+	if !query.Has("code") && !query.Has("error") {
+		// No answer of anybody's (RFC 6749 §4.1.2): a scan, a prefetch. It ends nothing.
+		// One with a wrong state does end the login: the user is to know at once that
+		// somebody is meddling, and loses nothing but a login.
+		w.WriteHeader(http.StatusBadRequest)
+		b.page(w, "Not an answer", "This address is for the answer to a login, and this was none. The login goes on waiting.")
+		return
+	}
 	select {
 	case <-b.once:
 	default:
@@ -75,7 +84,7 @@ func (b *loopback) serve(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	defer close(b.shown)
-	b.asked <- req.URL.Query()
+	b.asked <- query
 	select {
 	case err := <-b.ended:
 		if err != nil {

@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"rsc.io/qr"
@@ -38,7 +40,7 @@ five minutes unless --timeout says otherwise.`,
 			}
 			login := helper.LoginRequest{Request: r, AllowOnline: allowOnline, Ports: ports, Browser: a.showBrowser}
 			if device || !browser && a.headless() {
-				login.Device = a.showDevice
+				login.Device = func(d *oidc.Device) (done func()) { return a.showDevice(cmd.Context(), d) }
 			}
 			if strings.Contains(r.Profile.Issuer, "/realms/") {
 				fmt.Fprintln(a.Stderr, "note: Keycloak 26 may end the browser's own session when a login asks for offline_access")
@@ -81,7 +83,7 @@ func (a *app) showBrowser(address, redirectURI string) {
 
 // showDevice shows the code. The address is for the user to check: a code that
 // somebody else sent is theirs (RFC 8628 §5.4).
-func (a *app) showDevice(d *oidc.Device) {
+func (a *app) showDevice(ctx context.Context, d *oidc.Device) (done func()) {
 	fmt.Fprintf(a.Stderr, "On any device, go to:\n\n  %s\n\nand enter the code:\n\n  %s\n\n", d.VerificationURI, d.UserCode)
 	if d.Complete != "" && a.Attended {
 		if code, err := qr.Encode(d.Complete, qr.L); err == nil {
@@ -89,6 +91,40 @@ func (a *app) showDevice(d *oidc.Device) {
 		}
 	}
 	fmt.Fprintf(a.Stderr, "The code is good for %s. Go on only if you started this login.\n", span(d.Expiry.Sub(a.Now())))
+	end := d.Expiry
+	if deadline, ok := ctx.Deadline(); ok {
+		end = a.Now().Add(min(time.Until(deadline), end.Sub(a.Now()))) // the two may be of different clocks
+	}
+	return a.countDown(end)
+}
+
+// countDown shows on a terminal how much time is left, in one line that goes when done
+// is called. A log gets no such line.
+func (a *app) countDown(end time.Time) (done func()) {
+	if !a.Attended {
+		return func() {}
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			left := max(0, end.Sub(a.Now()).Round(time.Second))
+			line := fmt.Sprintf("waiting for the login, %d:%02d left", int(left.Minutes()), int(left.Seconds())%60)
+			fmt.Fprintf(a.Stderr, "\r%-40s", line)
+			select {
+			case <-stop:
+				fmt.Fprintf(a.Stderr, "\r%40s\r", "")
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return func() {
+		close(stop)
+		<-stopped
+	}
 }
 
 // blocks draws a QR code, two rows of dots to a line, with a margin of two.
