@@ -477,7 +477,7 @@ func TestFlow_eraseRevokes(t *testing.T) {
 
 // TestFlow_grantsOfOneLogin: Keycloak keeps all grants that were made from one login
 // in one session. So erase, which revokes, ends the others with it, as the README
-// says, and erase --local-only spares them.
+// and erase itself say, and erase --local-only spares them.
 func TestFlow_grantsOfOneLogin(t *testing.T) {
 	realm := server(t).NewRealm(t, keycloak.Legacy)
 	s := newStage(t, realm)
@@ -488,9 +488,14 @@ func TestFlow_grantsOfOneLogin(t *testing.T) {
 	s.exchange("alice") // of another login
 	s.Want(0, "erase", "--account", "job-2", "--local-only")
 	s.get("alice", "--fresh", "--account", "job-1")
-	s.Want(0, "erase", "--account", "job-1")
+	r := s.Want(0, "erase", "--account", "job-1")
+	if !strings.Contains(r.Stderr, "gep/job-1 comes from the same login session as gep/job-3, which revoking may end too") {
+		t.Errorf("it says %s", r)
+	}
 	wantFailure(t, s.Run("get", "--fresh", "--account", "job-3"), 4, "the issuer ended the grant: invalid_grant", "t2-cred exchange")
-	s.Want(0, "erase", "--account", "job-3")
+	if r := s.Want(0, "erase", "--account", "job-3"); strings.Contains(r.Stderr, "same login") {
+		t.Errorf("the other login has another session: %s", r)
+	}
 	s.get("alice", "--fresh")
 }
 
