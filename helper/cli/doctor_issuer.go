@@ -96,14 +96,15 @@ func (d *doctor) checkClient(ctx context.Context) []finding {
 		return nil
 	}
 	p := d.request.Profile
-	if err := d.asked().ProveClient(ctx, d.request); err != nil {
-		return []finding{failing(name, fmt.Errorf("%s, by %s: %w", clean(p.ClientID), p.ClientAuth, err))}
+	way, err := d.asked().ProveClient(ctx, d.request)
+	if err != nil {
+		return []finding{failing(name, fmt.Errorf("%s, by %s: %w", clean(p.ClientID), or(way, p.ClientAuth, "auto"), err))}
 	}
 	d.client = true
-	if p.ClientAuth == "none" {
+	if way == oidc.AuthNone {
 		return []finding{fine(name, "%s is known, and has nothing to prove", clean(p.ClientID))}
 	}
-	return []finding{fine(name, "%s proved itself by %s", clean(p.ClientID), p.ClientAuth)}
+	return []finding{fine(name, "%s proved itself by %s", clean(p.ClientID), way)}
 }
 
 // checkExchange says what can be told of token exchange without a user's token. None

@@ -111,8 +111,17 @@ func (i *Issuer) SigningAlgorithms(ctx context.Context) ([]string, error) {
 // would do as well on Keycloak; but they are endpoints that an issuer need not have
 // (node's oidc-provider has them as options), with rights of their own, and neither
 // shows that this client may refresh. Keycloak writes an event REFRESH_TOKEN_ERROR for
-// it, and no more. A nil error is the proof.
-func (i *Issuer) ProveClient(ctx context.Context, c Client) error {
+// it, and no more. A nil error is the proof, and way how it was given (client_auth).
+func (i *Issuer) ProveClient(ctx context.Context, c Client) (way string, err error) {
+	meta, err := i.Metadata(ctx)
+	if err != nil {
+		return "", err
+	}
+	err = i.proveClient(ctx, c)
+	return i.way(meta, c), err
+}
+
+func (i *Issuer) proveClient(ctx context.Context, c Client) error {
 	_, err := i.post(ctx, "refresh", c, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {noToken}})
 	var said *Error
 	switch {

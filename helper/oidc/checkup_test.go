@@ -37,10 +37,11 @@ func TestCheckup_readsRefusals(t *testing.T) {
 		server.Inject(oidctest.Refuse(c.status, c.code, c.words).On(oidctest.Token))
 		i := oidc.New(server.URL(), oidc.Options{Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 		client := oidc.Client{ID: oidctest.ClientID, Secret: secret.Secret(server.ClientSecret()), Auth: "basic"}
+		prove := func(ctx context.Context, c oidc.Client) error { _, err := i.ProveClient(ctx, c); return err }
 		for name, probe := range map[string]struct {
 			ask  func(context.Context, oidc.Client) error
 			want bool
-		}{"client": {i.ProveClient, c.client}, "exchange": {i.ProbeExchange, c.exchange}} {
+		}{"client": {prove, c.client}, "exchange": {i.ProbeExchange, c.exchange}} {
 			err := probe.ask(t.Context(), client)
 			var said *oidc.Error
 			if (err == nil) != probe.want || err != nil && (!errors.As(err, &said) || said.Code != c.code) {

@@ -74,16 +74,16 @@ func (i *Issuer) asClient(meta *Metadata, c Client, send func(Client) error) err
 		i.advise(c, err)
 		return err
 	}
-	ways := []string{AuthBasic, AuthPost}
-	if way := i.rememberedAuth(c); way == AuthPost || way == "" && meta.wantsPost() {
-		slices.Reverse(ways)
+	c.Auth = i.way(meta, c)
+	other := AuthPost
+	if c.Auth == AuthPost {
+		other = AuthBasic
 	}
-	c.Auth = ways[0]
 	first := send(c)
 	if !refusesClient(first) {
 		return first
 	}
-	c.Auth = ways[1]
+	c.Auth = other
 	second := send(c)
 	if refusesClient(second) {
 		return first
@@ -93,6 +93,18 @@ func (i *Issuer) asClient(meta *Metadata, c Client, send func(Client) error) err
 		i.rememberAuth(c)
 	}
 	return second
+}
+
+// way is how the client proves itself at first: as the profile says, as it is
+// remembered, or as the issuer's metadata has it.
+func (i *Issuer) way(meta *Metadata, c Client) string {
+	if c.Auth != "" {
+		return c.Auth
+	}
+	if way := i.rememberedAuth(c); way == AuthPost || way == "" && meta.wantsPost() {
+		return AuthPost
+	}
+	return AuthBasic
 }
 
 // wantsPost says that the issuer lists post and not basic. Basic is what a list that
