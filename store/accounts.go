@@ -29,6 +29,20 @@ func (s *Store) Accounts(ctx context.Context) ([]Note, error) {
 			}
 		}
 	}
+	return inOrder(notes), nil
+}
+
+// Notes lists all accounts, sorted, as their notes have them: the backend is not
+// asked, and nothing repaired. The error wraps [ErrUnavailable].
+func (s *Store) Notes() ([]Note, error) {
+	notes, err := s.notes.all()
+	if err != nil {
+		return nil, &Error{Kind: ErrUnavailable, Detail: "cannot read the notes", Err: err}
+	}
+	return inOrder(notes), nil
+}
+
+func inOrder(notes []note) []Note {
 	accounts := make([]Note, len(notes))
 	for i, n := range notes {
 		accounts[i] = n.Note
@@ -36,7 +50,7 @@ func (s *Store) Accounts(ctx context.Context) ([]Note, error) {
 	slices.SortFunc(accounts, func(a, b Note) int {
 		return cmp.Or(cmp.Compare(a.Key.Profile, b.Key.Profile), cmp.Compare(a.Key.Account, b.Key.Account))
 	})
-	return accounts, nil
+	return accounts
 }
 
 // repair makes notes and items agree and reports whether it changed a note.

@@ -30,11 +30,14 @@ func (p profileConfig) auth() string {
 // usesKey reports whether a client proves itself by a private key.
 func usesKey(auth string) bool { return auth == oidc.AuthKeyJWT || auth == oidc.AuthTLS }
 
+func clientAuths() []string {
+	return []string{oidc.AuthBasic, oidc.AuthPost, oidc.AuthNone, oidc.AuthKeyJWT, oidc.AuthSecretJWT, oidc.AuthTLS}
+}
+
 // checkClientAuth refuses what does not go together: a key that is never used would be
 // trusted in.
 func checkClientAuth(p profileConfig) error {
-	known := []string{oidc.AuthBasic, oidc.AuthPost, oidc.AuthNone, oidc.AuthKeyJWT, oidc.AuthSecretJWT, oidc.AuthTLS}
-	auth := p.auth()
+	known, auth := clientAuths(), p.auth()
 	switch {
 	case auth != "" && !slices.Contains(known, auth):
 		return fmt.Errorf("client_auth is %q, not one of %s", auth, strings.Join(known, ", "))

@@ -134,6 +134,9 @@ func (a *app) addCommands(root *cobra.Command) {
 	for _, c := range commands {
 		root.AddCommand(c.make())
 	}
+	if len(a.Args) > 0 && (a.Args[0] == cobra.ShellCompRequestCmd || a.Args[0] == cobra.ShellCompNoDescRequestCmd) {
+		a.complete(root)
+	}
 }
 
 // A command is one that can be asked for by name.
