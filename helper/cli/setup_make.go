@@ -184,7 +184,11 @@ func checkLink(path, program string) error {
 	if !isThere(path) {
 		return nil
 	}
-	if target, err := os.Readlink(path); err == nil && filepath.ToSlash(target) == program {
+	target, err := os.Readlink(path)
+	if err == nil && !filepath.IsAbs(target) { // as a package makes it
+		target = filepath.Join(filepath.Dir(path), target)
+	}
+	if err == nil && filepath.ToSlash(target) == program {
 		return nil
 	}
 	return &configError{
