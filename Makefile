@@ -39,6 +39,13 @@ keycloak: build ## start a Keycloak for hands-on use, and print the lines to typ
 	@$(SETUP) keycloak
 	@cd e2e && go build -o ../bin/e2e-keycloak ./cmd/keycloak && exec ../bin/e2e-keycloak
 
+.PHONY: release-snapshot
+release-snapshot: ## make what a release would be, into bin/release, and publish nothing
+	@bash e2e/setup.d/release.sh
+	@# A clone without a remote is not known to GoReleaser, which then has no commit's time.
+	PATH='$(TOOLS)':"$$PATH" GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=remote.origin.url \
+	  GIT_CONFIG_VALUE_0=https://github.com/terradue/t2-cred.git goreleaser release --snapshot --clean
+
 .PHONY: fuzz
 fuzz: ## fuzz each target for FUZZTIME (30s)
 	@e2e/fuzz.sh $(FUZZTIME)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -19,6 +20,7 @@ var shared struct {
 	ledger   *ledger.Ledger
 	keycloak func() (*keycloak.Server, error)
 	program  func() (*run.Program, error)
+	release  func() (*release, error)
 }
 
 func TestMain(m *testing.M) {
@@ -43,6 +45,9 @@ func testMain(m *testing.M) int {
 	})
 	shared.program = sync.OnceValues(func() (*run.Program, error) {
 		return run.Build(ctx, dir, shared.ledger)
+	})
+	shared.release = sync.OnceValues(func() (*release, error) {
+		return makeRelease(ctx, place{dir: filepath.Join(dir, "release"), umask: "022"})
 	})
 	defer func() {
 		if started != nil {
