@@ -73,6 +73,7 @@ lint:
 	@$(SETUP) lint
 	$(TOOLS)/golangci-lint run ./...
 	cd e2e && $(TOOLS)/golangci-lint run ./...
+	$(TOOLS)/actionlint
 
 # The race detector is C, and asks for a compiler. With -short the hostile-issuer
 # suite meets every fifth fault; all of them are met without the detector.

@@ -15,6 +15,7 @@ keycloak_build=2
 dependency_plugin=3.6.0
 golangci_lint=v2.15.0
 govulncheck=v1.9.0
+actionlint=v1.7.12
 python_packages=(authlib==1.9.6 requests==2.34.2 cryptography==50.0.2)
 
 cache=${T2_CRED_E2E_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/t2-cred-e2e}
@@ -160,6 +161,7 @@ go_tool() {
 setup_lint() {
   go_tool golangci-lint github.com/golangci/golangci-lint/v2 github.com/golangci/golangci-lint/v2/cmd/golangci-lint "$golangci_lint"
   go_tool govulncheck golang.org/x/vuln golang.org/x/vuln/cmd/govulncheck "$govulncheck"
+  go_tool actionlint github.com/rhysd/actionlint github.com/rhysd/actionlint/cmd/actionlint "$actionlint"
 }
 
 # The tools whose hooks are tested, one file each; each finds its own in place and
