@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -140,6 +141,7 @@ var childModes = map[string]func(ctx context.Context, s *Store, c childOptions) 
 	"churn":     childChurn,
 	"spend":     childSpend,
 	"rotations": childRotations,
+	"replace":   childReplace,
 	"token": func(ctx context.Context, s *Store, c childOptions) (Record, error) {
 		t, err := s.Token(ctx, c.key())
 		return Record{Token: t}, err
@@ -238,6 +240,24 @@ func childRotations(ctx context.Context, s *Store, c childOptions) (Record, erro
 		}
 		fmt.Println("stored", next.Reveal())
 	}
+}
+
+// childReplace replaces the record of the first by that of the second moment. It
+// stays on one thread, so that the calls are counted and written down in order.
+func childReplace(ctx context.Context, s *Store, c childOptions) (Record, error) {
+	runtime.LockOSThread()
+	rec, err := s.Update(ctx, c.key(), func(Record) (Record, error) { return secondRecord(), nil })
+	fmt.Println("kept")
+	return rec, err
+}
+
+// secondRecord differs from sampleRecord in all that can differ, its length too.
+func secondRecord() Record {
+	r := sampleRecord("g2")
+	r.Username, r.Subject, r.ClientID = "bob", "f:1234:bob", "another"
+	r.RefreshToken = r.RefreshToken + "-second-" + r.RefreshToken
+	r.Token = sampleToken("second")
+	return r
 }
 
 // childRefresh is one of many that find the token too old.
