@@ -23,9 +23,19 @@ func syncDir(dir string) error {
 
 // TooOpen says who else may read a file, or "" when only its owner may.
 func TooOpen(info fs.FileInfo) string {
-	switch perm := info.Mode().Perm(); {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return readers(info.Mode().Perm(), ok && st.Uid == 0 && os.Geteuid() != 0)
+}
+
+// readers are those besides the owner who may read a file. What is root's and not ours
+// may be readable for a group: so Kubernetes mounts a Secret for a user who is not root
+// (fsGroup), who has no other way to it. libpq has the same rule for its keys.
+func readers(perm fs.FileMode, roots bool) string {
+	switch {
 	case perm&0o007 != 0:
 		return "everybody"
+	case roots && perm&0o070 == 0o040:
+		return ""
 	case perm&0o070 != 0:
 		return "its group"
 	}
