@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -209,45 +208,6 @@ func TestRecipeSystemd(t *testing.T) {
 	s.Want(0, command("ExecStartPre")...)
 	written(t, filepath.Join(runtime, "gdal-header"))
 	watcher := s.Start(run.Cmd{Args: command("ExecStart")})
-	time.Sleep(time.Second)
-	stop(t, watcher)
-}
-
-// TestRecipeKubernetes runs what the pod's containers run, with its volumes at other
-// places.
-func TestRecipeKubernetes(t *testing.T) {
-	python := needTool(t, "eo", "venv-eo/bin/python")
-	s := newToolStage(t, http.NotFoundHandler())
-	s.WantDo(0, run.Cmd{Args: []string{"exchange", "--account", "job-4711"}, Stdin: s.issuer.UserToken("alice")})
-	s.write("pod.yaml", block(t, "recipes/kubernetes.md", "yaml"))
-	type container struct {
-		Name, RestartPolicy string
-		Args                []string
-		VolumeMounts        []struct{ Name, MountPath string }
-		Env                 []struct{ Name, Value string }
-	}
-	var pod struct {
-		Spec struct{ InitContainers, Containers []container }
-	}
-	out := s.wantTool(".", nil, python, "-c", `import json, yaml; print(json.dumps(yaml.safe_load(open("pod.yaml"))))`)
-	if err := json.Unmarshal([]byte(out), &pod); err != nil {
-		t.Fatal(err)
-	}
-	first, sidecar, job := pod.Spec.InitContainers[0], pod.Spec.InitContainers[1], pod.Spec.Containers[0]
-	if len(job.VolumeMounts) != 1 || job.VolumeMounts[0].Name != "token" || sidecar.RestartPolicy != "Always" {
-		t.Errorf("the job is %+v, the sidecar %+v", job, sidecar)
-	}
-	volume := t.TempDir()
-	args := func(c container) (args []string) {
-		for _, a := range c.Args {
-			args = append(args, strings.Replace(a, "/token/", volume+"/", 1))
-		}
-		return args
-	}
-	header := strings.Replace(job.Env[0].Value, "/token/", volume+"/", 1)
-	s.Want(0, args(first)...)
-	written(t, header)
-	watcher := s.Start(run.Cmd{Args: args(sidecar)})
 	time.Sleep(time.Second)
 	stop(t, watcher)
 }

@@ -164,8 +164,8 @@ setup_lint() {
   go_tool actionlint github.com/rhysd/actionlint github.com/rhysd/actionlint/cmd/actionlint "$actionlint"
 }
 
-# The tools whose hooks are tested, one file each; each finds its own in place and
-# does nothing.
+# The tools whose hooks are tested, and what a job server is made of, one file each; each
+# finds its own in place and does nothing.
 setup_hooks() {
   local tool
   for tool in "$(dirname "$0")"/setup.d/*.sh; do

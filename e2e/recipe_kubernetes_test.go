@@ -1,0 +1,98 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// thePod is the pod of docs/recipes/kubernetes.md, decoded by Kubernetes' own types,
+// which refuse what they do not know.
+func thePod(t *testing.T) corev1.Pod {
+	t.Helper()
+	docs := strings.Split(snippets(t, "recipes/kubernetes.md", "yaml")[0], "\n---\n")
+	if len(docs) != 2 {
+		t.Fatalf("%d manifests, want the secret and the pod", len(docs))
+	}
+	var secret corev1.Secret
+	var pod corev1.Pod
+	strict(t, docs[0], &secret)
+	strict(t, docs[1], &pod)
+	if secret.Kind != "Secret" || pod.Kind != "Pod" || secret.APIVersion != "v1" || pod.APIVersion != "v1" {
+		t.Fatalf("%s/%s and %s/%s", secret.APIVersion, secret.Kind, pod.APIVersion, pod.Kind)
+	}
+	if err := yaml.UnmarshalStrict([]byte(docs[1]+"\nspeck: {}\n"), &corev1.Pod{}); err == nil {
+		t.Error("an unknown field is not refused: this shows nothing")
+	}
+	for _, v := range pod.Spec.Volumes {
+		if v.Secret == nil {
+			continue
+		}
+		if v.Secret.SecretName != secret.Name || *v.Secret.DefaultMode != 0o440 || secret.StringData["identity"] == "" {
+			t.Errorf("the pod does not mount %s for its group alone: %+v", secret.Name, v.Secret)
+		}
+	}
+	return pod
+}
+
+func strict(t *testing.T, text string, into any) {
+	t.Helper()
+	if err := yaml.UnmarshalStrict([]byte(text), into); err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+}
+
+// TestRecipeKubernetes_kubectl: kubectl reads the manifests. Without a cluster that is
+// as far as it goes.
+func TestRecipeKubernetes_kubectl(t *testing.T) {
+	kubectl := needTool(t, "kubectl", "kubectl/current")
+	dir := t.TempDir()
+	t.Setenv("KUBECONFIG", os.DevNull)
+	writeIn(t, dir, "job.yaml", block(t, "recipes/kubernetes.md", "yaml"))
+	t.Logf("kubectl: %s", strings.Fields(output(t, kubectl, "version", "--client"))[2])
+	if out := output(t, kubectl, "label", "--local", "--dry-run=client", "-o", "name", "-f", filepath.Join(dir, "job.yaml"), "read=yes"); out != "secret/t2-cred-identity\npod/job\n" {
+		t.Errorf("kubectl read %q", out)
+	}
+}
+
+// TestRecipeKubernetes: the pod is as strict as the restricted Pod Security Standard,
+// and its volumes are where they should be.
+func TestRecipeKubernetes(t *testing.T) {
+	pod := thePod(t)
+	s := pod.Spec.SecurityContext
+	if !*s.RunAsNonRoot || *s.RunAsUser == 0 || *s.FSGroup != *s.RunAsGroup || s.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
+		t.Errorf("the pod's securityContext is %+v", s)
+	}
+	volumes := map[string]corev1.Volume{}
+	for _, v := range pod.Spec.Volumes {
+		volumes[v.Name] = v
+	}
+	job, all := pod.Spec.Containers[0], append(pod.Spec.InitContainers, pod.Spec.Containers...)
+	for _, c := range all {
+		s := c.SecurityContext
+		if s == nil || *s.AllowPrivilegeEscalation || !*s.ReadOnlyRootFilesystem || len(s.Capabilities.Drop) != 1 || s.Capabilities.Drop[0] != "ALL" {
+			t.Errorf("container %s: securityContext is %+v", c.Name, s)
+		}
+		for _, m := range c.VolumeMounts {
+			if _, ok := volumes[m.Name]; !ok || m.SubPath != "" {
+				t.Errorf("container %s mounts %+v", c.Name, m)
+			}
+		}
+	}
+	for _, name := range []string{"token", "runtime"} {
+		if e := volumes[name].EmptyDir; e == nil || e.Medium != corev1.StorageMediumMemory {
+			t.Errorf("%s is not in memory: %+v", name, volumes[name])
+		}
+	}
+	if len(job.VolumeMounts) != 1 || job.VolumeMounts[0].Name != "token" || !job.VolumeMounts[0].ReadOnly {
+		t.Errorf("the job has more than the token: %+v", job.VolumeMounts)
+	}
+	first, sidecar := pod.Spec.InitContainers[0], pod.Spec.InitContainers[1]
+	if always := sidecar.RestartPolicy; always == nil || *always != corev1.ContainerRestartPolicyAlways || first.RestartPolicy != nil {
+		t.Errorf("%s is no sidecar, or %s is one", sidecar.Name, first.Name)
+	}
+}
