@@ -25,11 +25,19 @@ func (b *bench) accounts(r *report) error {
 	if err := wantAccounts(inFiles, n); err != nil {
 		return err
 	}
-	return b.compare(r, "Many accounts", b.size.cached, []another{
+	err := b.compare(r, comparison{"Many accounts", "cached get", b.size.cached, b.cachedGet}, []another{
 		{"1 account, keyring store", b.keyring, 0},
 		{fmt.Sprintf("%d accounts, keyring store", n), inRing, 0},
 		{"1 account, file store", b.file, 2},
 		{fmt.Sprintf("%d accounts, file store", n), inFiles, 2},
+	})
+	if err != nil {
+		return err
+	}
+	refresh := func(h *run.Home) (command, error) { return b.t2(h, "get", "--fresh"), nil }
+	return b.compare(r, comparison{"Many accounts, refreshed", "refresh", b.size.refresh / 2, refresh}, []another{
+		{"1 account, file store", b.file, 0},
+		{fmt.Sprintf("%d accounts, file store", n), inFiles, 0},
 	})
 }
 
@@ -43,7 +51,14 @@ func (b *bench) profiles(r *report) error {
 		}
 		homes = append(homes, another{fmt.Sprintf("%d profiles", n), h, 0})
 	}
-	return b.compare(r, "Many profiles", b.size.cached/20+1, homes)
+	return b.compare(r, comparison{"Many profiles", "cached get", b.size.cached/20 + 1, b.cachedGet}, homes)
+}
+
+// A comparison is of one thing that is done in several homes, in rounds.
+type comparison struct {
+	title, what string
+	rounds      int
+	do          func(*run.Home) (command, error)
 }
 
 // another is a home that has much, and which of the others is like it but has one.
@@ -53,26 +68,26 @@ type another struct {
 	like int
 }
 
-// compare measures a cached get in each home, and judges those that have much.
-func (b *bench) compare(r *report, title string, rounds int, homes []another) error {
+// compare measures it in each home, and judges those that have much.
+func (b *bench) compare(r *report, c comparison, homes []another) error {
 	var tasks []task
 	for _, h := range homes {
-		c, err := b.cachedGet(h.home)
+		done, err := c.do(h.home)
 		if err != nil {
 			return err
 		}
-		tasks = append(tasks, once(h.name, c))
+		tasks = append(tasks, once(h.name, done))
 	}
-	got, err := b.sample(rounds, tasks...)
+	got, err := b.sample(c.rounds, tasks...)
 	if err != nil {
 		return err
 	}
-	t := table{title: title, text: fmt.Sprintf("A cached get, %d rounds.", rounds), head: timingHead}
+	t := table{title: c.title, text: fmt.Sprintf("A %s, %d rounds.", c.what, c.rounds), head: timingHead}
 	for i, h := range homes {
 		one := got[homes[h.like].name]
 		t.rows = append(t.rows, timingRow(h.name, got[h.name], one))
 		if h.like != i {
-			r.judge("cached get, "+h.name+" / 1", 1.1, got[h.name].over(one), "×")
+			r.judge(c.what+", "+h.name+" / 1", 1.1, got[h.name].over(one), "×")
 		}
 	}
 	r.add(t)
