@@ -46,12 +46,12 @@ func TestInstall_hasARealVersion(t *testing.T) {
 	zipModule(t, tree, filepath.Join(versions, releaseTag+".zip"))
 
 	// What it needs is in the module cache, which has the shape of a proxy.
-	cache := strings.TrimSpace(output(t, exec.Command("go", "env", "GOMODCACHE")))
+	cache := strings.TrimSpace(outputOf(t, exec.Command("go", "env", "GOMODCACHE")))
 	install := exec.Command("go", "install", module+"@"+releaseTag)
 	install.Dir = t.TempDir()
 	install.Env = append(os.Environ(), "GOBIN="+bin, "GOMODCACHE="+t.TempDir(), "GOFLAGS=-modcacherw", "GOSUMDB=off", "CGO_ENABLED=0",
 		"GOPROXY=file://"+proxy+",file://"+filepath.Join(cache, "cache", "download"))
-	output(t, install)
+	outputOf(t, install)
 	if got := versionOf(t, filepath.Join(bin, "t2-cred")); got != releaseTag {
 		t.Errorf("go install gave %q", got)
 	}
@@ -99,7 +99,7 @@ func zipModule(t *testing.T, tree, path string) {
 // versionOf is what a program says of itself.
 func versionOf(t *testing.T, path string) string {
 	t.Helper()
-	words := strings.Fields(output(t, exec.Command(path, "version")))
+	words := strings.Fields(outputOf(t, exec.Command(path, "version")))
 	if len(words) != 4 || words[0] != "t2-cred" {
 		t.Fatalf("%s version: %q", path, words)
 	}
@@ -114,14 +114,14 @@ func TestBuild_saysTheCommit(t *testing.T) {
 	git := func(args ...string) string {
 		t.Helper()
 		cmd := exec.Command("git", append([]string{"-C", dir, "-c", "user.name=e2e", "-c", "user.email=e2e@example.org"}, args...)...)
-		return strings.TrimSpace(output(t, cmd))
+		return strings.TrimSpace(outputOf(t, cmd))
 	}
-	output(t, exec.Command("git", "clone", "-q", r.tree, dir))
+	outputOf(t, exec.Command("git", "clone", "-q", r.tree, dir))
 	build := func() string {
 		t.Helper()
 		cmd := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(dir, "bin", "t2-cred"), ".")
 		cmd.Dir, cmd.Env = dir, append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=true") // where that was turned off
-		output(t, cmd)
+		outputOf(t, cmd)
 		return versionOf(t, filepath.Join(dir, "bin", "t2-cred"))
 	}
 	change := func() {

@@ -29,7 +29,7 @@ import (
 func TestRelease_sameBytesAgain(t *testing.T) {
 	first := released(t)
 	goEnv := func(name string) string {
-		return name + "=" + strings.TrimSpace(output(t, exec.Command("go", "env", name)))
+		return name + "=" + strings.TrimSpace(outputOf(t, exec.Command("go", "env", name)))
 	}
 	dir := filepath.Join(t.TempDir(), "quite another", "place")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -52,8 +52,8 @@ func TestRelease_sameBytesAgain(t *testing.T) {
 	}
 }
 
-// output is what a command prints; it must succeed.
-func output(t *testing.T, cmd *exec.Cmd) string {
+// outputOf is what a command prints; it must succeed.
+func outputOf(t *testing.T, cmd *exec.Cmd) string {
 	t.Helper()
 	out, err := cmd.Output()
 	if err != nil {
@@ -72,7 +72,7 @@ func installDeb(t *testing.T, r *release) string {
 	root := t.TempDir()
 	deb := r.artifact(t, "_linux_amd64.deb")
 	if os.Getuid() != 0 {
-		output(t, exec.Command("dpkg-deb", "-x", deb, root))
+		outputOf(t, exec.Command("dpkg-deb", "-x", deb, root))
 		return root
 	}
 	for _, dir := range []string{"updates", "info", "triggers"} {
@@ -85,8 +85,8 @@ func installDeb(t *testing.T, r *release) string {
 			t.Fatal(err)
 		}
 	}
-	output(t, exec.Command("dpkg", "--root="+root, "--log=/dev/null", "-i", deb))
-	if out := output(t, exec.Command("dpkg", "--root="+root, "-s", "t2-cred")); !strings.Contains(out, "Status: install ok installed\n") {
+	outputOf(t, exec.Command("dpkg", "--root="+root, "--log=/dev/null", "-i", deb))
+	if out := outputOf(t, exec.Command("dpkg", "--root="+root, "-s", "t2-cred")); !strings.Contains(out, "Status: install ok installed\n") {
 		t.Errorf("dpkg -s: %s", out)
 	}
 	return root
@@ -226,7 +226,7 @@ func checkManual(t *testing.T, man string) {
 	// By name, as a user asks.
 	cmd := exec.Command(program, "-M", man, "t2-cred-get")
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "MANPAGER=cat")
-	if out := output(t, cmd); !strings.Contains(out, "--min-valid") {
+	if out := outputOf(t, cmd); !strings.Contains(out, "--min-valid") {
 		t.Errorf("man t2-cred-get shows %q", out)
 	}
 }
@@ -264,7 +264,7 @@ func checkInstalled(t *testing.T, usr string) {
 	git := exec.Command("git", "-c", "credential.helper=", "-c", "credential.helper=t2", "credential", "fill")
 	git.Env = append(h.Env(), "GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1")
 	git.Stdin = strings.NewReader("protocol=https\nhost=git.example.org\n\n")
-	if out := output(t, git); token == "" || !strings.Contains(out, "\npassword="+token+"\n") && !strings.Contains(out, "\ncredential="+token+"\n") {
+	if out := outputOf(t, git); token == "" || !strings.Contains(out, "\npassword="+token+"\n") && !strings.Contains(out, "\ncredential="+token+"\n") {
 		t.Error("git credential fill gave not the token that get gave")
 	}
 
@@ -288,7 +288,7 @@ printf '%s\n' "${COMPREPLY[@]}"`,
 		}
 		cmd := exec.Command(needTool(t, "release", name), append(args, usr)...)
 		cmd.Env = h.Env()
-		if out := output(t, cmd); !regexp.MustCompile(`(?m)^gep\b`).MatchString(out) {
+		if out := outputOf(t, cmd); !regexp.MustCompile(`(?m)^gep\b`).MatchString(out) {
 			t.Errorf("%s offers %q", name, out)
 		}
 	}
@@ -299,7 +299,7 @@ func TestRelease_rpm(t *testing.T) {
 	r := released(t)
 	rpm := needTool(t, "release", "rpm")
 	file := r.artifact(t, "_linux_amd64.rpm")
-	list := output(t, exec.Command(rpm, "-qp", "--nosignature", "--qf", "[%{FILENAMES} %{FILELINKTOS}\n]", file))
+	list := outputOf(t, exec.Command(rpm, "-qp", "--nosignature", "--qf", "[%{FILENAMES} %{FILELINKTOS}\n]", file))
 	for _, want := range []string{
 		"/usr/bin/t2-cred \n", "/usr/bin/git-credential-t2 t2-cred\n", "/usr/bin/docker-credential-t2 t2-cred\n",
 		"/usr/bin/terraform-credentials-t2 t2-cred\n", "/usr/share/man/man1/t2-cred-get.1.gz \n", "/usr/share/man/man7/t2-cred-hooks.7.gz \n",
@@ -309,7 +309,7 @@ func TestRelease_rpm(t *testing.T) {
 			t.Errorf("the package lacks %q:\n%s", want, list)
 		}
 	}
-	head := output(t, exec.Command(rpm, "-qp", "--nosignature", "--qf", "%{NAME} %{VERSION} %{ARCH} %{LICENSE} %{BUILDHOST} %{BUILDTIME}", file))
+	head := outputOf(t, exec.Command(rpm, "-qp", "--nosignature", "--qf", "%{NAME} %{VERSION} %{ARCH} %{LICENSE} %{BUILDHOST} %{BUILDTIME}", file))
 	if head != "t2-cred 0.9.0 x86_64 Apache-2.0 localhost 1767323045" {
 		t.Errorf("the package says %q", head)
 	}
