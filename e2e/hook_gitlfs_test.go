@@ -83,7 +83,7 @@ func TestHookGit_lfs(t *testing.T) {
 	f.lfs, other.lfs = objects, objects
 	p.write("bin/git-lfs", readFile(t, lfs), 0o700)
 	t.Log(strings.TrimSpace(p.want("git", "lfs", "version")))
-	p.script(docScript(t, "git.md", "https://git.example.org/team/data.git", repo, "https://git.example.org", f.URL, "https://gitlab.example.org", f.URL))
+	p.script(docScript(t, "git.md", "https://git.example.org/team/data.git", repo, "https://git.example.org", f.URL))
 	f.take()
 	scene := strings.Repeat("a scene", 100_000)
 	p.write("scene.tif", scene, 0o600)

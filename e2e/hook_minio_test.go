@@ -88,7 +88,7 @@ func TestHookAWS_MinIO(t *testing.T) {
 			if err := os.Rename(filepath.Join(s.Dir, "result.txt"), filepath.Join(s.Dir, "result.tif")); err != nil {
 				t.Fatal(err)
 			}
-			if out := s.want(nil, "bash", "-euc", docScript(t, "aws.md")); !strings.Contains(out, "result.tif") {
+			if out := s.want(nil, "bash", "-euc", snippets(t, "hooks/aws.md", "sh")[0]); !strings.Contains(out, "result.tif") {
 				t.Errorf("what the documentation has listed: %q", out)
 			}
 			if n := len(realm.Calls()); n != calls {
