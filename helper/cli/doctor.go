@@ -97,14 +97,29 @@ func (d *doctor) examine(ctx context.Context) {
 		d.checkStore, d.checkProxy, d.checkCA, d.checkDiscovery, d.checkClock, d.checkKeys,
 		d.checkClient, d.checkExchange, d.checkLogin, d.checkAccount, d.checkHooks,
 	} {
-		within, cancel := context.WithTimeout(ctx, doctorEach)
-		found := check(within)
-		cancel()
-		d.note(found)
+		found, err := d.within(ctx, check)
 		if errors.Is(ctx.Err(), context.Canceled) {
 			return
 		}
+		d.note(found)
+		if err != nil {
+			return
+		}
 	}
+}
+
+// within makes one check in its time. The error is of one that hangs in what no
+// deadline reaches, such as a dead file system; its finding says so.
+func (d *doctor) within(ctx context.Context, check func(context.Context) []finding) ([]finding, error) {
+	within, cancel := context.WithTimeout(ctx, doctorEach)
+	defer cancel()
+	hangs, stop := context.WithTimeout(ctx, doctorEach+2*time.Second)
+	defer stop()
+	found, err := waitFor(hangs, func() ([]finding, error) { return check(within), nil })
+	if err != nil {
+		found = []finding{failing("doctor", fmt.Errorf("the next check hangs; what follows was not looked at: %w", err))}
+	}
+	return found, err
 }
 
 // note keeps findings, and shows them as they come.

@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/terradue/t2-cred/helper"
 	"github.com/terradue/t2-cred/helper/oidc"
 )
 
@@ -33,6 +35,12 @@ func (d *doctor) adminItems() []string {
 
 // concernsAdmin leaves out what is wrong on this side of the network.
 func concernsAdmin(f finding) bool {
+	if f.err != nil {
+		code, _ := classify(f.err)
+		if code == exitUnreachable || code == exitStore || code == exitBusy || errors.Is(f.err, helper.ErrProfile) {
+			return false
+		}
+	}
 	switch f.name {
 	case "discovery", "keys", "client", "exchange", "login":
 		return true

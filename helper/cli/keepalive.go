@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradue/t2-cred/helper"
-	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/store"
 )
 
@@ -64,7 +63,7 @@ else that of the first failure.`,
 			if err != nil {
 				return err
 			}
-			k := &keeper{app: a, config: c, helper: a.newHelper(s), olderThan: time.Duration(older), last: map[string]time.Time{}, failed: map[string]int{}}
+			k := &keeper{app: a, config: c, helper: a.newHelper(s), olderThan: time.Duration(older), last: map[string]time.Time{}, failed: map[string][]error{}}
 			return k.keepAll(cmd.Context(), notes)
 		},
 	}
@@ -95,7 +94,7 @@ type keeper struct {
 	helper    *helper.Helper
 	olderThan time.Duration
 	last      map[string]time.Time // by issuer, when it was last asked
-	failed    map[string]int       // by issuer, how often in a row
+	failed    map[string][]error   // by client, in a row
 }
 
 // kept is what became of one account.
@@ -149,8 +148,8 @@ func (k *keeper) keep(ctx context.Context, n store.Note) kept {
 		return dead("the grant " + ahead(n.RefreshExpiry, k.Now()))
 	case k.Now().Sub(lastUse(n)) < k.olderThan:
 		return kept{n, keptInUse, nil}
-	case k.failed[n.Issuer] >= keepaliveTries:
-		return kept{n, keptFailed, fmt.Errorf("%w: not asked, as it has just failed %d times in a row", oidc.ErrUnreachable, keepaliveTries)}
+	case len(k.failed[clientOf(n)]) >= keepaliveTries:
+		return kept{n, keptFailed, fmt.Errorf("not asked, as it has just failed %d times in a row: %w", keepaliveTries, k.failed[clientOf(n)][keepaliveTries-1])}
 	}
 	if err := k.pause(ctx, n.Issuer); err != nil {
 		return kept{n, keptFailed, err}
@@ -158,17 +157,20 @@ func (k *keeper) keep(ctx context.Context, n store.Note) kept {
 	err = k.refresh(ctx, n.Key)
 	k.last[n.Issuer] = time.Now()
 	if err == nil {
-		k.failed[n.Issuer] = 0
+		delete(k.failed, clientOf(n))
 		return kept{n, keptRefreshed, nil}
 	}
 	switch code, _ := classify(err); code {
 	case exitLogin:
 		return kept{n, stateDead, err}
-	case exitUnreachable:
-		k.failed[n.Issuer]++
+	case exitUnreachable, exitRefused: // also a client that is refused is not sent a thousand times
+		k.failed[clientOf(n)] = append(k.failed[clientOf(n)], err)
 	}
 	return kept{n, keptFailed, err}
 }
+
+// clientOf names the client at its issuer.
+func clientOf(n store.Note) string { return n.ClientID + " at " + n.Issuer }
 
 func (k *keeper) refresh(ctx context.Context, key store.Key) error {
 	p, err := k.config.profile(key.Profile)

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -63,9 +62,9 @@ func (i *Issuer) Roots() ([]*x509.Certificate, error) {
 	if _, err := i.client(); err != nil {
 		return nil, err
 	}
-	rest, err := os.ReadFile(i.opt.CAFile)
+	rest, err := i.readCAFile()
 	if err != nil {
-		return nil, &ConfigError{Detail: fmt.Sprintf("ca_file: %v", err)}
+		return nil, err
 	}
 	var roots []*x509.Certificate
 	for block, rest := pem.Decode(rest); block != nil; block, rest = pem.Decode(rest) {

@@ -66,9 +66,9 @@ func (i *Issuer) newClient(certificate *tls.Certificate) (*http.Client, error) {
 		conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate, nil }
 	}
 	if i.opt.CAFile != "" {
-		pem, err := os.ReadFile(i.opt.CAFile)
+		pem, err := i.readCAFile()
 		if err != nil {
-			return nil, &ConfigError{Detail: fmt.Sprintf("ca_file: %v", err)}
+			return nil, err
 		}
 		pool, err := x509.SystemCertPool()
 		if err != nil {
@@ -93,6 +93,22 @@ func (i *Issuer) newClient(certificate *tls.Certificate) (*http.Client, error) {
 		}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, nil
+}
+
+// readCAFile reads what is a file: a pipe would be waited for without an end.
+func (i *Issuer) readCAFile() ([]byte, error) {
+	info, err := os.Stat(i.opt.CAFile)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a regular file", i.opt.CAFile)
+	}
+	var pem []byte
+	if err == nil {
+		pem, err = os.ReadFile(i.opt.CAFile)
+	}
+	if err != nil {
+		return nil, &ConfigError{Detail: fmt.Sprintf("ca_file: %v", err)}
+	}
+	return pem, nil
 }
 
 // oauthContext hands our client to x/oauth2, which takes it by context.
