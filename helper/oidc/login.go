@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,6 +50,11 @@ func (i *Issuer) Authorize(ctx context.Context, c Client, redirectURI string, sc
 		"response_type": {"code"}, "client_id": {c.ID}, "redirect_uri": {redirectURI}, "scope": {strings.Join(scopes, " ")},
 		"state": {a.state}, "nonce": {a.nonce},
 		"code_challenge": {oauth2.S256ChallengeFromVerifier(a.verifier.Reveal())}, "code_challenge_method": {"S256"},
+	}
+	if slices.Contains(scopes, "offline_access") {
+		// OpenID Connect Core §11: without it an issuer MUST ignore the scope, unless it
+		// has other reasons. Keycloak asks for consent only where the client requires it.
+		form.Set("prompt", "consent")
 	}
 	if meta.PAREndpoint != "" {
 		if form, err = i.push(ctx, meta, c, form); err != nil {
