@@ -9,6 +9,8 @@
 //     decides between skipping and failing when something is missing;
 //   - [github.com/terradue/t2-cred/e2e/keycloak] starts a Keycloak and makes one
 //     realm per behaviour of the server;
+//   - [github.com/terradue/t2-cred/e2e/oidcprovider] starts node's oidc-provider, an
+//     issuer that is not Keycloak;
 //   - [github.com/terradue/t2-cred/e2e/keyring] starts a private bus with a
 //     gnome-keyring and breaks it on request;
 //   - [github.com/terradue/t2-cred/e2e/run] runs the binary in a home of its own;
