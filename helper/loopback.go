@@ -61,7 +61,7 @@ func (b *loopback) serve(w http.ResponseWriter, req *http.Request) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; script-src '"+scriptHash+"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	if req.Method != http.MethodGet || req.URL.Path != callback {
 		http.NotFound(w, req)
@@ -97,13 +97,24 @@ func (b *loopback) serve(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// pageHTML is plain on purpose: no script, no picture, nothing of the answer but
-// its error; readable by anybody and any reader. %[1]s is the title, %[2]s the text.
+// script takes the code out of the address bar and the history: it is spent, but it is
+// nobody's. A browser without scripts shows the page all the same. scriptHash is what
+// alone lets it run (Content Security Policy Level 3 §2.3.1).
+const (
+	script     = `history.replaceState(null,"",location.pathname)`
+	scriptHash = "sha256-8A+3er73YJf04rRHGhbZwZQACPiiipi9EPduIeAAIDk="
+)
+
+// pageHTML is plain on purpose: nothing from elsewhere, no picture, nothing of the answer
+// but its error; readable by anybody and any reader, by day and by night, on a telephone.
+// %[1]s is the title, %[2]s the text.
 const pageHTML = `<!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>t2-cred: %[1]s</title>
-<style>body{font:1.125rem/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto;padding:0 1rem;color:#1a1a1a;background:#fff}</style></head>
-<body><main role="status"><h1>%[1]s</h1><p>%[2]s</p></main></body>
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark"><title>t2-cred: %[1]s</title>
+<style>body{font:1.125rem/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto 2rem;padding:0 1rem;overflow-wrap:anywhere;color:#1a1a1a;background:#fff}
+h1{line-height:1.2}@media(prefers-color-scheme:dark){body{color:#eee;background:#181818}}</style>
+<script>` + script + `</script></head>
+<body><main><h1>%[1]s</h1><p>%[2]s</p></main></body>
 </html>
 `
 

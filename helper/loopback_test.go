@@ -1,6 +1,8 @@
 package helper
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"io"
 	"net/http"
 	"strings"
@@ -42,5 +44,16 @@ func TestLoopback_goesOnAfterWhatIsNoAnswer(t *testing.T) {
 	b.finish(nil)
 	if page := <-last; !strings.Contains(page, "You are logged in") {
 		t.Error(page)
+	}
+}
+
+// TestScriptHash: a browser runs the page's script only if the policy names its hash.
+func TestScriptHash(t *testing.T) {
+	sum := sha256.Sum256([]byte(script))
+	if want := "sha256-" + base64.StdEncoding.EncodeToString(sum[:]); scriptHash != want {
+		t.Errorf("the script's hash is %s", want)
+	}
+	if !strings.Contains(pageHTML, "<script>"+script+"</script>") {
+		t.Error("the page's script is another")
 	}
 }
