@@ -252,6 +252,23 @@ func TestNode_secrets(t *testing.T) {
 	}
 }
 
+// TestNode_noExchange: the issuer has none, which doctor sees and the refusal says.
+func TestNode_noExchange(t *testing.T) {
+	s := newNodeStage(t, nativeClient("ellip", "none", nil), "--client-auth", "none")
+	s.browserLogin("alice")
+	subject := s.Want(0, "get").Token()
+	r := s.WantDo(8, run.Cmd{Args: []string{"exchange", "--account", "other"}, Stdin: subject})
+	if !strings.Contains(r.Stderr, "unsupported_grant_type") || !strings.Contains(r.Stderr, "t2-cred login") {
+		t.Errorf("it says %s", r)
+	}
+	wantReport(t, s.Want(0, "doctor"),
+		`warn  exchange   the issuer lists no token exchange`, `ok    client     ellip is known, and has nothing to prove$`,
+		`ok    login      the issuer offers t2-cred login --browser and --device$`)
+	if list := s.Want(0, "doctor", "--for-admin").Stdout; !strings.Contains(list, "http://127.0.0.1:PORT/callback") {
+		t.Errorf("the list for the admin is\n%s", list)
+	}
+}
+
 // TestNode_opaque: access tokens that only the issuer can read.
 func TestNode_opaque(t *testing.T) {
 	s := newNodeStage(t, nativeClient("opaque", "none", nil), "--client-auth", "none")

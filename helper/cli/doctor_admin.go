@@ -91,7 +91,7 @@ func (d *doctor) plainItems() []string {
 		fmt.Sprintf("Instead of an exchange: client %s may use the authorization code grant with PKCE and the redirect URI http://127.0.0.1:PORT/callback with any port (RFC 8252 section 7.3), or the device grant (RFC 8628).", id),
 	}
 	if p.ClientAuth != "none" {
-		items = append(items, fmt.Sprintf("Client %s is confidential, and proves itself by %s.", id, p.ClientAuth))
+		items = append(items, fmt.Sprintf("Client %s is confidential, and proves itself by %s.", id, or(p.ClientAuth, "a secret, basic or post")))
 	}
 	return items
 }

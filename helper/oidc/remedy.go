@@ -47,7 +47,7 @@ var remedies = []remedy{
 	{op: "refresh", words: "grant type is not allowed", do: askAdmin + "allow this client refresh tokens (the grant refresh_token)"},
 	{op: "refresh", code: "unauthorized_client", do: askAdmin + "allow this client refresh tokens (the grant refresh_token)"},
 	{op: "exchange", code: "unauthorized_client", do: askAdmin + "allow this client the token-exchange grant"},
-	{op: "exchange", code: "unsupported_grant_type", do: askAdmin + "the server has no token exchange (Keycloak: feature token-exchange, or 26.2 and later with the client's switch on)"},
+	{op: "exchange", code: "unsupported_grant_type", do: askAdmin + "the server has no token exchange (Keycloak: feature token-exchange, or 26.2 and later with the client's switch on); or use t2-cred login, which needs none"},
 	{op: "exchange", code: "invalid_target", do: "check the profile's audience; the issuer does not give tokens for it"},
 	{op: "exchange", code: "access_denied", do: askAdmin + "may this client exchange this user's token?"},
 	{op: "exchange", code: "invalid_grant", do: newSubject},
