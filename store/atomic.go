@@ -77,7 +77,7 @@ func writeFile(path string, content []byte, durable bool) (err error) {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	if err := rename(tmp, path); err != nil {
+	if err := patiently(func() error { return os.Rename(tmp, path) }); err != nil {
 		return err
 	}
 	if durable {
@@ -88,7 +88,7 @@ func writeFile(path string, content []byte, durable bool) (err error) {
 
 // removeFile removes a file; that it is missing is no error.
 func removeFile(path string, durable bool) error {
-	err := os.Remove(path)
+	err := patiently(func() error { return os.Remove(path) })
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -104,7 +104,9 @@ func removeFile(path string, durable bool) error {
 func ReadFile(path string) ([]byte, error) {
 	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 	if err != nil {
-		return os.ReadFile(path) // which also knows how to say what is wrong
+		var content []byte
+		err := patiently(func() (err error) { content, err = os.ReadFile(path); return err })
+		return content, err // os' says what is wrong
 	}
 	f := os.NewFile(uintptr(fd), path)
 	defer f.Close()

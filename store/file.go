@@ -75,8 +75,8 @@ func (b fileBackend) Load(ctx context.Context, name string) (secret.Secret, erro
 }
 
 func readCapped(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
+	var f *os.File
+	if err := patiently(func() (err error) { f, err = os.Open(path); return err }); err != nil {
 		return nil, err
 	}
 	defer f.Close()

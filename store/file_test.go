@@ -15,7 +15,7 @@ import (
 
 func TestFile_identities(t *testing.T) {
 	ctx := context.Background()
-	dir := t.TempDir()
+	dir := tempDir(t)
 	write := func(name string, mode os.FileMode, lines ...string) string {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -105,7 +105,7 @@ func TestFile_identities(t *testing.T) {
 
 func TestInitFile(t *testing.T) {
 	o := testOptions(t, "file")
-	named := filepath.Join(t.TempDir(), "sub", "id")
+	named := filepath.Join(tempDir(t), "sub", "id")
 	strictUmask(t)
 	path, err := InitFile(o)
 	if err != nil || path != filepath.Join(o.DataDir, "identity") {

@@ -28,7 +28,7 @@ func TestFileLocks_cannotBeMade(t *testing.T) {
 }
 
 func TestFileLocks_endWithTheContext(t *testing.T) {
-	l := fileLocks{dir: filepath.Join(t.TempDir(), "locks"), now: time.Now}
+	l := fileLocks{dir: filepath.Join(tempDir(t), "locks"), now: time.Now}
 	release, err := l.lock(context.Background(), "n")
 	if err != nil {
 		t.Fatal(err)

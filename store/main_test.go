@@ -358,7 +358,7 @@ func childChurn(ctx context.Context, s *Store, c childOptions) (Record, error) {
 
 func testOptions(t testing.TB, backend string) Options {
 	t.Helper()
-	dir := t.TempDir()
+	dir := tempDir(t)
 	return Options{
 		Backend: backend, Config: filepath.Join(dir, "config.toml"),
 		StateDir: filepath.Join(dir, "state"), DataDir: filepath.Join(dir, "data"), RuntimeDir: filepath.Join(dir, "run"),

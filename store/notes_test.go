@@ -13,7 +13,7 @@ import (
 )
 
 func TestNotes_surviveAndShowNoSecret(t *testing.T) {
-	d := dirNotes{t.TempDir()}
+	d := dirNotes{tempDir(t)}
 	rec := fullRecord()
 	rec.Token = sampleToken("hunter2")
 	want := note{Note: noteOf(alice, "keyring", rec), place: placeKernel}
@@ -54,7 +54,7 @@ func fieldsOf(v any) []reflect.Value {
 }
 
 func TestNotes_damagedCountAsMissing(t *testing.T) {
-	d := dirNotes{t.TempDir()}
+	d := dirNotes{tempDir(t)}
 	for _, bad := range []string{
 		"", "{", "{}", "note2 g kernel gep alice", "note2 g kernel gep alice\n{", "note3 g kernel gep alice\n{}",
 		"note2  kernel gep alice\n{}", "note2 g kernel gep bob\n{}", "note2 g kernel gep\n{}", "note2 g kernel gep %zz\n{}",

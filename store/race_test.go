@@ -53,7 +53,7 @@ func TestRefresh_hundredProcessesSpendOneToken(t *testing.T) {
 		s := open(t, o)
 		put(t, s, alice, sampleRecord("g1"))
 		c := childOf(o, alice)
-		c.Dir = t.TempDir()
+		c.Dir = tempDir(t)
 		cmds := make([]*exec.Cmd, 100)
 		for i := range cmds {
 			cmds[i] = child(t, "refresh", c, env...)

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -154,7 +153,7 @@ func (r recovery) get(k Key) (c recoveryCopy, ok bool) {
 	if err == nil {
 		c, ok = decodeCopy([]byte(raw))
 	}
-	if file, err := os.ReadFile(r.path(k)); err == nil {
+	if file, err := ReadFile(r.path(k)); err == nil {
 		if f, fileOK := decodeCopy(file); fileOK && (!ok || f.Seq > c.Seq) {
 			c, ok = f, true
 		}

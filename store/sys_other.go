@@ -3,18 +3,19 @@
 package store
 
 import (
+	"errors"
 	"io/fs"
-	"os"
 	"time"
 )
 
-// rename replaces a file. Windows refuses that while somebody has the old one
-// open, which readers here do for microseconds.
-func rename(from, to string) error {
+// patiently does something to a file again and again. Windows refuses to replace or
+// remove one while somebody reads it, and to open one while it is replaced, all of
+// which takes microseconds here, unless there is one reader after another.
+func patiently(do func() error) error {
 	var err error
-	for range 20 {
-		if err = os.Rename(from, to); err == nil {
-			return nil
+	for range 200 {
+		if err = do(); err == nil || errors.Is(err, fs.ErrNotExist) {
+			return err
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

@@ -9,7 +9,8 @@ import (
 	"syscall"
 )
 
-func rename(from, to string) error { return os.Rename(from, to) }
+// patiently is for other systems: here nobody is in the way of a file's next owner.
+func patiently(do func() error) error { return do() }
 
 // syncDir makes a rename or removal in dir last.
 func syncDir(dir string) error {
