@@ -79,6 +79,10 @@ func sharedBus(t testing.TB) *privateBus {
 	needKeyring(t)
 	theBus.once.Do(func() {
 		theBus.privateBus = startBus(t)
+		if os.Getenv(providerVariable) == "kwalletd5" {
+			theBus.startKWallet(t)
+			return
+		}
 		theBus.startKeyring(t, "test")
 	})
 	if theBus.privateBus == nil {
@@ -182,12 +186,14 @@ func (b *privateBus) startKeyring(t testing.TB, password string) {
 }
 
 // lock locks the keyring login.
-func (b *privateBus) lock(t testing.TB) {
+func (b *privateBus) lock(t testing.TB) { t.Helper(); b.lockCollection(t, loginCollection) }
+
+func (b *privateBus) lockCollection(t testing.TB, collection dbus.ObjectPath) {
 	t.Helper()
 	conn := b.dial(t)
 	var locked []dbus.ObjectPath
 	var prompt dbus.ObjectPath
-	err := conn.Object(secretsName, secretsPath).Call(ifaceService+".Lock", 0, []dbus.ObjectPath{loginCollection}).Store(&locked, &prompt)
+	err := conn.Object(secretsName, secretsPath).Call(ifaceService+".Lock", 0, []dbus.ObjectPath{collection}).Store(&locked, &prompt)
 	if err != nil || len(locked) != 1 {
 		t.Fatalf("cannot lock the keyring: %v %v", locked, err)
 	}

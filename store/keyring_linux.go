@@ -146,6 +146,9 @@ func (b *bus) look(ctx context.Context) (*talk, error) {
 	// A provider that will not say whether it is locked is taken for unlocked: it
 	// says so when it is asked for an item.
 	locked, err := t.locked(ctx)
+	if err == nil && locked {
+		locked = !t.joinKWallet(ctx)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return nil, endOf(ctx)
@@ -220,8 +223,8 @@ func providerError(ctx context.Context, err error) error {
 	return e
 }
 
-// isNoObject recognises the two errors of an item that another process deleted
-// or is just replacing.
+// isNoObject recognises the errors, two of gnome-keyring's and one of KWallet's, of
+// an item that another process deleted or is just replacing.
 func isNoObject(err error) bool {
 	d, ok := errors.AsType[dbus.Error](err)
 	if !ok {
@@ -229,6 +232,7 @@ func isNoObject(err error) bool {
 	}
 	text := d.Error()
 	return d.Name == "org.freedesktop.Secret.Error.NoSuchObject" ||
+		d.Name == "org.freedesktop.DBus.Error.UnknownObject" ||
 		strings.HasPrefix(text, "Object does not exist at path") ||
 		strings.HasPrefix(text, "No such interface") && strings.Contains(text, ifaceItem)
 }
