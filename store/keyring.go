@@ -52,6 +52,8 @@ type keyring struct {
 	// lost counts the calls that were given up and still hang. They cannot be
 	// stopped, and as long as there is one nothing more is asked.
 	lost atomic.Int32
+	// saidAsks: the person knows by now that the keyring asks about single items.
+	saidAsks atomic.Bool
 }
 
 func (*keyring) provesSaves() {}
@@ -59,6 +61,12 @@ func (*keyring) provesSaves() {}
 func (*keyring) loadsSlowly() {}
 
 type nobodyKey struct{}
+
+// sayFirstKey marks a context in which a dialog about an item is not shown yet: the
+// error is errAsks, so that the person can be told, and given time to answer.
+type sayFirstKey struct{}
+
+var errAsks = errors.New("the keyring asks first")
 
 // askingNobody marks a context in which a locked keyring is an error and no
 // dialog is shown, whoever is there.
@@ -144,8 +152,11 @@ func (k *keyring) List(ctx context.Context) ([]string, error) {
 // do runs an operation within its time, and when the keyring is locked, once more
 // after it was unlocked, if somebody is there to do it.
 func (k *keyring) do(ctx context.Context, op func(ctx context.Context) error) error {
-	err := within(ctx, k.limit(), op)
-	if !errors.Is(err, ErrLocked) || !unlockable || !k.opt.Attended || ctx.Value(nobodyKey{}) != nil {
+	if !unlockable || !k.opt.Attended || ctx.Value(nobodyKey{}) != nil {
+		return within(ctx, k.limit(), op)
+	}
+	err := k.sayingFirst(ctx, op)
+	if !errors.Is(err, ErrLocked) {
 		return err
 	}
 	k.opt.Warn("waiting for the keyring to be unlocked")
@@ -155,7 +166,20 @@ func (k *keyring) do(ctx context.Context, op func(ctx context.Context) error) er
 	if err != nil {
 		return err
 	}
-	return within(ctx, k.limit(), op)
+	return k.sayingFirst(ctx, op)
+}
+
+// sayingFirst runs an operation within its time, and where the keyring asks about an
+// item, once more with the time that it takes to answer, when that has been said.
+func (k *keyring) sayingFirst(ctx context.Context, op func(ctx context.Context) error) error {
+	err := within(context.WithValue(ctx, sayFirstKey{}, true), k.limit(), op)
+	if !errors.Is(err, errAsks) {
+		return err
+	}
+	if !k.saidAsks.Swap(true) {
+		k.opt.Warn("waiting for the keyring's dialog to be answered: it asks before it gives or changes an item")
+	}
+	return within(ctx, dialogLimit, op)
 }
 
 func within(ctx context.Context, limit time.Duration, op func(ctx context.Context) error) error {

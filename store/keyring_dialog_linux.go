@@ -48,6 +48,10 @@ func (t *talk) dialog(ctx context.Context, prompt dbus.ObjectPath, done func() (
 	if prompt == noObject {
 		return nil
 	}
+	if ctx.Value(sayFirstKey{}) != nil {
+		t.object(prompt).Go(ifacePrompt+".Dismiss", dbus.FlagNoReplyExpected, nil)
+		return errAsks
+	}
 	match := []dbus.MatchOption{dbus.WithMatchObjectPath(prompt), dbus.WithMatchInterface(ifacePrompt)}
 	if err := t.conn.AddMatchSignalContext(ctx, match...); err != nil {
 		return providerError(ctx, err)
@@ -108,7 +112,7 @@ func (t *talk) joinKWallet(ctx context.Context) bool {
 		if err != nil || !open {
 			continue
 		}
-		err = t.unlock(ctx, t.collection, func() (bool, error) {
+		err = t.unlock(context.WithValue(ctx, sayFirstKey{}, nil), t.collection, func() (bool, error) {
 			locked, err := t.locked(ctx)
 			return !locked, err
 		})

@@ -59,8 +59,13 @@ func (v *vault) explain(ctx context.Context, err error) error {
 		return err
 	}
 	switch {
+	case errors.Is(err, errAsks):
+		return err
 	case errors.Is(err, errNobody):
-		return &Error{Kind: ErrUnavailable, Detail: err.Error(), Err: errGivenUp, Remedy: otherStore}
+		return &Error{
+			Kind: ErrUnavailable, Detail: err.Error(), Err: errGivenUp,
+			Remedy: `answer it, or have the keyring not ask (KeePassXC: Secret Service Integration), or choose another store: store = "file" and t2-cred store init`,
+		}
 	case ctx.Err() != nil:
 		return endOf(ctx)
 	case isLocked(err):

@@ -157,3 +157,36 @@ func TestKeyring_firstCallIsHarmless(t *testing.T) {
 		}
 	}
 }
+
+// TestKeyring_saysThatAnItemIsAskedFor: where somebody is there, one line tells that
+// a dialog waits, and there is more time for it than for a call.
+func TestKeyring_saysThatAnItemIsAskedFor(t *testing.T) {
+	t.Parallel()
+	b := newPrivateBus(t)
+	f := newFakeService(t, b, &fakeService{
+		onPrompt: func(f *fakeService) {
+			time.AfterFunc(callLimit+500*time.Millisecond, func() {
+				f.set(func() { f.shut = false })
+				_ = f.conn.Emit(fakePrompt, ifacePrompt+".Completed", false, dbus.MakeVariant(""))
+			})
+		},
+	})
+	c := keyringChild(t)
+	if got := runOutcome(t, b.child(t, "update", c)); got.Kind != "ok" {
+		t.Fatalf("%+v", got)
+	}
+	f.set(func() { f.shut = true })
+	c.Attended = true
+	cmd := b.child(t, "rotate", c)
+	var stderr, out bytes.Buffer
+	cmd.Stderr, cmd.Stdout = &stderr, &out
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v\n%s", err, stderr.String())
+	}
+	if got := lastOutcome(t, out.Bytes()); got.Kind != "ok" || got.Millis < int(callLimit.Milliseconds()) {
+		t.Errorf("%+v", got)
+	}
+	if n := strings.Count(stderr.String(), "waiting for the keyring's dialog to be answered"); n != 1 {
+		t.Errorf("said %d times that it waits: %q", n, stderr.String())
+	}
+}
