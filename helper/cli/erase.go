@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -31,11 +30,15 @@ code is not zero: it is the only handle on a grant that lives.`,
 					return err
 				}
 			}
+			notes, err := h.Store.Notes()
+			if err != nil {
+				return err
+			}
 			var failed error
 			for _, account := range accounts {
 				r.Account = account
 				if !localOnly {
-					a.warnOfSiblings(cmd.Context(), h.Store, r, accounts)
+					a.warnOfSiblings(notes, r, accounts)
 				}
 				if err := h.Erase(cmd.Context(), r, localOnly); err != nil {
 					failed = errors.Join(failed, fmt.Errorf("erase %s/%s: %w", r.Profile.Name, account, err))
@@ -57,15 +60,12 @@ code is not zero: it is the only handle on a grant that lives.`,
 
 // warnOfSiblings says which other accounts came from the same login session. On
 // Keycloak revoking one of its grants ends the session, and all of them with it.
-func (a *app) warnOfSiblings(ctx context.Context, s *store.Store, r helper.Request, erased []string) {
-	mine, err := s.Note(store.Key{Profile: r.Profile.Name, Account: r.Account})
-	if err != nil || mine.Session == "" {
+func (a *app) warnOfSiblings(notes []store.Note, r helper.Request, erased []string) {
+	at := slices.IndexFunc(notes, func(n store.Note) bool { return n.Key == store.Key{Profile: r.Profile.Name, Account: r.Account} })
+	if at < 0 || notes[at].Session == "" {
 		return
 	}
-	notes, err := s.Accounts(ctx)
-	if err != nil {
-		return
-	}
+	mine := notes[at]
 	var others []string
 	for _, n := range notes {
 		goes := n.Key.Profile == r.Profile.Name && slices.Contains(erased, n.Key.Account)

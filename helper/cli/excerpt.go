@@ -61,7 +61,7 @@ func (e excerpt) mark(info fs.FileInfo) []byte {
 
 // keep writes the excerpt. Failing costs the next get a look at the whole file.
 func (e excerpt) keep(info fs.FileInfo, text []byte, now time.Time) {
-	if age := now.Sub(info.ModTime()); age < settled || bytes.ContainsAny([]byte(e.path), "\r\n") {
+	if age := now.Sub(info.ModTime()); age < settled || inode(info) == "" || bytes.ContainsAny([]byte(e.path), "\r\n") {
 		return
 	}
 	if os.MkdirAll(filepath.Dir(e.file), 0o700) == nil {
