@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"sync"
 
 	"github.com/terradue/t2-cred/helper/secret"
@@ -73,16 +72,7 @@ func (s *Store) SetClientSecret(ctx context.Context, profile string, value secre
 	}
 	defer release()
 	s.ahead.m.Delete(profile)
-	ctx = holdingLock(ctx)
-	old, err := s.backend.Load(ctx, name)
-	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) {
-		return err
-	}
-	next := encodeClientSecret(profile, value)
-	if err == nil && old == next {
-		return nil
-	}
-	return s.save(ctx, name, next)
+	return s.replace(holdingLock(ctx), name, encodeClientSecret(profile, value))
 }
 
 // DeleteClientSecret removes it; that there is none is no error.

@@ -42,8 +42,13 @@ func Move(ctx context.Context, from, to *Store, k Key) error {
 	if err == nil && there.rec.Grant != old.rec.Grant {
 		return &Error{
 			Kind: ErrMoved, Detail: "account " + k.String(),
-			Remedy: fmt.Sprintf("t2-cred erase --store %s --profile %s --account %s", to.Name(), k.Profile, k.Account),
+			Remedy: fmt.Sprintf("t2-cred erase --local-only --store %s --profile %s --account %s", to.Name(), k.Profile, k.Account),
 		}
+	}
+	if err == nil && there.note.Refreshed.After(old.note.Refreshed) {
+		// An earlier move was interrupted, and the grant has been used there since: what
+		// is here may be spent.
+		return from.deleteAll(context.WithoutCancel(ctx), k)
 	}
 	if err := to.save(toCtx, k.item(kindGrant), old.value); err != nil {
 		return err
@@ -59,9 +64,10 @@ func Move(ctx context.Context, from, to *Store, k Key) error {
 // ErrMoved says that the store that something is to be moved to has another.
 var ErrMoved = errors.New("the other store holds another credential")
 
-// MoveClientSecret is Move for a profile's client secret. One that the other store
-// has is replaced: the newest is the one of the store that was in use.
-func MoveClientSecret(ctx context.Context, from, to *Store, profile string) error {
+// CopyClientSecret brings a profile's client secret into the other store; in this one
+// it stays, for whoever uses it until all is moved. One that the other store has is
+// replaced: the newest is the one of the store that is in use.
+func CopyClientSecret(ctx context.Context, from, to *Store, profile string) error {
 	if err := canMove(from, to); err != nil {
 		return err
 	}
@@ -81,10 +87,7 @@ func MoveClientSecret(ctx context.Context, from, to *Store, profile string) erro
 	if err != nil {
 		return err
 	}
-	if err := to.replace(holdingLock(ctx), name, value); err != nil {
-		return err
-	}
-	return from.backend.Delete(ctx, name)
+	return to.replace(holdingLock(ctx), name, value)
 }
 
 // replace saves a value after looking at what is there, as a keyring demands.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/terradue/t2-cred/helper/secret"
 )
@@ -35,7 +36,13 @@ func TestMove_takesEverythingAlong(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := MoveClientSecret(ctx, step.from, step.to, "gep"); err != nil {
+		if err := CopyClientSecret(ctx, step.from, step.to, "gep"); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := step.from.ClientSecret(ctx, "gep"); err != nil || s != "hunter2" {
+			t.Errorf("to %s: the client secret is in %s no more: %v", step.to.Name(), step.from.Name(), err)
+		}
+		if err := step.from.DeleteClientSecret(ctx, "gep"); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 { // the second time there is nothing to move
@@ -65,9 +72,6 @@ func TestMove_takesEverythingAlong(t *testing.T) {
 		}
 		if _, err := step.from.Token(ctx, alice); !errors.Is(err, ErrNotFound) {
 			t.Errorf("%s still has the token: %v", step.from.Name(), err)
-		}
-		if _, err := step.from.ClientSecret(ctx, "gep"); !errors.Is(err, ErrNotFound) {
-			t.Errorf("%s still has the client secret: %v", step.from.Name(), err)
 		}
 		if step.to == file {
 			if _, err := ring.kernel.get(ring.kernelName(alice)); err == nil {
@@ -126,6 +130,28 @@ func TestMove_losesNothing(t *testing.T) {
 	t.Error("there is no end to the calls of a move")
 }
 
+// TestMove_doesNotBringBackASpentToken: what was moved halfway, and used there since,
+// is newer than what is left here.
+func TestMove_doesNotBringBackASpentToken(t *testing.T) {
+	ctx := context.Background()
+	ring, file := twoStores(t)
+	rec := sampleRecord("g1")
+	put(t, ring, alice, rec)
+	rec.RefreshToken = "rotated"
+	rec.Token = sampleToken("second")
+	rec.Token.Obtained = rec.Token.Obtained.Add(time.Second)
+	put(t, file, alice, rec)
+	if err := Move(ctx, ring, file, alice); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := file.Load(ctx, alice); err != nil || got.RefreshToken != "rotated" {
+		t.Errorf("the newer refresh token was written over: %v", err)
+	}
+	if _, err := ring.Load(ctx, alice); !errors.Is(err, ErrNotFound) {
+		t.Errorf("the older one is still there: %v", err)
+	}
+}
+
 func TestMove_refuses(t *testing.T) {
 	ctx := context.Background()
 	ring, file := twoStores(t)
@@ -146,7 +172,7 @@ func TestMove_refuses(t *testing.T) {
 		RuntimeDir: ring.opt.RuntimeDir, Getenv: ring.opt.Getenv, Now: ring.opt.Now,
 	})
 	for name, to := range map[string]*Store{"of another configuration": elsewhere, "the same": ring, "that keeps nothing": memory} {
-		if Move(ctx, ring, to, alice) == nil || MoveClientSecret(ctx, ring, to, "gep") == nil {
+		if Move(ctx, ring, to, alice) == nil || CopyClientSecret(ctx, ring, to, "gep") == nil {
 			t.Errorf("moved to a store %s", name)
 		}
 	}
@@ -156,7 +182,7 @@ func TestMove_refuses(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := MoveClientSecret(ctx, ring, file, "gep"); err != nil {
+	if err := CopyClientSecret(ctx, ring, file, "gep"); err != nil {
 		t.Fatal(err)
 	}
 	if s, err := file.ClientSecret(ctx, "gep"); err != nil || s != "new" {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -103,6 +104,7 @@ func (a *app) storeMove() *cobra.Command {
 	var to string
 	cmd := &cobra.Command{
 		Use: "move", Short: "Move everything to another store, and use that from then on", Args: cobra.NoArgs,
+		Annotations: map[string]string{ownTimeout: "15m"},
 		Long: `Move all client secrets and accounts of this configuration from the store in use to
 another, and name that one in the configuration. Each is read back from the new store
 before it is deleted in the old one, under the lock that a refresh takes too; so a move
@@ -126,7 +128,7 @@ that is interrupted loses nothing, and is finished by running it again.`,
 			if err := target.Prove(cmd.Context()); err != nil {
 				return err
 			}
-			return a.moveAll(cmd, c, from, target)
+			return a.moveAll(cmd.Context(), c, from, target)
 		},
 	}
 	cmd.Flags().StringVar(&to, "to", "", "the store to move to: keyring or file")
@@ -134,8 +136,10 @@ that is interrupted loses nothing, and is finished by running it again.`,
 	return cmd
 }
 
-func (a *app) moveAll(cmd *cobra.Command, c *config, from, to *store.Store) error {
-	ctx := cmd.Context()
+// moveAll copies the client secrets, moves the accounts, and names the new store in
+// the configuration; only then are the secrets deleted in the old one. When something
+// fails on the way, the old store stays in use, and has all secrets that it had.
+func (a *app) moveAll(ctx context.Context, c *config, from, to *store.Store) error {
 	notes, err := from.Accounts(ctx)
 	if err != nil {
 		return err
@@ -144,20 +148,43 @@ func (a *app) moveAll(cmd *cobra.Command, c *config, from, to *store.Store) erro
 	for _, n := range notes {
 		profiles[n.Key.Profile] = profileConfig{} // of a profile that was removed by hand
 	}
-	for _, name := range slices.Sorted(maps.Keys(profiles)) {
-		if err := store.MoveClientSecret(ctx, from, to, name); err != nil {
-			return fmt.Errorf("move the client secret of profile %s: %w", name, err)
+	names := slices.Sorted(maps.Keys(profiles))
+	for _, name := range names {
+		if err := store.CopyClientSecret(ctx, from, to, name); err != nil {
+			return fmt.Errorf("copy the client secret of profile %s: %w", name, err)
 		}
 	}
-	for _, n := range notes {
-		if err := store.Move(ctx, from, to, n.Key); err != nil {
-			return fmt.Errorf("move account %s of profile %s: %w", n.Key.Account, n.Key.Profile, err)
-		}
+	if err := a.moveAccounts(ctx, from, to, notes); err != nil {
+		return err
 	}
-	fmt.Fprintf(a.Stderr, "moved %d accounts from the %s store to the %s store\n", len(notes), from.Name(), to.Name())
 	if a.flags.store != "" {
 		fmt.Fprintf(a.Stderr, "hint: %s chose the store; name %s there from now on\n", a.storeChosenBy(c), to.Name())
-		return nil
+	} else if err := a.changeConfig(ctx, func(c *config) ([]byte, error) { return c.withStore(to.Name()), nil }); err != nil {
+		return err
 	}
-	return a.changeConfig(ctx, func(c *config) ([]byte, error) { return c.withStore(to.Name()), nil })
+	// What came into the old one while it was in use.
+	if notes, err = from.Accounts(ctx); err == nil {
+		err = a.moveAccounts(ctx, from, to, notes)
+	}
+	for _, name := range names {
+		err = errors.Join(err, from.DeleteClientSecret(ctx, name))
+	}
+	return err
+}
+
+// moveAccounts goes on past one that cannot be moved.
+func (a *app) moveAccounts(ctx context.Context, from, to *store.Store, notes []store.Note) error {
+	var failed error
+	moved := 0
+	for _, n := range notes {
+		if err := store.Move(ctx, from, to, n.Key); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("move account %s: %w", named(n), err))
+			continue
+		}
+		moved++
+	}
+	if len(notes) > 0 {
+		fmt.Fprintf(a.Stderr, "moved %d of %d accounts from the %s store to the %s store\n", moved, len(notes), from.Name(), to.Name())
+	}
+	return failed
 }
