@@ -169,6 +169,9 @@ func setupDocker(a *app, p setupProfile, o setupOptions) (setup, error) {
 		}
 		return text, nil
 	}, cut: func(text string) (string, bool, error) {
+		if len(p.hosts) == 0 && usesDockerHelper(text) {
+			return text, true, fmt.Errorf("which hosts were those of the profile %s is not known; take %q out of its credHelpers by hand", p.name, dockerHelper)
+		}
 		keep := true
 		for n := len(p.hosts) - 1; n >= 0 && keep; n-- {
 			var err error
@@ -310,7 +313,7 @@ func setupPnpm(a *app, p setupProfile, o setupOptions) (setup, error) {
 		}
 	}
 	// npm, which has this file too, drops comments when it writes.
-	b := block{profile: p.name, loose: regexp.MustCompile(`(?m)^//\S+:tokenHelper\s*=\s*\S*t2-cred(?:\.exe)? pnpm --profile ` + regexp.QuoteMeta(p.name) + `(?: .*)?(?:\n|$)`)}
+	b := block{profile: p.name, loose: regexp.MustCompile(`(?m)^//\S+:tokenHelper\s*=\s*\S*t2-cred(?:\.exe)? pnpm ` + regexp.QuoteMeta(p.words()) + ` --url \S+(?:\n|$)`)}
 	check := checkINI
 	for _, host := range p.hosts {
 		key := "//" + host + "/:tokenHelper"

@@ -114,10 +114,37 @@ func (k kubeUser) cutUser(text string) (rest string, keep bool, err error) {
 	return text, true, nil
 }
 
-// runsUs is whether an item's command is t2-cred.
+// runsUs is whether an item is what would be written, by whatever path of t2-cred, or
+// what kubectl has made of that: one with other arguments or with an environment was
+// written by somebody else.
 func (k kubeUser) runsUs(item string) bool {
-	m := regexp.MustCompile(`(?m)^\s*command:\s*["']?([^\s"']+)`).FindStringSubmatch(item)
-	return m != nil && filepath.Base(m[1]) == filepath.Base(k.program)
+	value := func(key string) string {
+		m := regexp.MustCompile(`(?m)^\s*` + key + `:[ \t]*(.*)$`).FindStringSubmatch(item)
+		if m == nil {
+			return "null"
+		}
+		return strings.TrimSpace(m[1])
+	}
+	program := strings.Trim(value("command"), `"'`)
+	env := value("env")
+	return filepath.Base(program) == filepath.Base(k.program) && (env == "null" || env == "[]") && slices.Equal(argsOf(item), argsOf("args: ["+strings.Join(k.args, ", ")+"]"))
+}
+
+// argsOf are the arguments of an item, as t2-cred or as kubectl writes them.
+func argsOf(item string) (args []string) {
+	unquoted := func(s string) string { return strings.Trim(strings.TrimSpace(s), `"'`) }
+	if m := regexp.MustCompile(`(?m)^\s*args:[ \t]*\[(.*)\]\s*$`).FindStringSubmatch(item); m != nil {
+		for _, arg := range strings.Split(m[1], ",") {
+			args = append(args, unquoted(arg))
+		}
+		return args
+	}
+	if m := regexp.MustCompile(`(?m)^\s*args:\s*\n((?:\s*- .*(?:\n|$))+)`).FindStringSubmatch(item); m != nil {
+		for line := range strings.Lines(m[1]) {
+			args = append(args, unquoted(strings.TrimPrefix(strings.TrimSpace(line), "- ")))
+		}
+	}
+	return args
 }
 
 // users is where a kubeconfig has its list of users.
@@ -180,19 +207,22 @@ func (k kubeUser) within(text string, list users) []int {
 		return nil
 	}
 	name := regexp.MustCompile(`(?:^|[\s{,-])name:\s*["']?` + regexp.QuoteMeta(k.name) + `["']?\s*(?:[,}#].*)?$`)
-	begin, found, at := -1, false, list.start
+	begin, found, at, end := -1, false, list.start, list.start
 	for raw := range strings.Lines(text[list.start:list.stop]) {
 		if strings.HasPrefix(raw, list.indent+"- ") {
 			if found {
-				return []int{begin, at}
+				return []int{begin, end}
 			}
 			begin = at
 		}
 		found = found || begin >= 0 && name.MatchString(strings.TrimRight(raw, "\r\n"))
 		at += len(raw)
+		if own := strings.TrimSpace(raw); own != "" && own[0] != '#' {
+			end = at // what is said above the next item is about that
+		}
 	}
 	if found {
-		return []int{begin, list.stop}
+		return []int{begin, end}
 	}
 	return nil
 }

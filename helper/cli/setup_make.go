@@ -155,6 +155,10 @@ func (c *change) save() (changed bool, err error) {
 	case !c.keep:
 		return true, os.Remove(c.path)
 	}
+	// The tool writes it too, with a lock of its own or with none.
+	if now, err := os.ReadFile(c.path); c.exists && (err != nil || string(now) != c.old) {
+		return false, &configError{detail: c.path + " has just changed, and was left as it is", remedy: "run it again"}
+	}
 	mode := fs.FileMode(0o600)
 	if info, err := os.Stat(c.path); err == nil {
 		mode = info.Mode().Perm()

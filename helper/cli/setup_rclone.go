@@ -74,11 +74,11 @@ func (r rclone) put(text string, _ bool) (string, error) {
 		ours++
 		switch {
 		case s.other != "":
-			return "", fmt.Errorf("the remote at %s has %s, which rclone would take instead", clean(s.url), s.other)
+			return "", fmt.Errorf("the remote at %s has %s, which rclone would take instead", clean(u.Host), s.other)
 		case s.command == "":
 			text = text[:s.urlAt] + r.line + eol + text[s.urlAt:]
 		case !r.isOurs(s.command):
-			return "", fmt.Errorf("the remote at %s has a bearer_token_command, which is not t2-cred's", clean(s.url))
+			return "", fmt.Errorf("the remote at %s has a bearer_token_command, which is not t2-cred's", clean(u.Host))
 		default:
 			old := strings.TrimRight(text[s.at:s.next], "\r\n")
 			text = text[:s.at] + r.line + text[s.at+len(old):]
@@ -103,14 +103,12 @@ func (r rclone) cut(text string) (string, bool, error) {
 	return text, true, nil
 }
 
-// isOurs is whether a command is t2-cred's, for this profile.
+// isOurs is whether a command is what would be written, by whatever path of t2-cred:
+// one for another account was written by somebody else.
 func (r rclone) isOurs(command string) bool {
-	words := strings.Fields(command)
-	if len(words) < 4 || strings.TrimSuffix(filepath.Base(words[0]), ".exe") != "t2-cred" || words[1] != "get" {
-		return false
-	}
-	n := slices.Index(words, "--profile")
-	return n > 0 && n+1 < len(words) && words[n+1] == r.profile.name
+	program, words, _ := strings.Cut(command, " get ")
+	_, ours, _ := strings.Cut(r.line, " get ")
+	return strings.TrimSuffix(filepath.Base(program), ".exe") == "t2-cred" && slices.Equal(strings.Fields(words), strings.Fields(ours))
 }
 
 func (r rclone) read(text string) (remotes []remote, err error) {

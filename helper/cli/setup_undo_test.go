@@ -72,7 +72,7 @@ func TestKubeconfigUndoesItself(t *testing.T) {
 // known all the same.
 func TestKubeconfigAfterKubectl(t *testing.T) {
 	const before, after = "apiVersion: v1\nkind: Config\nusers:\n- name: a\n  user:\n    token: x\n", "- name: z\n  user: {}\n"
-	const ours = "- name: t2-gep\n  user:\n    exec:\n      args:\n      - kubernetes\n      command: /usr/bin/t2-cred\n      env: null\n"
+	const ours = "- name: t2-gep\n  user:\n    exec:\n      args:\n      - kubernetes\n      - --profile\n      - gep\n      command: /usr/bin/t2-cred\n      env: null\n"
 	e := testKubeEdit()
 	if rest, _, err := e.cut(before + ours + after); err != nil || rest != before+after {
 		t.Errorf("%q, %v", rest, err)
@@ -80,6 +80,40 @@ func TestKubeconfigAfterKubectl(t *testing.T) {
 	once, err := e.put(before+ours+after, true)
 	if err != nil || strings.Count(once, "name: t2-gep") != 1 || !strings.Contains(once, "users:\n# t2-cred gep begin\n") {
 		t.Errorf("%q, %v", once, err)
+	}
+}
+
+// TestKubeconfigOfSomebody: a user of that name which somebody wrote by hand is left
+// alone, and so is what is said above the next one.
+func TestKubeconfigOfSomebody(t *testing.T) {
+	const head, item = "users:\n", "- name: t2-gep\n  user:\n    exec:\n      command: t2-cred\n"
+	e := testKubeEdit()
+	for _, by := range []string{
+		item + "      args: [kubernetes, --profile, gep, --account, alice]\n",
+		item + "      args: [kubernetes, --profile, gep]\n      env:\n      - name: HTTPS_PROXY\n        value: x\n",
+		item + "      args:\n      - kubernetes\n      - --profile\n      - gep\n      - --account\n      - alice\n",
+	} {
+		refuses(t, e, head+by)
+		if rest, _, err := e.cut(head + by); err != nil || rest != head+by {
+			t.Errorf("undone to %q, %v", rest, err)
+		}
+	}
+	const next = "# about bob\n- name: bob\n  user: {}\n"
+	if rest, _, err := e.cut(head + item + "      args: [kubernetes, --profile, gep]\n" + next); err != nil || rest != head+next {
+		t.Errorf("undone to %q, %v", rest, err)
+	}
+}
+
+// TestRcloneOfSomebody: a command for another account is left alone, and a URL's
+// query, which may be a secret, is not shown.
+func TestRcloneOfSomebody(t *testing.T) {
+	r := rclone{profile: setupProfile{name: "gep", serves: func(*url.URL) bool { return true }}, line: "bearer_token_command = /opt/t2-cred get --profile gep"}
+	const text = "[a]\ntype = webdav\nurl = https://dav.example.org/?token=hunter2\nbearer_token_command = t2-cred get --profile gep --account alice\n"
+	if out, err := r.put(text, true); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("%q, %v", out, err)
+	}
+	if out, _, err := r.cut(text); err != nil || out != text {
+		t.Errorf("undone to %q, %v", out, err)
 	}
 }
 
