@@ -303,7 +303,7 @@ func (s *awsStage) servedToAContainer(t *testing.T, front *stsFront) {
 	}
 	for n := range 2 {
 		server := s.Start(run.Cmd{Product: true, Args: []string{"aws", "serve", "--endpoint", front.URL, "--role-arn", awsRole, "--session-name", "job-7",
-			"--port", port, "--token-file", filepath.Join(dir, "authorization")}})
+			"--port", port, "--authorization-file", filepath.Join(dir, "authorization")}})
 		written(t, filepath.Join(dir, "authorization"))
 		if n == 0 {
 			s.want(env, s.aws, "s3", "ls", "s3://results/alice/")

@@ -26,9 +26,22 @@ type awsServer struct {
 	*Call
 	ask           stsRequest
 	authorization string
-	host          string     // 127.0.0.1:PORT
-	one           sync.Mutex // held while keys are got
+	host          string // 127.0.0.1:PORT
+	mu            sync.Mutex
+	last          awsKeys   // got last; guarded by mu
+	underWay      *keyFetch // nil when no keys are being got; guarded by mu
 }
+
+// A keyFetch is what all who ask meanwhile wait for.
+type keyFetch struct {
+	done chan struct{} // closed when keys and err are there
+	keys awsKeys
+	err  error
+}
+
+// patience is how long newer keys are waited for while the last are still valid:
+// SDKs wait no more than a second or two.
+const patience = time.Second
 
 // containerPath is the only path that is served.
 const containerPath = "/credentials"
@@ -52,7 +65,7 @@ func (s *awsServer) serve(ctx context.Context) error {
 	s.host, s.authorization = listener.Addr().String(), rand.Text()
 	file, remove, err := s.writeAuthorization()
 	if err != nil {
-		return fmt.Errorf("--token-file: %w", err)
+		return fmt.Errorf("--authorization-file: %w", err)
 	}
 	defer remove()
 	_, err = fmt.Fprintf(s.Stdout, "export AWS_CONTAINER_CREDENTIALS_FULL_URI='http://%s%s'\nexport AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE='%s'\n",
@@ -62,8 +75,8 @@ func (s *awsServer) serve(ctx context.Context) error {
 	}
 	// An answer may take as long as one of the STS, and of the issuer before it.
 	server := &http.Server{
-		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.answer(ctx, w, r) }),
-		ReadHeaderTimeout: 5 * time.Second, WriteTimeout: s.Timeout + 5*time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		Handler:     http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.answer(ctx, w, r) }),
+		ReadTimeout: 5 * time.Second, WriteTimeout: s.Timeout + 5*time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 	}
 	ended := make(chan struct{})
 	context.AfterFunc(ctx, func() {
@@ -81,14 +94,40 @@ func (s *awsServer) serve(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// keys gets keys that will do. Its time does not end with that of who asks, who may
-// wait no more than a second or two: what is got is kept, and serves the next.
+// keys are keys that will do. What is got outlasts who asks, and serves the next.
+// An STS that is silent does not withhold keys that are still valid.
 func (s *awsServer) keys(ctx context.Context, fresh bool) (awsKeys, error) {
-	s.one.Lock()
-	defer s.one.Unlock()
+	s.mu.Lock()
+	if s.underWay == nil {
+		s.underWay = &keyFetch{done: make(chan struct{})}
+		go s.fetch(ctx, s.underWay, fresh)
+	}
+	got, last := s.underWay, s.last
+	s.mu.Unlock()
+	var late <-chan time.Time // never, when there is nothing else to give
+	if ends, err := time.Parse(time.RFC3339, last.Expiration); err == nil && ends.After(s.Now().Add(patience)) {
+		late = time.After(patience)
+	}
+	select {
+	case <-got.done:
+		return got.keys, got.err
+	case <-late:
+		return last, nil
+	}
+}
+
+// fetch gets keys for all who wait. After a refusal the last are not given out again.
+func (s *awsServer) fetch(ctx context.Context, f *keyFetch, fresh bool) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
-	return getKeys(ctx, s.Call, s.ask, fresh)
+	f.keys, f.err = getKeys(ctx, s.Call, s.ask, fresh)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, code := containerError(f.err); f.err == nil || code != "ServiceUnavailable" {
+		s.last = f.keys
+	}
+	s.underWay = nil
+	close(f.done)
 }
 
 // answer gives keys to whoever shows the authorization. The name of the host is
@@ -97,6 +136,7 @@ func (s *awsServer) answer(ctx context.Context, w http.ResponseWriter, r *http.R
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	refuse := func(status int, code, message string) {
+		w.Header().Set("Connection", "close")
 		w.WriteHeader(status)
 		_ = json.NewEncoder(w).Encode(struct {
 			Code    string `json:"code"`
@@ -144,32 +184,66 @@ func containerError(err error) (status int, code string) {
 
 // writeAuthorization puts the authorization, without a line end, into the file that
 // was named, or one of its own. SDKs read it anew each time. It is of no use when
-// this process has ended, and removed then.
+// this process has ended, and removed then, unless a successor has written its own.
 func (s *awsServer) writeAuthorization() (path string, remove func(), err error) {
-	if path = s.Option["token-file"]; path == "" {
-		dir, err := os.MkdirTemp(s.Getenv("XDG_RUNTIME_DIR"), "t2-cred-aws-") // the system's own, where that is empty
-		if err != nil {
-			return "", nil, err
+	if path = s.Option["authorization-file"]; path != "" {
+		if path, err = filepath.Abs(path); err == nil {
+			err = mayReplace(path)
 		}
-		path, remove = filepath.Join(dir, "authorization"), func() { _ = os.RemoveAll(dir) }
-	} else if path, err = filepath.Abs(path); err == nil {
-		remove = func() { _ = os.Remove(path) }
+		if err == nil {
+			err = replaceFile(path, s.authorization)
+		}
+		return path, func() {
+			if text, err := os.ReadFile(path); err == nil && string(text) == s.authorization {
+				_ = os.Remove(path)
+			}
+		}, err
 	}
+	dir, err := os.MkdirTemp(s.Getenv("XDG_RUNTIME_DIR"), "t2-cred-aws-") // the system's own, where that is empty
 	if err != nil {
 		return "", nil, err
 	}
+	path, remove = filepath.Join(dir, "authorization"), func() { _ = os.RemoveAll(dir) }
+	if err = replaceFile(path, s.authorization); err != nil {
+		remove()
+	}
+	return path, remove, err
+}
+
+// mayReplace is nil when nothing is there, or what an earlier server left: a file
+// with the 26 characters of rand.Text. A user's token must not be overwritten.
+func mayReplace(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.Mode().IsRegular() && info.Size() == 26 {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if strings.Trim(string(text), "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == "" {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: %s is there, and not of an earlier aws serve: it is not overwritten", ErrUsage, path)
+}
+
+// replaceFile leaves what was there when it fails.
+func replaceFile(path, text string) error {
 	temp, err := os.CreateTemp(filepath.Dir(path), ".t2-cred-*") // mode 0600
 	if err != nil {
-		return "", nil, err
+		return err
 	}
-	_, err = temp.WriteString(s.authorization)
+	_, err = temp.WriteString(text)
 	if err = errors.Join(err, temp.Close()); err == nil {
 		err = os.Rename(temp.Name(), path)
 	}
 	if err != nil {
 		_ = os.Remove(temp.Name())
-		remove()
-		return "", nil, err
 	}
-	return path, remove, nil
+	return err
 }

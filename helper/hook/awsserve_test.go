@@ -3,14 +3,17 @@ package hook
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -202,14 +205,14 @@ func TestAWSServe_failures(t *testing.T) {
 	}
 }
 
-// The file that was named is replaced, whoever's it was, and removed at the end.
-func TestAWSServe_tokenFile(t *testing.T) {
+// The file of an earlier server is replaced, and removed at the end.
+func TestAWSServe_authorizationFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "it's here")
-	if err := os.WriteFile(path, []byte("old"), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte(rand.Text()), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	s := startServe(t, map[string]string{"token-file": path})
+	s := startServe(t, map[string]string{"authorization-file": path})
 	if info, err := os.Stat(path); s.file != path || err != nil || os.PathSeparator == '/' && info.Mode().Perm() != 0o600 {
 		t.Errorf("%q, %v, %v", s.file, info, err)
 	}
@@ -228,7 +231,7 @@ func TestAWSServe_refusesToStart(t *testing.T) {
 		"port range": {"port": "65536"},
 		"negative":   {"port": "-1"},
 		"taken":      {"port": "taken"},
-		"no folder":  {"token-file": "/nonexistent/authorization"},
+		"no folder":  {"authorization-file": "/nonexistent/authorization"},
 		"endpoint":   {"endpoint": ""},
 	} {
 		sts := newSTS(t)
@@ -255,5 +258,113 @@ func TestAWSServe_refusesToStart(t *testing.T) {
 		if err == nil || out.Len() > 0 {
 			t.Errorf("%s: %q, %v", name, out.String(), err)
 		}
+	}
+}
+
+// What is not of an earlier server is neither overwritten nor removed.
+func TestAWSServe_anothersFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "user.jwt")
+	for _, text := range []string{"", "eyJ.a.b", strings.Repeat("a", 26), rand.Text() + "\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := &awsServer{Call: &Call{Option: map[string]string{"authorization-file": path}}, authorization: rand.Text()}
+		_, _, err := s.writeAuthorization()
+		if got, _ := os.ReadFile(path); !errors.Is(err, ErrUsage) || string(got) != text {
+			t.Errorf("%q became %q, %v", text, got, err)
+		}
+	}
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(path, link); err == nil {
+		if err := mayReplace(link); !errors.Is(err, ErrUsage) {
+			t.Errorf("a link: %v", err)
+		}
+	}
+	if err := mayReplace(dir); !errors.Is(err, ErrUsage) {
+		t.Errorf("a directory: %v", err)
+	}
+}
+
+// An old server leaves the file of its successor.
+func TestAWSServe_successor(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "authorization")
+	s := startServe(t, map[string]string{"authorization-file": path})
+	next := rand.Text()
+	if err := os.WriteFile(path, []byte(next), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_ = s.stop()
+	if got, err := os.ReadFile(path); string(got) != next {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// silentDeriver answers once, and then not before the deadline.
+type silentDeriver struct {
+	Deriver
+	asked atomic.Int32
+}
+
+func (d *silentDeriver) Derive(ctx context.Context, r helper.Request, v helper.Derivation) (helper.Derived, error) {
+	if d.asked.Add(1) == 1 {
+		return d.Deriver.Derive(ctx, r, v)
+	}
+	<-ctx.Done()
+	return helper.Derived{}, helper.ErrUnreachable
+}
+
+// While the STS is silent the last keys are given, by one request under way for all.
+func TestAWSServe_silentSTS(t *testing.T) {
+	sts := newSTS(t)
+	sts.body = stsGood
+	g := &toolGetter{hosts: []string{strings.TrimPrefix(sts.URL, "http://")}}
+	d := &silentDeriver{Deriver: forgetful{g}}
+	now := toolExpiry.Add(-10 * time.Minute)
+	c := &Call{Option: map[string]string{"endpoint": sts.URL, "duration": "1h"}, Getter: g, Deriver: d,
+		Getenv: func(string) string { return "" }, Now: func() time.Time { return now }, Timeout: 4 * time.Second}
+	ask, err := awsOptions(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &awsServer{Call: c, ask: ask}
+	if _, err := s.keys(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	var all sync.WaitGroup
+	for range 5 {
+		all.Go(func() {
+			if keys, err := s.keys(t.Context(), false); err != nil || keys.AccessKeyID != "AKID" {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	all.Wait()
+	if took := time.Since(began); took > 3*time.Second || d.asked.Load() != 2 {
+		t.Errorf("it took %s and %d requests", took, d.asked.Load())
+	}
+	now = toolExpiry // of no use any more
+	if _, err := s.keys(t.Context(), false); !errors.Is(err, helper.ErrUnreachable) {
+		t.Errorf("ended keys: %v", err)
+	}
+}
+
+// Who promises a body and sends none does not keep the connection.
+func TestAWSServe_noBody(t *testing.T) {
+	s := startServe(t, nil)
+	host := strings.TrimSuffix(strings.TrimPrefix(s.url, "http://"), containerPath)
+	conn, err := net.Dial("tcp", host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(9 * time.Second))
+	if _, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: "+host+"\r\nContent-Length: 10\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(conn)
+	if err != nil || !strings.Contains(string(text), " 403 ") || !strings.Contains(string(text), "Connection: close") {
+		t.Errorf("%q, %v", text, err)
 	}
 }
