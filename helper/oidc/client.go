@@ -66,7 +66,7 @@ func (c Client) Check() error {
 // asClient sends a request with the client's proof. A client whose way is not said
 // is tried once more the other way when the issuer refuses the first: an issuer
 // authenticates the client before it looks at the grant (RFC 6749 §3.2.1, §5.2), so
-// nothing was spent. What then worked is remembered beside the public documents, for
+// nothing was spent. What then was certainly believed is remembered beside the public documents, for
 // it is no secret, and what is lost there costs one request.
 func (i *Issuer) asClient(meta *Metadata, c Client, send func(Client) error) error {
 	if c.Auth != "" {
@@ -85,14 +85,32 @@ func (i *Issuer) asClient(meta *Metadata, c Client, send func(Client) error) err
 	}
 	c.Auth = other
 	second := send(c)
-	if refusesClient(second) {
-		return first
-	}
-	if answered := (*Error)(nil); second == nil || errors.As(second, &answered) && !answered.Temporary() {
+	var answered *Error
+	switch {
+	case second == nil || believesClient(second):
 		i.opt.Log.Debug("the issuer takes the client's secret another way", "client_auth", c.Auth)
 		i.rememberAuth(c)
+	case errors.As(second, &answered) && !answered.Temporary():
+		return first // it may be the other way that is refused, in whatever words
 	}
 	return second
+}
+
+// believesClient tells a refusal that only a client who was believed can get: by its
+// code (RFC 6749 §5.2, RFC 8693 §2.2.2, RFC 8628 §3.5), or by words that are known.
+func believesClient(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) || refusesClient(err) {
+		return false
+	}
+	if r := e.remedy(); r != nil && (r.op == "exchange" && r.words != "" || r.op == "login") {
+		return true
+	}
+	switch e.Code {
+	case "invalid_grant", "invalid_scope", "invalid_target", "authorization_pending", "slow_down":
+		return true
+	}
+	return false
 }
 
 // way is how the client proves itself at first: as the profile says, as it is

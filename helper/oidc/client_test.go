@@ -235,6 +235,39 @@ func TestSecret_basicOrPost(t *testing.T) {
 	}
 }
 
+// TestSecret_remembersOnlyAWayThatWasBelieved: an issuer that refuses the other way in
+// words of its own has not taken the client by it.
+func TestSecret_remembersOnlyAWayThatWasBelieved(t *testing.T) {
+	for name, c := range map[string]struct {
+		status       int
+		code, words  string
+		believed     bool
+		keepsItsCode bool // it is not told as the first way's refusal
+	}{
+		"post is no way":       {400, "invalid_request", "client_secret must not be in the body", false, false},
+		"nor is it known":      {403, "", "", false, false},
+		"overloaded":           {503, "", "", false, true},
+		"not its scope":        {400, "invalid_scope", "Invalid scopes: gep", true, true},
+		"not its target":       {400, "invalid_target", "", true, true},
+		"no offline exchanges": {400, "invalid_request", "Scope offline_access not allowed for token exchange", true, true},
+	} {
+		issuer := oidctest.New()
+		issuer.Inject(oidctest.Refuse(401, "invalid_client", "no"), oidctest.Nth(1))
+		issuer.Inject(oidctest.Refuse(c.status, c.code, c.words), oidctest.Nth(2))
+		i := New(issuer.URL(), Options{CacheDir: t.TempDir(), Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+		client := Client{ID: oidctest.ClientID, Secret: secret.Secret(issuer.ClientSecret())}
+		_, err := i.Exchange(t.Context(), client, ExchangeRequest{SubjectToken: secret.Secret(issuer.UserToken("alice"))})
+		var e *Error
+		if !errors.As(err, &e) || (e.Status == 401) == c.keepsItsCode {
+			t.Errorf("%s: %v", name, err)
+		}
+		if way := i.rememberedAuth(client); (way == AuthPost) != c.believed {
+			t.Errorf("%s: %q is remembered", name, way)
+		}
+		issuer.Close()
+	}
+}
+
 // TestSecret_isTriedOnceAsTold: a way that the profile says is the only one.
 func TestSecret_isTriedOnceAsTold(t *testing.T) {
 	issuer := oidctest.New(oidctest.RequireAuth("client_secret_post"))
