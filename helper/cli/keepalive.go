@@ -106,8 +106,12 @@ type kept struct {
 
 func (k *keeper) keepAll(ctx context.Context, notes []store.Note) error {
 	var all []kept
+	var stopped error
 	for _, n := range notes {
-		one := k.keep(ctx, n)
+		one := kept{n, keptFailed, stopped}
+		if stopped == nil {
+			one = k.keep(ctx, n)
+		}
 		if errors.Is(one.err, context.Canceled) {
 			return one.err
 		}
@@ -115,8 +119,10 @@ func (k *keeper) keepAll(ctx context.Context, notes []store.Note) error {
 		if !k.flags.json {
 			fmt.Fprintf(k.Stdout, "%-9s  %s  %s\n", one.state, named(n), one.words(k.Now()))
 		}
-		if one.storeFailed() {
-			break // it would fail for all
+		if stopped == nil && one.storeFailed() { // for all, or for this one record?
+			if err := k.helper.Store.Check(ctx); err != nil {
+				stopped = fmt.Errorf("not asked, as the store cannot be read: %w", err)
+			}
 		}
 	}
 	if k.flags.json {
