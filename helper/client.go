@@ -143,11 +143,10 @@ func readSecretFile(key, path string, private bool) (secret.Secret, error) {
 func secretFromCommand(ctx context.Context, argv []string) (secret.Secret, error) {
 	value, err := secret.FromCommand(ctx, argv)
 	if e, ok := errors.AsType[*secret.CommandError](err); ok {
-		detail := "client_secret_command " + e.Error()
-		if e.Said != "" {
-			detail += ": " + oidc.Clean(e.Said)
+		return "", &Problem{
+			Kind: ErrProfile, Detail: "client_secret_command", Err: e,
+			Remedy: "run it by hand: it must print the client's secret and nothing else, and ask nobody",
 		}
-		return "", &Problem{Kind: ErrProfile, Detail: detail, Remedy: "run it by hand: it must print the client's secret and nothing else, and ask nobody"}
 	}
 	return value, err
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/terradue/t2-cred/helper/oidc"
+	"github.com/terradue/t2-cred/helper/secret"
 	"github.com/terradue/t2-cred/store"
 )
 
@@ -88,6 +89,9 @@ func isTrouble(err error) bool {
 	var refused *oidc.Error
 	if errors.As(err, &refused) {
 		return refused.Temporary()
+	}
+	if _, ok := errors.AsType[*secret.CommandError](err); ok { // a vault that is away
+		return true
 	}
 	return errors.Is(err, oidc.ErrUnreachable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrBusy) ||
 		errors.Is(err, store.ErrLocked) || errors.Is(err, store.ErrUnavailable)

@@ -208,7 +208,7 @@ func (i identitySource) read(ctx context.Context) (secret.Secret, error) {
 		text, err := secret.FromCommand(ctx, i.command)
 		if e, ok := errors.AsType[*secret.CommandError](err); ok {
 			return "", &Error{
-				Kind: ErrUnavailable, Detail: "identity_command " + e.Error() + said(e),
+				Kind: ErrUnavailable, Detail: "identity_command", Err: e,
 				Remedy: "run it by hand: it must print the age identity and ask nobody",
 			}
 		}
@@ -240,14 +240,6 @@ func (i identitySource) read(ctx context.Context) (secret.Secret, error) {
 		return "", &Error{Kind: ErrUnavailable, Err: err}
 	}
 	return secret.Secret(text), nil
-}
-
-// said quotes a failed command's own words, which may hold anything.
-func said(e *secret.CommandError) string {
-	if e.Said == "" {
-		return ""
-	}
-	return fmt.Sprintf(": %.500q", e.Said)
 }
 
 func recipient(id age.Identity) (age.Recipient, error) {

@@ -26,7 +26,12 @@ type CommandError struct {
 	Said string // on standard error, by a stranger; may be empty
 }
 
-func (e *CommandError) Error() string { return e.Name + ": " + e.Why }
+func (e *CommandError) Error() string {
+	if e.Said == "" {
+		return e.Name + ": " + e.Why
+	}
+	return fmt.Sprintf("%s: %s: %.500q", e.Name, e.Why, e.Said)
+}
 
 // FromCommand runs a program, without a shell, and takes what it prints, less one
 // line end, for a secret. The program has ten seconds, and what it starts may not
