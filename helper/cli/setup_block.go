@@ -4,7 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"regexp"
+	"path"
+	"slices"
 	"strings"
 )
 
@@ -16,9 +17,9 @@ import (
 type block struct {
 	profile string
 	lines   []string
-	// loose, where it is set, are lines of ours without the comments, which another
-	// tool dropped.
-	loose *regexp.Regexp
+	// loose, where it is set, is whether a line is just as ours, without the comments,
+	// which another tool dropped.
+	loose func(line string) bool
 }
 
 const (
@@ -89,7 +90,7 @@ func (b block) text(note, eol string) string {
 // put puts the block at the end, or in the place of the old one.
 func (b block) put(text string, exists bool) (string, error) {
 	if _, _, _, found, err := b.find(text); b.loose != nil && !found && err == nil {
-		text = b.loose.ReplaceAllString(text, "")
+		text = b.cutLoose(text)
 	}
 	return b.putAt(text, len(text), exists)
 }
@@ -121,7 +122,7 @@ func (b block) cut(text string) (rest string, keep bool, err error) {
 	case err != nil:
 		return text, true, err
 	case !found && b.loose != nil:
-		return b.loose.ReplaceAllString(text, ""), true, nil
+		return b.cutLoose(text), true, nil
 	case !found:
 		return text, true, nil
 	}
@@ -130,6 +131,24 @@ func (b block) cut(text string) (rest string, keep bool, err error) {
 		before = strings.TrimSuffix(strings.TrimSuffix(before, "\n"), "\r")
 	}
 	return before + after, note != noteNewFile || before+after != "", nil
+}
+
+func (b block) cutLoose(text string) string {
+	var rest strings.Builder
+	for line := range strings.Lines(text) {
+		if !b.loose(line) {
+			rest.WriteString(line)
+		}
+	}
+	return rest.String()
+}
+
+// runsUs is whether a command is t2-cred, by a path as we write it, with just these
+// words: one more is somebody's own doing.
+func runsUs(command string, words ...string) bool {
+	all := strings.Fields(command)
+	return len(all) > 0 && strings.Contains(all[0], "/") &&
+		strings.TrimSuffix(path.Base(all[0]), ".exe") == "t2-cred" && slices.Equal(all[1:], words)
 }
 
 // outside is the text without the block, in which conflicts are looked for.

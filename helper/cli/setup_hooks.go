@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -170,7 +171,7 @@ func setupDocker(a *app, p setupProfile, o setupOptions) (setup, error) {
 		return text, nil
 	}, cut: func(text string) (string, bool, error) {
 		if len(p.hosts) == 0 && usesDockerHelper(text) {
-			return text, true, fmt.Errorf("which hosts were those of the profile %s is not known; take %q out of its credHelpers by hand", p.name, dockerHelper)
+			return "", true, fmt.Errorf("which hosts were this profile's is not known; take %q out of credHelpers by hand", dockerHelper)
 		}
 		keep := true
 		for n := len(p.hosts) - 1; n >= 0 && keep; n-- {
@@ -313,15 +314,30 @@ func setupPnpm(a *app, p setupProfile, o setupOptions) (setup, error) {
 		}
 	}
 	// npm, which has this file too, drops comments when it writes.
-	b := block{profile: p.name, loose: regexp.MustCompile(`(?m)^//\S+:tokenHelper\s*=\s*\S*t2-cred(?:\.exe)? pnpm ` + regexp.QuoteMeta(p.words()) + ` --url \S+(?:\n|$)`)}
+	b := block{profile: p.name, loose: p.isTokenHelper}
 	check := checkINI
 	for _, host := range p.hosts {
 		key := "//" + host + "/:tokenHelper"
-		b.lines = append(b.lines, fmt.Sprintf("%s=%s pnpm %s --url %s/", key, o.program, p.words(), firstURL(host)))
+		b.lines = append(b.lines, fmt.Sprintf("%s=%s %s", key, o.program, strings.Join(p.pnpm(host), " ")))
 		check = unless(regexp.MustCompile(`(?m)^\s*`+regexp.QuoteMeta(key)+`\s*=`), key, check)
 	}
 	return setup{
 		why:   "pnpm 11 and later run t2-cred for these registries. (pnpm 10 takes no arguments: docs/hooks/pnpm.md.)",
 		edits: []*edit{b.edit(file, check, nil)},
 	}, p.someHosts(o)
+}
+
+func (p setupProfile) pnpm(host string) []string {
+	return slices.Concat([]string{"pnpm"}, p.flags, []string{"--url", firstURL(host) + "/"})
+}
+
+// isTokenHelper is whether a line is what we write for some host, which may have
+// left the profile since.
+func (p setupProfile) isTokenHelper(line string) bool {
+	key, command, _ := strings.Cut(line, "=")
+	host, ok := strings.CutSuffix(strings.TrimSpace(key), "/:tokenHelper")
+	if !ok || !strings.HasPrefix(host, "//") {
+		return false
+	}
+	return runsUs(command, p.pnpm(host[len("//"):])...)
 }

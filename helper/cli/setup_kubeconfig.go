@@ -39,7 +39,7 @@ func (a *app) kubeconfig() (string, error) {
 
 // A kubeUser is a user of a kubeconfig, by lines of its YAML in block style, as
 // kubectl and people write it. kubectl drops comments when it writes, so our user
-// is known by its name and its command too.
+// is known by all that it says, too.
 type kubeUser struct {
 	block
 	name, program string
@@ -108,43 +108,61 @@ func (k kubeUser) cutUser(text string) (rest string, keep bool, err error) {
 	if err != nil {
 		return text, true, err
 	}
-	if at := k.within(text, list); at != nil && k.runsUs(text[at[0]:at[1]]) {
+	if at := k.within(text, list); at != nil && k.isOurs(text[at[0]:at[1]]) {
 		return text[:at[0]] + text[at[1]:], true, nil
 	}
 	return text, true, nil
 }
 
-// runsUs is whether an item is what would be written, by whatever path of t2-cred, or
-// what kubectl has made of that: one with other arguments or with an environment was
-// written by somebody else.
-func (k kubeUser) runsUs(item string) bool {
-	value := func(key string) string {
-		m := regexp.MustCompile(`(?m)^\s*` + key + `:[ \t]*(.*)$`).FindStringSubmatch(item)
-		if m == nil {
-			return "null"
+// isOurs is whether an item says what ours does and nothing else, for some path of
+// t2-cred. kubectl sorts what is in it, and adds that there is no env.
+func (k kubeUser) isOurs(item string) bool {
+	says := kubeSays(item)
+	for n, line := range says {
+		path, ok := strings.CutPrefix(line, "command: ")
+		if ok && strings.Contains(path, "/") && filepath.Base(path) == filepath.Base(k.program) {
+			says[n] = "command: " + k.program
 		}
-		return strings.TrimSpace(m[1])
 	}
-	program := strings.Trim(value("command"), `"'`)
-	env := value("env")
-	return filepath.Base(program) == filepath.Base(k.program) && (env == "null" || env == "[]") && slices.Equal(argsOf(item), argsOf("args: ["+strings.Join(k.args, ", ")+"]"))
+	return slices.Equal(says, kubeSays(strings.Join(k.item(""), "\n")))
 }
 
-// argsOf are the arguments of an item, as t2-cred or as kubectl writes them.
-func argsOf(item string) (args []string) {
-	unquoted := func(s string) string { return strings.Trim(strings.TrimSpace(s), `"'`) }
-	if m := regexp.MustCompile(`(?m)^\s*args:[ \t]*\[(.*)\]\s*$`).FindStringSubmatch(item); m != nil {
-		for _, arg := range strings.Split(m[1], ",") {
+// kubeSays are the keys and values of an item, sorted, args as on one line.
+func kubeSays(item string) []string {
+	var says, args []string
+	inArgs := false
+	for line := range strings.Lines(strings.Replace(item, "- ", "", 1)) {
+		line = strings.TrimSpace(line)
+		key, value, _ := strings.Cut(line, ": ")
+		arg, isArg := strings.CutPrefix(line, "- ")
+		flow, isFlow := strings.CutPrefix(line, "args: [")
+		switch {
+		case line == "" || line == "env: null":
+		case inArgs && isArg:
 			args = append(args, unquoted(arg))
+		case isFlow && strings.HasSuffix(flow, "]"):
+			for arg := range strings.SplitSeq(strings.TrimSuffix(flow, "]"), ",") {
+				args = append(args, unquoted(arg))
+			}
+		case line == "args:":
+			inArgs = true
+		case value == "":
+			says, inArgs = append(says, line), false
+		default:
+			says, inArgs = append(says, key+": "+unquoted(value)), false
 		}
-		return args
 	}
-	if m := regexp.MustCompile(`(?m)^\s*args:\s*\n((?:\s*- .*(?:\n|$))+)`).FindStringSubmatch(item); m != nil {
-		for line := range strings.Lines(m[1]) {
-			args = append(args, unquoted(strings.TrimPrefix(strings.TrimSpace(line), "- ")))
-		}
+	slices.Sort(says)
+	return append(says, args...)
+}
+
+// unquoted is a YAML scalar without its quotes, if it is a plain word in them.
+func unquoted(value string) string {
+	value = strings.TrimSpace(value)
+	if n := len(value) - 1; n > 0 && value[0] == value[n] && (value[0] == '"' || value[0] == '\'') {
+		return value[1:n]
 	}
-	return args
+	return value
 }
 
 // users is where a kubeconfig has its list of users.
@@ -201,24 +219,25 @@ func (k kubeUser) findUsers(text string) (users, error) {
 	return list, nil
 }
 
-// within is where the item of our user's name begins and ends, or nil.
+// within is where the item of our user's name begins and ends, or nil. Comments
+// and empty lines after it are of what follows.
 func (k kubeUser) within(text string, list users) []int {
 	if list.start < 0 {
 		return nil
 	}
 	name := regexp.MustCompile(`(?:^|[\s{,-])name:\s*["']?` + regexp.QuoteMeta(k.name) + `["']?\s*(?:[,}#].*)?$`)
-	begin, found, at, end := -1, false, list.start, list.start
+	begin, end, found, at := -1, -1, false, list.start
 	for raw := range strings.Lines(text[list.start:list.stop]) {
 		if strings.HasPrefix(raw, list.indent+"- ") {
 			if found {
-				return []int{begin, end}
+				break
 			}
 			begin = at
 		}
 		found = found || begin >= 0 && name.MatchString(strings.TrimRight(raw, "\r\n"))
 		at += len(raw)
-		if own := strings.TrimSpace(raw); own != "" && own[0] != '#' {
-			end = at // what is said above the next item is about that
+		if line := strings.TrimSpace(raw); line != "" && line[0] != '#' {
+			end = at
 		}
 	}
 	if found {

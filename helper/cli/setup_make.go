@@ -19,10 +19,11 @@ func (a *app) makeSetup(name string, s setup, o setupOptions) error {
 	for _, e := range s.edits {
 		c, err := e.plan(o.undo)
 		if err != nil {
-			return &configError{
-				detail: fmt.Sprintf("%s: %v; it was left as it is", e.file, err),
-				remedy: fmt.Sprintf("mend it, or do by hand what t2-cred setup %s shows", name),
+			remedy := fmt.Sprintf("mend it, or do by hand what t2-cred setup %s shows", name)
+			if o.undo {
+				remedy = "mend it, or take out by hand what names t2-cred"
 			}
+			return &configError{detail: fmt.Sprintf("%s: %v; it was left as it is", e.file, err), remedy: remedy}
 		}
 		plans = append(plans, c)
 	}
@@ -43,7 +44,7 @@ func (a *app) makeSetup(name string, s setup, o setupOptions) error {
 		changed, err := c.save()
 		switch {
 		case err != nil:
-			return &configError{detail: fmt.Sprintf("%s: %v", c.file, err), remedy: "do by hand what t2-cred setup " + name + " shows"}
+			return c.failed(err, "do by hand what t2-cred setup "+name+" shows")
 		case changed:
 			fmt.Fprintf(a.Stderr, "%s tells the tool to ask t2-cred\n", c.file)
 		default:
@@ -63,7 +64,7 @@ func (a *app) undoSetup(s setup, o setupOptions, plans []*change) error {
 		changed, err := c.save()
 		switch {
 		case err != nil:
-			return &configError{detail: fmt.Sprintf("%s: %v", c.file, err), remedy: "take it out by hand, between the comments of t2-cred"}
+			return c.failed(err, "take it out by hand, between the comments of t2-cred")
 		case changed:
 			fmt.Fprintf(a.Stderr, "%s is as it was without t2-cred\n", c.file)
 		default:
@@ -153,17 +154,19 @@ func (c *change) save() (changed bool, err error) {
 	case !c.keep && !c.exists, c.keep && c.exists && c.old == c.text, c.text == "" && !c.exists:
 		return false, nil
 	case !c.keep:
+		if err := c.unchanged(); err != nil {
+			return false, err
+		}
 		return true, os.Remove(c.path)
-	}
-	// The tool writes it too, with a lock of its own or with none.
-	if now, err := os.ReadFile(c.path); c.exists && (err != nil || string(now) != c.old) {
-		return false, &configError{detail: c.path + " has just changed, and was left as it is", remedy: "run it again"}
 	}
 	mode := fs.FileMode(0o600)
 	if info, err := os.Stat(c.path); err == nil {
 		mode = info.Mode().Perm()
 	}
 	if err := os.MkdirAll(filepath.Dir(c.path), 0o700); err != nil {
+		return false, err
+	}
+	if err := c.unchanged(); err != nil {
 		return false, err
 	}
 	if err := replaceFile(c.path, []byte(c.text)); err != nil {
@@ -173,6 +176,27 @@ func (c *change) save() (changed bool, err error) {
 		return true, os.Chmod(c.path, mode)
 	}
 	return true, nil
+}
+
+// unchanged looks again, since the tool may have written meanwhile. What it writes
+// between this and the replacing is lost even so: tools have no lock in common.
+func (c *change) unchanged() error {
+	switch b, err := os.ReadFile(c.path); {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	case (err == nil) != c.exists || string(b) != c.old:
+		return errChanged
+	}
+	return nil
+}
+
+var errChanged = errors.New("it has just changed; run it again")
+
+func (c *change) failed(err error, remedy string) error {
+	if errors.Is(err, errChanged) {
+		remedy = "run it again"
+	}
+	return &configError{detail: fmt.Sprintf("%s: %v", c.file, err), remedy: remedy}
 }
 
 // linkNamed is the path of the link by which a tool finds us on PATH.

@@ -55,6 +55,7 @@ type rclone struct {
 
 // A remote is a section, as far as it matters here. Offsets are of lines.
 type remote struct {
+	name               string // as it is in the file, [ and ] and all
 	kind, url, command string
 	other              string // by what else it proves itself
 	urlAt, at, next    int    // of the line of url, and of the command
@@ -74,11 +75,11 @@ func (r rclone) put(text string, _ bool) (string, error) {
 		ours++
 		switch {
 		case s.other != "":
-			return "", fmt.Errorf("the remote at %s has %s, which rclone would take instead", clean(u.Host), s.other)
+			return "", fmt.Errorf("the remote %s has %s, which rclone would take instead", clean(s.name), s.other)
 		case s.command == "":
 			text = text[:s.urlAt] + r.line + eol + text[s.urlAt:]
 		case !r.isOurs(s.command):
-			return "", fmt.Errorf("the remote at %s has a bearer_token_command, which is not t2-cred's", clean(u.Host))
+			return "", fmt.Errorf("the remote %s: it already has a bearer_token_command, which is not t2-cred's", clean(s.name))
 		default:
 			old := strings.TrimRight(text[s.at:s.next], "\r\n")
 			text = text[:s.at] + r.line + text[s.at+len(old):]
@@ -103,12 +104,9 @@ func (r rclone) cut(text string) (string, bool, error) {
 	return text, true, nil
 }
 
-// isOurs is whether a command is what would be written, by whatever path of t2-cred:
-// one for another account was written by somebody else.
+// isOurs is whether a command is what we write, for this profile and account.
 func (r rclone) isOurs(command string) bool {
-	program, words, _ := strings.Cut(command, " get ")
-	_, ours, _ := strings.Cut(r.line, " get ")
-	return strings.TrimSuffix(filepath.Base(program), ".exe") == "t2-cred" && slices.Equal(strings.Fields(words), strings.Fields(ours))
+	return runsUs(command, append([]string{"get"}, r.profile.flags...)...)
 }
 
 func (r rclone) read(text string) (remotes []remote, err error) {
@@ -124,7 +122,7 @@ func (r rclone) read(text string) (remotes []remote, err error) {
 		at += len(raw)
 		line := strings.TrimSpace(raw)
 		if strings.HasPrefix(line, "[") {
-			remotes = append(remotes, remote{})
+			remotes = append(remotes, remote{name: line})
 			continue
 		}
 		key, value, ok := strings.Cut(line, "=")

@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 )
@@ -72,7 +71,8 @@ func TestKubeconfigUndoesItself(t *testing.T) {
 // known all the same.
 func TestKubeconfigAfterKubectl(t *testing.T) {
 	const before, after = "apiVersion: v1\nkind: Config\nusers:\n- name: a\n  user:\n    token: x\n", "- name: z\n  user: {}\n"
-	const ours = "- name: t2-gep\n  user:\n    exec:\n      args:\n      - kubernetes\n      - --profile\n      - gep\n      command: /usr/bin/t2-cred\n      env: null\n"
+	const ours = "- name: t2-gep\n  user:\n    exec:\n      apiVersion: client.authentication.k8s.io/v1\n      args:\n      - kubernetes\n      - --profile\n      - gep\n" +
+		"      command: /usr/bin/t2-cred\n      env: null\n      interactiveMode: Never\n      provideClusterInfo: true\n"
 	e := testKubeEdit()
 	if rest, _, err := e.cut(before + ours + after); err != nil || rest != before+after {
 		t.Errorf("%q, %v", rest, err)
@@ -81,39 +81,28 @@ func TestKubeconfigAfterKubectl(t *testing.T) {
 	if err != nil || strings.Count(once, "name: t2-gep") != 1 || !strings.Contains(once, "users:\n# t2-cred gep begin\n") {
 		t.Errorf("%q, %v", once, err)
 	}
-}
-
-// TestKubeconfigOfSomebody: a user of that name which somebody wrote by hand is left
-// alone, and so is what is said above the next one.
-func TestKubeconfigOfSomebody(t *testing.T) {
-	const head, item = "users:\n", "- name: t2-gep\n  user:\n    exec:\n      command: t2-cred\n"
-	e := testKubeEdit()
-	for _, by := range []string{
-		item + "      args: [kubernetes, --profile, gep, --account, alice]\n",
-		item + "      args: [kubernetes, --profile, gep]\n      env:\n      - name: HTTPS_PROXY\n        value: x\n",
-		item + "      args:\n      - kubernetes\n      - --profile\n      - gep\n      - --account\n      - alice\n",
+	// A comment before the next item is not of ours.
+	const note = "# my note about bob\n\n"
+	if rest, _, err := e.cut(before + ours + note + after); err != nil || rest != before+note+after {
+		t.Errorf("%q, %v", rest, err)
+	}
+	if rest, _, err := e.cut(before + ours + note + "contexts: []\n"); err != nil || rest != before+note+"contexts: []\n" {
+		t.Errorf("%q, %v", rest, err)
+	}
+	// One word more, or less, and it is somebody's own.
+	for old, now := range map[string]string{
+		"      - gep\n":    "      - gep\n      - --account\n      - alice\n",
+		"env: null\n":      "env:\n      - name: HTTPS_PROXY\n        value: http://proxy\n",
+		"/usr/bin/t2-cred": "t2-cred", "/t2-cred\n": "/t2-cred # mine\n", ": Never": ": IfAvailable", "- kubernetes\n": "- kubernetes\n      # mine\n",
+		"      provideClusterInfo: true\n": "", "true\n": "true\n      installHint: ask bob\n",
 	} {
-		refuses(t, e, head+by)
-		if rest, _, err := e.cut(head + by); err != nil || rest != head+by {
-			t.Errorf("undone to %q, %v", rest, err)
+		text := before + strings.Replace(ours, old, now, 1) + note + after
+		if rest, keep, err := e.cut(text); err != nil || !keep || rest != text {
+			t.Errorf("%q: cut %q, %v", text, rest, err)
 		}
-	}
-	const next = "# about bob\n- name: bob\n  user: {}\n"
-	if rest, _, err := e.cut(head + item + "      args: [kubernetes, --profile, gep]\n" + next); err != nil || rest != head+next {
-		t.Errorf("undone to %q, %v", rest, err)
-	}
-}
-
-// TestRcloneOfSomebody: a command for another account is left alone, and a URL's
-// query, which may be a secret, is not shown.
-func TestRcloneOfSomebody(t *testing.T) {
-	r := rclone{profile: setupProfile{name: "gep", serves: func(*url.URL) bool { return true }}, line: "bearer_token_command = /opt/t2-cred get --profile gep"}
-	const text = "[a]\ntype = webdav\nurl = https://dav.example.org/?token=hunter2\nbearer_token_command = t2-cred get --profile gep --account alice\n"
-	if out, err := r.put(text, true); err == nil || strings.Contains(err.Error(), "hunter2") {
-		t.Errorf("%q, %v", out, err)
-	}
-	if out, _, err := r.cut(text); err != nil || out != text {
-		t.Errorf("undone to %q, %v", out, err)
+		if out, err := e.put(text, true); err == nil || !strings.Contains(err.Error(), "already has a user t2-gep") {
+			t.Errorf("%q became %q, %v", text, out, err)
+		}
 	}
 }
 
@@ -132,7 +121,7 @@ func TestPythonUndoesItself(t *testing.T) {
 }
 
 func TestRcloneUndoesItself(t *testing.T) {
-	r := rclone{profile: setupProfile{name: "gep", serves: func(u *url.URL) bool { return u.Host == "dav.example.org" }}, line: "bearer_token_command = /opt/t2-cred get --profile gep"}
+	r := rclone{profile: setupProfile{name: "gep", flags: []string{"--profile", "gep"}, serves: func(u *url.URL) bool { return u.Host == "dav.example.org" }}, line: "bearer_token_command = /opt/t2-cred get --profile gep"}
 	e := &edit{put: r.put, cut: r.cut}
 	undoesItself(t, e, "# mine\n[a]\ntype = webdav\nurl = https://dav.example.org/x\nvendor = other\n", "[a]\r\nurl=https://dav.example.org\r\ntype=webdav\r\n[b]\r\ntype = s3\r\n[c]\r\ntype = webdav\r\nvendor = other\r\nurl = https://dav.example.org/c")
 	refuses(t, e, "", "[a]\ntype = webdav\nurl = https://other.example.org/\n", "[a]\ntype = http\nurl = https://dav.example.org/\n", "[a\n",
@@ -140,6 +129,19 @@ func TestRcloneUndoesItself(t *testing.T) {
 		"[a]\ntype = webdav\nbearer_token_command = t2-cred get --profile other\nurl = https://dav.example.org/\n", "# Encrypted rclone configuration File\n\nRCLONE_ENCRYPT_V0:\nAAAA\n")
 	const old = "[a]\ntype = webdav\nurl = https://dav.example.org/\nvendor = other\nbearer_token_command = /old/t2-cred get --profile gep"
 	if out, err := e.put(old, true); err != nil || out != strings.Replace(old, "/old", "/opt", 1) {
+		t.Errorf("%q, %v", out, err)
+	}
+	// One word more and it is somebody's own; and of a URL nothing is said.
+	for _, theirs := range []string{old + " --account alice", strings.Replace(old, "/old/", "", 1), strings.Replace(old, "get", "get --scope x", 1)} {
+		theirs = strings.Replace(theirs, ".org/", ".org/?token=hush", 1)
+		if out, err := e.put(theirs, true); err == nil || err.Error() != "the remote [a]: it already has a bearer_token_command, which is not t2-cred's" {
+			t.Errorf("%q became %q, %v", theirs, out, err)
+		}
+		if rest, keep, err := e.cut(theirs); err != nil || !keep || rest != theirs {
+			t.Errorf("%q: cut %q, %v", theirs, rest, err)
+		}
+	}
+	if out, err := e.put("[a]\ntype = webdav\nurl = https://dav.example.org/?token=hush\nuser = me\n", true); err == nil || strings.Contains(err.Error(), "hush") {
 		t.Errorf("%q, %v", out, err)
 	}
 }
@@ -169,7 +171,7 @@ func TestHandEditedBlockStays(t *testing.T) {
 // TestLooseLines: the comments around our lines are gone, and the lines are known
 // all the same.
 func TestLooseLines(t *testing.T) {
-	b := block{profile: "gep", lines: []string{"ours 2"}, loose: regexp.MustCompile(`(?m)^ours .*(?:\n|$)`)}
+	b := block{profile: "gep", lines: []string{"ours 2"}, loose: func(line string) bool { return strings.HasPrefix(line, "ours ") }}
 	for before, after := range map[string]string{"a\nours 1\nb\nours 1": "a\nb\n", "a\nb\n": "a\nb\n"} {
 		if rest, keep, err := b.cut(before); err != nil || !keep || rest != after {
 			t.Errorf("%q: cut %q, %v", before, rest, err)
@@ -180,6 +182,60 @@ func TestLooseLines(t *testing.T) {
 		}
 		if twice, err := b.put(once, true); err != nil || twice != once {
 			t.Errorf("%q: a second time %q, %v", before, twice, err)
+		}
+	}
+}
+
+func TestLooseTokenHelper(t *testing.T) {
+	p := setupProfile{name: "gep", flags: []string{"--profile", "gep"}}
+	const line = "//h.example:8443/:tokenHelper=/opt/t2-cred pnpm --profile gep --url https://h.example:8443/"
+	for _, ours := range []string{line, line + "\r\n", strings.Replace(line, "=", " = ", 1), strings.Replace(line, "/opt/", "/a/b/", 1)} {
+		if !p.isTokenHelper(ours) {
+			t.Errorf("%q is ours", ours)
+		}
+	}
+	for _, theirs := range []string{
+		"", "\n", "; " + line, line + " --account alice", strings.Replace(line, "--url", "--account alice --url", 1), strings.Replace(line, "gep", "other", 1),
+		strings.Replace(line, "/opt/", "", 1), strings.Replace(line, "/opt/", "/opt/not-", 1), strings.Replace(line, "https://h", "https://other", 1), strings.Replace(line, "tokenHelper", "other", 1),
+	} {
+		if p.isTokenHelper(theirs) {
+			t.Errorf("%q is somebody's own", theirs)
+		}
+	}
+	p.flags = append(p.flags, "--account", "alice")
+	if !p.isTokenHelper(strings.Replace(line, "--url", "--account alice --url", 1)) || p.isTokenHelper(line) {
+		t.Error("the account makes no difference")
+	}
+}
+
+// TestSaveLooksAgain: what the tool wrote between reading and replacing stays.
+func TestSaveLooksAgain(t *testing.T) {
+	b := block{profile: "gep", lines: []string{"a"}}
+	ours, _ := b.put("", false)
+	for name, c := range map[string]struct {
+		before string // "": it is not there
+		undo   bool
+	}{"put": {"x\n", false}, "new": {"", false}, "cut": {"x\n" + ours, true}, "remove": {ours, true}} {
+		file := filepath.Join(t.TempDir(), "file")
+		write := func(text string) {
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if c.before != "" {
+			write(c.before)
+		}
+		change, err := (&edit{file: file, put: b.put, cut: b.cut}).plan(c.undo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write("theirs\n")
+		changed, err := change.save()
+		if got, _ := os.ReadFile(file); changed || !errors.Is(err, errChanged) || string(got) != "theirs\n" {
+			t.Errorf("%s: changed %v, %v; the file is %q", name, changed, err, got)
+		}
+		if code, _ := classify(change.failed(err, "x")); code != exitConfig {
+			t.Errorf("%s: exit code %d", name, code)
 		}
 	}
 }
@@ -233,7 +289,7 @@ func TestSaveKeepsModesAndLinks(t *testing.T) {
 // without difference and taken back to the byte.
 func FuzzSetup(f *testing.F) {
 	ini := func(string) error { return nil }
-	r := rclone{profile: setupProfile{name: "gep", serves: func(*url.URL) bool { return true }}, line: "bearer_token_command = /opt/t2-cred get --profile gep"}
+	r := rclone{profile: setupProfile{name: "gep", flags: []string{"--profile", "gep"}, serves: func(*url.URL) bool { return true }}, line: "bearer_token_command = /opt/t2-cred get --profile gep"}
 	edits := []*edit{
 		testKubeEdit(), pipEdit("pip.conf"), uvEdit("uv.toml"), {put: r.put, cut: r.cut}, blockEdit("x", "gep", []string{"a = 1"}, checkINI, nil), blockEdit("x", "gep", nil, ini, nil),
 		{put: func(text string, _ bool) (string, error) { return putDocker(text, "h") }, cut: func(text string) (string, bool, error) { return cutDocker(text, "h") }},
