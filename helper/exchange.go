@@ -37,20 +37,27 @@ func (h *Helper) Exchange(ctx context.Context, r ExchangeRequest) (store.Record,
 	if err := checkSubjectToken(r.SubjectToken, r.Profile, h.Now()); err != nil {
 		return store.Record{}, err
 	}
-	client, err := h.client(ctx, r.Request)
+	issuer, client, err := h.ready(ctx, r.Request)
 	if err != nil {
-		return store.Record{}, err
-	}
-	if err := h.Store.Prove(ctx); err != nil {
-		return store.Record{}, err
-	}
-	issuer := h.Issuer(r.Profile)
-	if err := issuer.Ready(ctx); err != nil {
 		return store.Record{}, err
 	}
 	return h.replace(ctx, r.Request, func() (store.Record, error) {
 		return h.exchange(ctx, r, issuer, client)
 	})
+}
+
+// ready has all at hand before a token is spent or a user bothered: what the client
+// proves itself by, a store that is proven writable, the issuer's documents.
+func (h *Helper) ready(ctx context.Context, r Request) (*oidc.Issuer, oidc.Client, error) {
+	client, err := h.client(ctx, r)
+	if err != nil {
+		return nil, oidc.Client{}, err
+	}
+	if err := h.Store.Prove(ctx); err != nil {
+		return nil, oidc.Client{}, err
+	}
+	issuer := h.Issuer(r.Profile)
+	return issuer, client, issuer.Ready(ctx)
 }
 
 // replace makes a new record the account's, under its lock, and says so when it

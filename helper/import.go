@@ -33,15 +33,8 @@ func (h *Helper) Import(ctx context.Context, r ImportRequest) (store.Record, err
 	if err := checkRefreshToken(r, h.Now()); err != nil {
 		return store.Record{}, err
 	}
-	client, err := h.client(ctx, r.Request)
+	issuer, client, err := h.ready(ctx, r.Request)
 	if err != nil {
-		return store.Record{}, err
-	}
-	if err := h.Store.Prove(ctx); err != nil {
-		return store.Record{}, err
-	}
-	issuer := h.Issuer(r.Profile)
-	if err := issuer.Ready(ctx); err != nil {
 		return store.Record{}, err
 	}
 	return h.replace(ctx, r.Request, func() (store.Record, error) {

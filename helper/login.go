@@ -31,15 +31,8 @@ type LoginRequest struct {
 // before the user is bothered. Errors: as Exchange's, and oidc.ErrNoSuchFlow;
 // after any of them the store is as it was.
 func (h *Helper) Login(ctx context.Context, r LoginRequest) (store.Record, error) {
-	client, err := h.client(ctx, r.Request)
+	issuer, client, err := h.ready(ctx, r.Request)
 	if err != nil {
-		return store.Record{}, err
-	}
-	if err := h.Store.Prove(ctx); err != nil {
-		return store.Record{}, err
-	}
-	issuer := h.Issuer(r.Profile)
-	if err := issuer.Ready(ctx); err != nil {
 		return store.Record{}, err
 	}
 	answer, finish, err := r.ask(ctx, issuer, client)
