@@ -214,6 +214,13 @@ func (i identitySource) read(ctx context.Context) (secret.Secret, error) {
 		}
 		return text, err
 	}
+	// Opening a pipe would wait for whoever writes, without an end.
+	if info, err := os.Stat(i.path); err == nil && !info.Mode().IsRegular() {
+		return "", &Error{
+			Kind: ErrUnavailable, Detail: "the identity " + i.path + " is not a regular file",
+			Remedy: "for one that is made when it is asked for there is identity_command in the configuration",
+		}
+	}
 	f, err := os.Open(i.path)
 	if err != nil {
 		e := &Error{Kind: ErrUnavailable, Detail: "the file store has no identity", Err: err}

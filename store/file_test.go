@@ -69,7 +69,7 @@ func TestFile_identities(t *testing.T) {
 		"all may read":             {map[string]string{"T2_CRED_IDENTITY_FILE": write("all", 0o604, old)}, "everybody", "chmod 600 " + filepath.Join(dir, "all")},
 		"not an identity":          {map[string]string{"T2_CRED_IDENTITY_FILE": write("bad", 0o600, "hunter2")}, "holds no age identity", ""},
 		"empty":                    {map[string]string{"T2_CRED_IDENTITY_FILE": write("empty", 0o600, "")}, "holds no age identity", ""},
-		"a directory":              {map[string]string{"T2_CRED_IDENTITY_FILE": dir}, "", ""},
+		"a directory":              {map[string]string{"T2_CRED_IDENTITY_FILE": dir}, "not a regular file", "identity_command"},
 		"post-quantum, old second": {map[string]string{"T2_CRED_IDENTITY_FILE": write("pq", 0o600, hybrid.String(), old)}, "v", ""},
 	} {
 		if os.PathSeparator != '/' && strings.HasSuffix(name, "may read") {
