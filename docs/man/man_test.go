@@ -53,7 +53,10 @@ func TestPages_noWarnings(t *testing.T) {
 	if err == nil && runtime.GOOS != "linux" {
 		err = errors.New("this may be another man")
 	}
-	if err != nil { // the end-to-end test of the Debian package does not skip
+	if err != nil {
+		if os.Getenv("T2_CRED_E2E") == "1" {
+			t.Fatalf("man-db and groff-base are missing: run e2e/setup.sh hooks: %v", err)
+		}
 		t.Skipf("NOT CHECKED: man-db and groff-base are missing: %v", err)
 	}
 	dir := t.TempDir()
