@@ -374,19 +374,15 @@ func TestClientAuth_certificate(t *testing.T) {
 // TestClientAuth_documentedConfiguration: what docs/client-auth.md has one write is
 // read without complaint.
 func TestClientAuth_documentedConfiguration(t *testing.T) {
-	found := 0
-	for _, b := range blocksOf(t, readTop(t, "docs/client-auth.md")) {
-		if b.language != "toml" {
-			continue
-		}
-		found++
+	blocks := snippets(t, "client-auth.md", "toml")
+	for _, text := range blocks {
 		path := filepath.Join(t.TempDir(), "config.toml")
-		if err := os.WriteFile(path, []byte(b.text), 0o600); err != nil {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		program(t).NewHome(t).Want(0, "profile", "show", "--config", path)
 	}
-	if found < 5 {
-		t.Errorf("the page shows %d configurations", found)
+	if len(blocks) < 5 {
+		t.Errorf("the page shows %d configurations", len(blocks))
 	}
 }

@@ -3,7 +3,6 @@ package e2e
 import (
 	"archive/tar"
 	"crypto/rand"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -53,15 +52,7 @@ func newRegistryFront(t *testing.T, issuer *oidctest.Issuer, registry string) *r
 		}
 	})
 	f.Server = httptest.NewUnstartedServer(mux)
-	certificate, ca := serverCertificate(t)
-	f.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
-	f.caFile = filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(f.caFile, ca, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f.StartTLS()
-	t.Cleanup(f.Close)
-	f.host = f.Listener.Addr().String()
+	f.host, f.caFile = startTLS(t, f.Server)
 	return f
 }
 

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bytes"
-	"crypto/tls"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -11,8 +10,6 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -51,15 +48,7 @@ func newSTSFront(t *testing.T, issuer *oidctest.Issuer, moto string) *stsFront {
 		ModifyResponse: tellKeys,
 	}
 	f.Server = httptest.NewUnstartedServer(f)
-	certificate, ca := serverCertificate(t)
-	f.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
-	f.caFile = filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(f.caFile, ca, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f.StartTLS()
-	t.Cleanup(f.Close)
-	f.host = f.Listener.Addr().String()
+	f.host, f.caFile = startTLS(t, f.Server)
 	return f
 }
 

@@ -199,17 +199,23 @@ func newBearerServer(t *testing.T, issuer *oidctest.Issuer, routes http.Handler)
 			routes.ServeHTTP(w, r)
 		}
 	}))
+	s.host, s.caFile = startTLS(t, s.Server)
+	return s
+}
+
+// startTLS starts a server with a certificate that clients trust who are given the
+// file of its CA, and ends it with the test.
+func startTLS(t *testing.T, s *httptest.Server) (host, caFile string) {
+	t.Helper()
 	certificate, ca := serverCertificate(t)
 	s.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
-	s.caFile = filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(s.caFile, ca, 0o600); err != nil {
+	caFile = filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(caFile, ca, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.Config.ErrorLog = nil
 	s.StartTLS()
 	t.Cleanup(s.Close)
-	s.host = s.Listener.Addr().String()
-	return s
+	return s.Listener.Addr().String(), caFile
 }
 
 // admits answers as RFC 6750 §3 says: without a token no error is named.

@@ -8,15 +8,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/terradue/t2-cred/helper"
 )
@@ -81,44 +77,29 @@ func (f forgetful) Derive(ctx context.Context, r helper.Request, d helper.Deriva
 // and answer. What the server is asked, and what comes of it, stands below, to the
 // byte.
 func TestAWS(t *testing.T) {
-	files, err := filepath.Glob("testdata/aws/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no transcripts: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
+	eachTranscript(t, "aws", func(t *testing.T, part map[string]string) {
+		s := newSTS(t)
+		status, body, _ := strings.Cut(part["sts"], "\n")
+		s.status, _ = strconv.Atoi(status)
+		s.body = body
+		host := strings.TrimPrefix(s.URL, "http://")
+		option := map[string]string{"endpoint": s.URL}
+		for line := range strings.Lines(part["option"]) {
+			name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+			option[name] = value
+		}
+		g := &toolGetter{hosts: []string{host}, fails: toolFailures[strings.TrimSpace(part["fails"])]}
+		stdout, err := askAWS(g, option)
+		got := map[string]string{"stdout": stdout, "asked": strings.Join(s.asked, "")}
+		if err != nil {
+			got["error"], got["hint"] = strings.ReplaceAll(err.Error(), host, "STS")+"\n", hintOf(err)+"\n"
+		}
+		for _, name := range []string{"asked", "stdout", "error", "hint"} {
+			if got[name] != part[name] {
+				t.Errorf("%s is\n%s, not\n%s", name, got[name], part[name])
 			}
-			part := map[string]string{}
-			for _, f := range txtar.Parse(text).Files {
-				part[f.Name] = string(f.Data)
-			}
-			s := newSTS(t)
-			status, body, _ := strings.Cut(part["sts"], "\n")
-			s.status, _ = strconv.Atoi(status)
-			s.body = body
-			host := strings.TrimPrefix(s.URL, "http://")
-			option := map[string]string{"endpoint": s.URL}
-			for line := range strings.Lines(part["option"]) {
-				name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-				option[name] = value
-			}
-			g := &toolGetter{hosts: []string{host}, fails: toolFailures[strings.TrimSpace(part["fails"])]}
-			got := map[string]string{}
-			got["stdout"], err = askAWS(g, option)
-			got["asked"] = strings.Join(s.asked, "")
-			if err != nil {
-				got["error"], got["hint"] = strings.ReplaceAll(err.Error(), host, "STS")+"\n", hintOf(err)+"\n"
-			}
-			for _, name := range []string{"asked", "stdout", "error", "hint"} {
-				if got[name] != part[name] {
-					t.Errorf("%s is\n%s, not\n%s", name, got[name], part[name])
-				}
-			}
-		})
-	}
+		}
+	})
 }
 
 const stsGood = `<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult><Credentials>` +

@@ -4,13 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/rogpeppe/go-internal/txtar"
 )
 
 // askKubernetes calls as client-go does: all that is said is in the environment.
@@ -26,34 +22,20 @@ func askKubernetes(g *toolGetter, info string, args ...string) (stdout string, e
 // TestKubernetes plays testdata/kubernetes: info is KUBERNETES_EXEC_INFO as
 // kubectl sets it, and what comes of it stands below, to the byte.
 func TestKubernetes(t *testing.T) {
-	files, err := filepath.Glob("testdata/kubernetes/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no transcripts: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
+	eachTranscript(t, "kubernetes", func(t *testing.T, part map[string]string) {
+		g := &toolGetter{hosts: []string{"tool.example.org:8443", "*.wild.example.org"}, fails: toolFailures[strings.TrimSpace(part["fails"])]}
+		got := map[string]string{}
+		stdout, err := askKubernetes(g, part["info"], strings.Fields(part["args"])...)
+		got["stdout"], got["asked"] = stdout, strings.Join(append(g.log, ""), "\n")
+		if err != nil {
+			got["error"] = err.Error() + "\n"
+		}
+		for _, name := range []string{"stdout", "error", "asked"} {
+			if got[name] != part[name] {
+				t.Errorf("%s is\n%s, not\n%s", name, got[name], part[name])
 			}
-			part := map[string]string{}
-			for _, f := range txtar.Parse(text).Files {
-				part[f.Name] = string(f.Data)
-			}
-			g := &toolGetter{hosts: []string{"tool.example.org:8443", "*.wild.example.org"}, fails: toolFailures[strings.TrimSpace(part["fails"])]}
-			got := map[string]string{}
-			stdout, err := askKubernetes(g, part["info"], strings.Fields(part["args"])...)
-			got["stdout"], got["asked"] = stdout, strings.Join(append(g.log, ""), "\n")
-			if err != nil {
-				got["error"] = err.Error() + "\n"
-			}
-			for _, name := range []string{"stdout", "error", "asked"} {
-				if got[name] != part[name] {
-					t.Errorf("%s is\n%s, not\n%s", name, got[name], part[name])
-				}
-			}
-		})
-	}
+		}
+	})
 }
 
 func execInfo(t testing.TB, version, server string) string {

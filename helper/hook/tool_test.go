@@ -106,46 +106,32 @@ func runTool(p Protocol, g *toolGetter, args []string, option map[string]string,
 // (stdout, stderr, error, asked), to the byte.
 func toolTranscripts(t *testing.T, p Protocol) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join("testdata", p.Name, "*.txtar"))
-	if err != nil || len(files) < 2 {
-		t.Fatalf("%d transcripts, %v", len(files), err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
+	eachTranscript(t, p.Name, func(t *testing.T, part map[string]string) {
+		if text, ok := part["stdout without line end"]; ok {
+			part["stdout"] = strings.TrimSuffix(text, "\n")
+		}
+		option := map[string]string{}
+		for line := range strings.Lines(part["option"]) {
+			name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+			option[name] = value
+		}
+		g := &toolGetter{hosts: []string{"tool.example.org", "tool.example.org:8443", "*.wild.example.org"}}
+		if kind := strings.TrimSpace(part["fails"]); kind != "" {
+			g.fails = toolFailures[kind]
+		}
+		stdout, stderr, err := runTool(p, g, strings.Fields(part["args"]), option, part["stdin"])
+		failed := ""
+		if err != nil {
+			failed = err.Error() + "\n"
+		}
+		for name, got := range map[string]string{
+			"stdout": stdout, "stderr": stderr, "error": failed, "asked": strings.Join(append(g.log, ""), "\n"),
+		} {
+			if got != part[name] {
+				t.Errorf("%s is\n%s, not\n%s", name, got, part[name])
 			}
-			part := map[string]string{}
-			for _, f := range txtar.Parse(text).Files {
-				part[f.Name] = string(f.Data)
-			}
-			if text, ok := part["stdout without line end"]; ok {
-				part["stdout"] = strings.TrimSuffix(text, "\n")
-			}
-			option := map[string]string{}
-			for line := range strings.Lines(part["option"]) {
-				name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-				option[name] = value
-			}
-			g := &toolGetter{hosts: []string{"tool.example.org", "tool.example.org:8443", "*.wild.example.org"}}
-			if kind := strings.TrimSpace(part["fails"]); kind != "" {
-				g.fails = toolFailures[kind]
-			}
-			stdout, stderr, err := runTool(p, g, strings.Fields(part["args"]), option, part["stdin"])
-			failed := ""
-			if err != nil {
-				failed = err.Error() + "\n"
-			}
-			for name, got := range map[string]string{
-				"stdout": stdout, "stderr": stderr, "error": failed, "asked": strings.Join(append(g.log, ""), "\n"),
-			} {
-				if got != part[name] {
-					t.Errorf("%s is\n%s, not\n%s", name, got, part[name])
-				}
-			}
-		})
-	}
+		}
+	})
 }
 
 // The table of docs/hooks.md is held against these folders.
@@ -174,4 +160,26 @@ var lookalikes = []string{
 	"[2001:db8::1]", "[2001:db8::1]:443", "[2001:db8::2]:8443", "[2001:db8::1%25eth0]:8443", "[2001:db8::1]evil.org:8443", "2001:db8::1:8443", "[2001:db8::1",
 	"bücher.example.org", "xn--bcher-kva.example.org.", "xn--bcher-kva.example.com", "xn--bcher-kvaa.example.org",
 	strings.Repeat("a", 300) + ".example.org", strings.Repeat("tool.example.org,", 1000),
+}
+
+// eachTranscript plays the transcripts of a hook, each a name to what is there.
+func eachTranscript(t *testing.T, hook string, play func(t *testing.T, part map[string]string)) {
+	t.Helper()
+	files, err := filepath.Glob("testdata/" + hook + "/*.txtar")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%d transcripts, %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			part := map[string]string{}
+			for _, f := range txtar.Parse(text).Files {
+				part[f.Name] = string(f.Data)
+			}
+			play(t, part)
+		})
+	}
 }
