@@ -26,9 +26,10 @@ type ImportRequest struct {
 // An issuer that rotates takes the token that was brought out of use and answers
 // with another: from then on that one is the grant. It is kept even when the access
 // token beside it does not serve yet or cannot be verified now, or when it turns out to
-// be an online one, since there would be none else left; the error says so. Errors: ErrSubjectToken,
-// ErrLoginRequired (the issuer does not take the token), ErrNotGranted, ErrProfile,
-// and those of store and oidc; but for the cases above, the store is as it was.
+// be an online one, since there would be none else left; the error says so. Errors:
+// ErrSubjectToken, ErrLoginRequired (the issuer does not take the token), ErrNotGranted,
+// ErrProfile, and those of store and oidc; but for the cases above, the store is as it
+// was.
 func (h *Helper) Import(ctx context.Context, r ImportRequest) (store.Record, error) {
 	if err := checkRefreshToken(r, h.Now()); err != nil {
 		return store.Record{}, err

@@ -66,8 +66,8 @@ func (c Client) Check() error {
 // asClient sends a request with the client's proof. A client whose way is not said
 // is tried once more the other way when the issuer refuses the first: an issuer
 // authenticates the client before it looks at the grant (RFC 6749 §3.2.1, §5.2), so
-// nothing was spent. What then was certainly believed is remembered beside the public documents, for
-// it is no secret, and what is lost there costs one request.
+// nothing was spent. What then was certainly believed is remembered beside the public
+// documents, for it is no secret, and what is lost there costs one request.
 func (i *Issuer) asClient(meta *Metadata, c Client, send func(Client) error) error {
 	if c.Auth != "" {
 		err := send(c)
