@@ -12,18 +12,30 @@ import (
 
 const module = "github.com/terradue/t2-cred"
 
+// leaves import nothing of the house, and every package may import them.
+var leaves = []string{"helper/hint", "helper/safefile", "helper/secret"}
+
 // allowed says, for each package of the house, what else of the house it may
-// import. Data flows one way; a hook can never reach a refresh token.
+// import beside the leaves. Data flows one way; a hook can never reach a refresh
+// token.
 var allowed = map[string][]string{
-	"":                     {"helper/cli"},
-	"docs/man":             {"helper/cli", "helper/hook"},
-	"helper/cli":           {"helper", "helper/hook", "helper/oidc", "helper/secret", "store"},
-	"helper":               {"helper/oidc", "helper/secret", "store"},
-	"helper/hook":          {"helper"},
-	"helper/oidc":          {"helper/secret"},
-	"helper/oidc/oidctest": {"helper/secret"},
-	"helper/secret":        {},
-	"store":                {"helper/secret"},
+	"":                          {"helper/cli"},
+	"docs/man":                  {"helper/cli", "helper/hook"},
+	"helper/cli":                {"helper", "helper/hook", "helper/oidc", "helper/setup", "store"},
+	"helper":                    {"helper/oidc", "store"},
+	"helper/hint":               {},
+	"helper/hook":               {"helper"},
+	"helper/oidc":               {},
+	"helper/oidc/oidctest":      {},
+	"helper/safefile":           {},
+	"helper/secret":             {},
+	"helper/setup":              {"helper"},
+	"store":                     {"store/agefile", "store/backend", "store/keyring", "store/openbao"},
+	"store/agefile":             {"store/backend"},
+	"store/backend":             {},
+	"store/backend/backendtest": {"store/backend"},
+	"store/keyring":             {"store/backend"},
+	"store/openbao":             {"store/backend"},
 }
 
 // onlyIn names the files that may import a library.
@@ -58,7 +70,8 @@ func TestImports_followTheHouseRules(t *testing.T) {
 		}
 		for _, imported := range pkg.Imports {
 			to, ours := strings.CutPrefix(imported, module+"/")
-			if ours && !slices.Contains(rules, to) {
+			leaf := slices.Contains(leaves, to) && !slices.Contains(leaves, from)
+			if ours && !leaf && !slices.Contains(rules, to) {
 				t.Errorf("%q must not import %q", from, to)
 			}
 		}
