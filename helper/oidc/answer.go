@@ -138,10 +138,7 @@ func (i *Issuer) readAnswer(g Grant, resp *http.Response, body []byte, cut error
 func (i *Issuer) refusal(op string, resp *http.Response, found members, sent []secret.Secret) error {
 	code, _ := found.text("error")
 	words, _ := found.text("error_description")
-	e := &Error{
-		Op: op, Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, i.opt.Now()),
-		Code: cleanWords(code, sent...), Description: cleanWords(words, sent...),
-	}
+	e := i.failed(op, resp, code, words, sent)
 	switch {
 	case e.Code == "" && e.Status >= 300 && e.Status < 400:
 		why := fmt.Errorf("the token endpoint redirects to %s; tokens do not follow redirects", resp.Header.Get("Location"))
@@ -204,6 +201,9 @@ func (r Response) checked(code string, cut, broken error) (Response, error) {
 		return refuse("access_token", "the answer has none")
 	case err != nil:
 		return refuse("access_token", err.Error())
+	case strings.EqualFold(r.TokenType, "DPoP"):
+		r.AccessToken = ""
+		return r, &outcomeError{Answered, &VerifyError{What: "access_token", Why: "its token_type is DPoP, not Bearer", Remedy: needsDPoP(nil)}}
 	case r.TokenType != "" && !strings.EqualFold(r.TokenType, "Bearer") && !strings.EqualFold(r.TokenType, "N_A"):
 		return refuse("access_token", fmt.Sprintf("its token_type is %s, not Bearer", r.TokenType))
 	}

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -165,7 +166,7 @@ func (i *Issuer) sendOnce(ctx context.Context, client *http.Client, req *http.Re
 		return Response{}, unreachable(g.op, err)
 	}
 	if s.Wait == 0 {
-		s.Wait = answerTime
+		s.Wait = cmp.Or(i.opt.AnswerTime, answerTime)
 	}
 	sent := append(c.secrets(), g.sent...)
 	f := newFlight(s.Before)

@@ -175,7 +175,7 @@ func (i *Issuer) StartDevice(ctx context.Context, c Client, scopes []string) (*D
 		if shown == "" && answer.URI != "" {
 			continue
 		}
-		if _, err := secureURL(shown); err != nil {
+		if _, err := secureURL(shown, i.id); err != nil {
 			return nil, &VerifyError{What: "login", Why: "the verification address: " + err.Error(), Identity: true}
 		}
 	}
