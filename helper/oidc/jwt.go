@@ -103,7 +103,10 @@ func LooksLikeJWT(token secret.Secret) bool {
 	for n < len(v) && v[n] != '.' && v[n] != '=' && isBase64URL(v[n]) {
 		n++
 	}
-	start, err := base64.RawURLEncoding.DecodeString(v[:n-n%4])
+	if n%4 == 1 { // one character is less than a byte
+		n--
+	}
+	start, err := base64.RawURLEncoding.DecodeString(v[:n])
 	if err != nil || len(start) == 0 {
 		return false
 	}
