@@ -26,6 +26,7 @@ type Error struct {
 	Status      int           // HTTP status
 	Code        string        // `error`; empty when the answer had none
 	Description string        // `error_description`, cleaned
+	Redacted    bool          // a secret was taken out of Code or Description: keep neither
 	RetryAfter  time.Duration // from Retry-After; zero when not given
 	Product     Product       // of the server; empty when it is not known
 	Remedy      hint.Remedy   // what to do, where more than the words is known

@@ -1,8 +1,11 @@
 package oidc
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"time"
 )
@@ -29,7 +32,7 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := g.next.RoundTrip(req)
 	took := g.issuer.opt.Now().Sub(start).Round(time.Millisecond)
 	if err != nil {
-		g.issuer.opt.Log.Debug("request failed", "method", req.Method, "url", req.URL.Redacted(), "took", took, "error", Clean(err.Error()))
+		g.issuer.opt.Log.Debug("request failed", "method", req.Method, "url", req.URL.Redacted(), "took", took, "error", kindOf(err))
 		return nil, err
 	}
 	g.issuer.opt.Log.Debug("request", "method", req.Method, "url", req.URL.Redacted(), "status", resp.StatusCode, "took", took)
@@ -61,4 +64,25 @@ func (b *cappedBody) Read(p []byte) (int, error) {
 		return 0, errBodyTooLarge
 	}
 	return n, err
+}
+
+// kindOf is what may be logged of a transport's error. Others quote what the server
+// sent, and that may be an echo of what it was sent.
+func kindOf(err error) string {
+	var op *net.OpError
+	var certificate *tls.CertificateVerificationError
+	var proxy *proxyError
+	switch {
+	case errors.As(err, &certificate):
+		return Clean(certificate.Error())
+	case errors.As(err, &proxy):
+		return Clean(proxy.Error())
+	case errors.As(err, &op):
+		return Clean(op.Error())
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return "no answer in time"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the connection was cut"
+	}
+	return "the answer is not HTTP, or the connection failed"
 }

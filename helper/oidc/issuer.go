@@ -120,11 +120,12 @@ func (i *Issuer) readCAFile() ([]byte, error) {
 
 // failed is an answer that is a refusal, in words that hold none of the secrets sent.
 func (i *Issuer) failed(op string, resp *http.Response, code, words string, sent []secret.Secret) *Error {
-	return &Error{
-		Op: op, Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, i.opt.Now()),
-		Code: cleanWords(code, sent...), Description: cleanWords(words, sent...),
-		Product: i.Product(), Profile: i.opt.Profile,
-	}
+	e := &Error{Op: op, Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, i.opt.Now()), Product: i.Product(), Profile: i.opt.Profile}
+	var inCode, inWords bool
+	e.Code, inCode = Redact(code, sent...)
+	e.Description, inWords = Redact(words, sent...)
+	e.Redacted = inCode || inWords
+	return e
 }
 
 // secureURL parses s and demands what every endpoint must be: absolute https, with a
