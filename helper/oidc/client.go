@@ -15,7 +15,7 @@ import (
 	"github.com/terradue/t2-cred/helper/secret"
 )
 
-// The ways in which a client proves itself, by the names of the configuration.
+// Client authentication methods, by the names of the configuration.
 // OpenID Connect Core §9 calls the first two client_secret_basic and
 // client_secret_post; AuthTLS is tls_client_auth and self_signed_tls_client_auth
 // of RFC 8705 §2, which differ at the issuer only.
@@ -97,7 +97,7 @@ func (i *Issuer) withClientAuth(meta *Metadata, c Client, once bool, send func(C
 	var answered *Error
 	switch {
 	case second == nil || clientAccepted(second):
-		i.opt.Log.Debug("the issuer takes the client's secret another way", "client_auth", c.Auth)
+		i.opt.Log.Debug("the issuer takes the client's secret by another method", "client_auth", c.Auth)
 		i.cacheAuth(c, c.Auth)
 	case errors.As(second, &answered) && !answered.Temporary():
 		return first // it may be the other method that is refused, in whatever words
@@ -206,7 +206,7 @@ func (i *Issuer) proof(meta *Metadata, c Client) (url.Values, error) {
 			"client_assertion":      {assertion.Reveal()}, // leaves in the form
 		}, nil
 	}
-	return nil, &ConfigError{Detail: fmt.Sprintf("client_auth %q is not a way in which a client proves itself", Clean(c.Auth))}
+	return nil, &ConfigError{Detail: fmt.Sprintf("client_auth %q is not a client authentication method", Clean(c.Auth))}
 }
 
 // An authEndpoint is an endpoint that takes a client's proof, by its plain address and
