@@ -42,13 +42,7 @@ func (i *Issuer) Proxy() (*url.URL, error) {
 	if err != nil {
 		return nil, &ConfigError{Detail: "the issuer is not a URL"}
 	}
-	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: u})
-	// What is no URL is taken for one without a scheme: the rest is then a path, with
-	// the password in it, which the parser's own words would quote too.
-	if err != nil || proxy != nil && strings.Trim(proxy.Path, "/") != "" {
-		return nil, &ConfigError{Detail: "the address of the proxy cannot be read", Remedy: hint.Say("mend HTTPS_PROXY or HTTP_PROXY: http://HOST:PORT")}
-	}
-	return proxy, nil
+	return proxyFromEnvironment(&http.Request{URL: u})
 }
 
 // Roots are the certificates that are trusted beside the system's: none without a

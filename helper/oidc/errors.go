@@ -61,7 +61,8 @@ func (e *ConfigError) Hint() hint.Remedy { return e.Remedy }
 // request carried.
 func unreachable(op string, err error, sent ...secret.Secret) error {
 	why := cleanWords(err.Error(), sent...)
-	if errors.Is(err, context.DeadlineExceeded) {
+	var proxy *proxyFailure
+	if errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &proxy) {
 		why = "no answer in time"
 	}
 	return &netError{text: fmt.Sprintf("%s: %s", op, why), err: err}
@@ -81,11 +82,17 @@ func (e *netError) Hint() hint.Remedy {
 	var host x509.HostnameError
 	var op *net.OpError
 	var proxy *proxyError
+	var failure *proxyFailure
+	var wrong *ConfigError
 	switch {
+	case errors.As(e.err, &wrong):
+		return wrong.Remedy
 	case errors.As(e.err, &op) && op.Op == "proxyconnect":
 		return hint.Say(checkProxy)
 	case errors.As(e.err, &proxy):
 		return proxy.hint()
+	case errors.As(e.err, &failure):
+		return hint.Say(checkProxy)
 	case errors.As(e.err, &unknown):
 		return hint.Say("if the issuer's certificate is from a private CA, name its PEM file: ca_file in the profile (profile add --ca-file)")
 	case errors.As(e.err, &host):

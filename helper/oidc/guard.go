@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"time"
 )
 
@@ -29,7 +30,12 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		req = req.Clone(req.Context())
 		req.Header.Set("User-Agent", ua)
 	}
-	resp, err := g.next.RoundTrip(req)
+	connected := false
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected = true }}
+	resp, err := g.next.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
+	if err != nil && !connected {
+		err = g.blameProxy(req, err)
+	}
 	took := g.issuer.opt.Now().Sub(start).Round(time.Millisecond)
 	if err != nil {
 		g.issuer.opt.Log.Debug("request failed", "method", req.Method, "url", req.URL.Redacted(), "took", took, "error", kindOf(err))
@@ -43,6 +49,21 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp.Body = &cappedBody{ReadCloser: resp.Body, left: maxBody}
 	return resp, nil
+}
+
+// blameProxy names the proxy of a connection that was not made, unless the error says
+// already what went wrong.
+func (g *guard) blameProxy(req *http.Request, err error) error {
+	var refused *proxyError
+	var certificate *tls.CertificateVerificationError
+	transport, ok := g.next.(*http.Transport)
+	if !ok || transport.Proxy == nil || errors.As(err, &refused) || errors.As(err, &certificate) {
+		return err
+	}
+	if proxy, wrong := transport.Proxy(req); wrong == nil && proxy != nil {
+		return &proxyFailure{host: proxy.Host, err: err}
+	}
+	return err
 }
 
 // cappedBody fails, rather than ends, past the cap.

@@ -57,3 +57,32 @@ func proxyAnswer(_ context.Context, proxy *url.URL, _ *http.Request, answer *htt
 	}
 	return e
 }
+
+// proxyFromEnvironment is the proxy of HTTPS_PROXY, HTTP_PROXY and NO_PROXY for a
+// request. An address that cannot be read is an error without it, as a password may be
+// in it.
+func proxyFromEnvironment(req *http.Request) (*url.URL, error) {
+	return checkedProxy(http.ProxyFromEnvironment(req))
+}
+
+func checkedProxy(proxy *url.URL, err error) (*url.URL, error) {
+	// What is no URL is taken for one without a scheme: the rest is then a path, with
+	// the password in it.
+	if err != nil || proxy != nil && (strings.Trim(proxy.Path, "/") != "" || proxy.Hostname() == "") {
+		return nil, &ConfigError{Detail: "the address of the proxy cannot be read", Remedy: hint.Say("correct HTTPS_PROXY or HTTP_PROXY: http://HOST:PORT")}
+	}
+	return proxy, nil
+}
+
+// A proxyFailure is of a connection that a proxy was to make, and that did not come
+// about: it hangs, or answers what is not HTTP.
+type proxyFailure struct {
+	host string
+	err  error
+}
+
+func (e *proxyFailure) Error() string {
+	return fmt.Sprintf("no connection through the proxy %s: %s", Clean(e.host), kindOf(e.err))
+}
+
+func (e *proxyFailure) Unwrap() error { return e.err }

@@ -294,7 +294,7 @@ func (i *Issuer) verifySignature(ctx context.Context, token secret.Secret, h hea
 }
 
 // maxTried is how many keys are tried for one token.
-const maxTried = 16
+const maxTried = 8
 
 // verify ends when ctx does: each try takes milliseconds, as key sizes are bounded.
 func (s *keySet) verify(ctx context.Context, token secret.Secret, h header) ([]byte, error) {
