@@ -257,6 +257,7 @@ func (h *compatHome) oldRefuses() {
 		{Args: []string{"get", "--min-valid", "24h"}},
 		{Args: []string{"status"}},
 		{Args: []string{"erase"}},
+		{Args: []string{"exchange"}, Stdin: h.issuer.UserToken("alice")},
 		{Args: []string{"keepalive", "--older-than", "0s"}},
 		{Args: []string{"write", "--output", filepath.Join(h.t.TempDir(), "token"), "--min-valid", "24h"}},
 	} {
