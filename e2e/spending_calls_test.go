@@ -17,13 +17,21 @@ import (
 	"github.com/terradue/t2-cred/helper/oidc/oidctest"
 )
 
-// TestSpending_everyCall fails, and kills the program at, every call of a refresh that
-// works on a file, a socket, a key, a lock or a name. After each, the next `get` works;
-// or the loss belongs to a POST whose answer the program had no chance to keep. No
-// refresh token arrives twice but where the first answer was lost so.
+// TestSpending_everyCall fails, kills and stops the program at every call of a refresh
+// that works on a file, a socket, a key, a lock or a name, and fills the disk there.
+// After each, the next `get` works; or the loss belongs to a POST whose answer the
+// program had no chance to keep. No refresh token arrives twice but where the first
+// answer was lost so.
 func TestSpending_everyCall(t *testing.T) {
-	for _, store := range []string{"file", "keyring"} {
-		t.Run(store, func(t *testing.T) { newCallTable(t, store).run() })
+	for _, world := range []struct {
+		store    string
+		noKernel bool
+	}{{"file", false}, {"keyring", false}, {"file", true}, {"keyring", true}} {
+		name := world.store
+		if world.noKernel {
+			name += ", the kernel keyring is refused"
+		}
+		t.Run(name, func(t *testing.T) { newCallTable(t, world.store, world.noKernel).run() })
 	}
 }
 
@@ -32,18 +40,21 @@ type callTable struct {
 	t      *testing.T
 	rig    *rig
 	tracer syscalls.Tracer
+	// noKernel has all calls of the kernel's keyring refused in every run, as a
+	// container does.
+	noKernel bool
 	// counts are the rows by what was done and how it ended.
 	counts map[string]map[string]int
 	bad    []string
 }
 
-func newCallTable(t *testing.T, store string) *callTable {
+func newCallTable(t *testing.T, store string, noKernel bool) *callTable {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Log("without root the program's memory cannot be read, as it hides it: objects are known by their descriptors only")
 	}
 	r := newRig(t, store)
-	c := &callTable{t: t, rig: r, counts: map[string]map[string]int{}}
+	c := &callTable{t: t, rig: r, counts: map[string]map[string]int{}, noKernel: noKernel}
 	bus := ""
 	for _, kv := range r.home.Env() {
 		if address, ok := strings.CutPrefix(kv, "DBUS_SESSION_BUS_ADDRESS=unix:path="); ok {
@@ -60,11 +71,31 @@ func newCallTable(t *testing.T, store string) *callTable {
 		}
 		return random.ReplaceAllString(o, "*")
 	})
+	c.tracer.Decide = c.standing
+	if noKernel {
+		// What the kernel keyring holds otherwise is kept elsewhere then.
+		r.restore()
+		r.issuer.Set(oidctest.Lifespan(time.Second))
+		if e := r.get(&c.tracer, "--fresh"); e.Code != 0 {
+			t.Fatalf("without the kernel keyring: %s", e)
+		}
+		time.Sleep(1200 * time.Millisecond)
+		r.issuer.Set(oidctest.Lifespan(5 * time.Minute))
+		r.save()
+	}
 	return c
 }
 
-// random is what the name of a temporary file has of its own.
-var random = regexp.MustCompile(`\d{4,}`)
+// standing is what is refused in every run.
+func (c *callTable) standing(call syscalls.Call) syscalls.Verdict {
+	if c.noKernel && (call.Name == "add_key" || call.Name == "keyctl") {
+		return syscalls.Fail(unix.EPERM)
+	}
+	return syscalls.Pass()
+}
+
+// random is what the name of a temporary file has of its own, and a home's namespace.
+var random = regexp.MustCompile(`\d{4,}|\b[a-z2-7]{16}\b`)
 
 // boring is what Go's runtime does at the start and to wake its own threads.
 func boring(c syscalls.Call) bool {
@@ -75,14 +106,65 @@ func boring(c syscalls.Call) bool {
 // A callRow is one call and what becomes of it.
 type callRow struct {
 	call  syscalls.Call
-	errno unix.Errno // zero: it is killed
+	does  string
+	errno unix.Errno // of fails
 }
 
+// What becomes of a call.
+const (
+	kills = "kill at"
+	fails = "fail"
+	fills = "disk full from" // on: nothing can be written any more
+	stops = "stop at"        // longer than --timeout
+)
+
 func (r callRow) String() string {
-	if r.errno == 0 {
-		return "kill at " + r.call.String()
+	if r.does == fails {
+		return unix.ErrnoName(r.errno) + " from " + r.call.String()
 	}
-	return unix.ErrnoName(r.errno) + " from " + r.call.String()
+	return r.does + " " + r.call.String()
+}
+
+// verdict is what becomes of a call, where the row's call has come.
+func (r callRow) verdict(call syscalls.Call, first bool) syscalls.Verdict {
+	switch {
+	case r.does == fills && writes(call):
+		return syscalls.Fail(unix.ENOSPC)
+	case !first:
+	case r.does == kills:
+		return syscalls.Kill()
+	case r.does == fails:
+		return syscalls.Fail(r.errno)
+	case r.does == stops:
+		return syscalls.Stop(stopped)
+	}
+	return syscalls.Pass()
+}
+
+// stopped is for how long a program is stopped, and shorter its --timeout then.
+const (
+	stopped = 1200 * time.Millisecond
+	shorter = "1s"
+)
+
+// writes tells the calls that a full disk refuses.
+func writes(c syscalls.Call) bool {
+	if !strings.HasPrefix(c.Object, "HOME") {
+		return false
+	}
+	switch c.Name {
+	case "openat":
+		return c.Args[2]&unix.O_CREAT != 0
+	case "write", "pwrite64", "ftruncate", "fallocate", "mkdirat", "linkat", "symlinkat":
+		return true
+	}
+	return false
+}
+
+// isStopped tells the calls at which a program is stopped: where it waits, and where
+// it holds what it must not lose.
+func isStopped(c syscalls.Call) bool {
+	return c.Object == "issuer" || c.Name == "flock" || c.Name == "renameat" || c.Name == "add_key" || c.Name == "fsync"
 }
 
 // known tells whether a call is the row's.
@@ -141,13 +223,19 @@ func (c *callTable) rows() (all []callRow) {
 			c.t.Fatalf("a refresh that nothing happens to: POST %v, answer read %v, spent %d: %s", e.posted, e.answered, len(c.rig.spent.All()), e)
 		}
 		for _, call := range e.calls {
-			if boring(call) || seen[call.String()] {
+			if boring(call) || seen[call.String()] || c.standing(call) != syscalls.Pass() || c.noKernel && call.Name == "recvmsg" {
 				continue
 			}
 			seen[call.String()] = true
-			all = append(all, callRow{call: call})
+			all = append(all, callRow{call: call, does: kills})
 			for _, errno := range errnos(call) {
-				all = append(all, callRow{call, errno})
+				all = append(all, callRow{call, fails, errno})
+			}
+			if writes(call) {
+				all = append(all, callRow{call: call, does: fills})
+			}
+			if isStopped(call) && !c.noKernel {
+				all = append(all, callRow{call: call, does: stops})
 			}
 		}
 	}
@@ -164,10 +252,7 @@ func (c *callTable) run() {
 	for _, r := range rows {
 		c.t.Run(r.String(), func(t *testing.T) {
 			how, words := c.meet(t, r)
-			kind := "fail " + r.call.Name
-			if r.errno == 0 {
-				kind = "kill " + r.call.Name
-			}
+			kind := r.does + " " + r.call.Name
 			if c.counts[kind] == nil {
 				c.counts[kind] = map[string]int{}
 			}
@@ -180,7 +265,7 @@ func (c *callTable) run() {
 	}
 	var table strings.Builder
 	for _, kind := range slices.Sorted(maps.Keys(c.counts)) {
-		fmt.Fprintf(&table, "%-18s", kind)
+		fmt.Fprintf(&table, "%-26s", kind)
 		for _, how := range slices.Sorted(maps.Keys(c.counts[kind])) {
 			fmt.Fprintf(&table, " %s %d;", how, c.counts[kind][how])
 		}
@@ -219,33 +304,40 @@ func (c *callTable) meet(t *testing.T, r callRow) (how, words string) {
 	after := 0 // calls that came between the read of the answer and this one
 	tracer := c.tracer
 	tracer.Decide = func(call syscalls.Call) syscalls.Verdict {
-		if met == nil && r.known(call) {
-			met = &call
-			if r.errno == 0 {
-				return syscalls.Kill()
-			}
-			return syscalls.Fail(r.errno)
+		if v := c.standing(call); v != syscalls.Pass() {
+			return v
 		}
-		if met == nil && call.Answered && !boring(call) && call.Object != "issuer" {
+		first := met == nil && r.known(call)
+		if first {
+			met = &call
+		}
+		if met != nil {
+			return r.verdict(call, first)
+		}
+		if call.Answered && !boring(call) && call.Object != "issuer" {
 			after++
 		}
 		return syscalls.Pass()
 	}
-	e := c.rig.get(&tracer, "--timeout", "5s")
+	timeout := "5s"
+	if r.does == stops {
+		timeout = shorter
+	}
+	e := c.rig.get(&tracer, "--timeout", timeout)
 	if met == nil {
 		return notMet, ""
 	}
 	spent := c.rig.spent.All()
-	if words := saneEnd(e, r.errno == 0); words != "" {
+	if words := saneEnd(e, r.does == kills); words != "" {
 		return wrongEnd, words + ": " + e.String()
 	}
 	unread := len(spent) > 0 && !e.answered
-	killedFirst := r.errno == 0 && e.answered && after == 0
+	killedFirst := r.does == kills && e.answered && after == 0
 
-	next := c.rig.get(nil)
+	next := c.rig.get(&c.tracer)
 	later := next
 	if next.Code == 0 && len(c.rig.spent.All()) == len(spent) {
-		later = c.rig.get(nil, "--fresh") // next had it from the cache
+		later = c.rig.get(&c.tracer, "--fresh") // next had it from the cache
 	}
 	story := fmt.Sprintf("%s\nnext: %s\nlater: %s\nspent: %s", e, next, later, tell(c.rig.spent.All()))
 	isLost := next.Code != 0 || later.Code != 0
@@ -254,7 +346,7 @@ func (c *callTable) meet(t *testing.T, r callRow) (how, words string) {
 		return inFlight, ""
 	case isLost && killedFirst:
 		return atFirst, ""
-	case next.Code != 0 && c.rig.get(nil).Code == 0:
+	case next.Code != 0 && c.rig.get(&c.tracer).Code == 0:
 		return wrongFirst, story
 	case isLost:
 		return lost, story
