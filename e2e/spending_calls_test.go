@@ -53,7 +53,7 @@ func newCallTable(t *testing.T, store string, noKernel bool) *callTable {
 	if os.Getuid() != 0 {
 		t.Log("without root the program's memory cannot be read, as it hides it: objects are known by their descriptors only")
 	}
-	r := newRig(t, store)
+	r := newRig(t, store, rigOptions{})
 	c := &callTable{t: t, rig: r, counts: map[string]map[string]int{}, noKernel: noKernel}
 	bus := ""
 	for _, kv := range r.home.Env() {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/terradue/t2-cred/e2e/keycloak"
+	"github.com/terradue/t2-cred/e2e/ledger"
 	"github.com/terradue/t2-cred/e2e/proc"
 	"github.com/terradue/t2-cred/e2e/run"
 	"github.com/terradue/t2-cred/e2e/syscalls"
@@ -36,14 +37,31 @@ type rig struct {
 	files         []savedFile
 }
 
+// rigOptions are what a rig can have of its own.
+type rigOptions struct {
+	issuer  []oidctest.Option
+	front   func(*oidctest.Issuer) // puts the issuer behind a front
+	profile []string               // further arguments of profile add
+	scope   string
+}
+
 // newRig makes the account. store is "file" or "keyring".
-func newRig(t *testing.T, store string) *rig {
+func newRig(t *testing.T, store string, o rigOptions) *rig {
 	t.Helper()
-	r := &rig{t: t, user: newOther(t), issuer: oidctest.New(oidctest.Refresh(oidctest.Revoke), oidctest.Lifespan(time.Second))}
+	options := append([]oidctest.Option{oidctest.Refresh(oidctest.Revoke), oidctest.Lifespan(time.Second)}, o.issuer...)
+	r := &rig{t: t, user: newOther(t), issuer: oidctest.New(options...)}
+	r.spent, _ = r.issuer.Watch()
 	t.Cleanup(func() {
+		r.tell()
 		tellLedger(r.issuer)
 		r.issuer.Close()
 	})
+	if o.front != nil {
+		o.front(r.issuer)
+	}
+	if o.scope == "" {
+		o.scope = keycloak.Scopes
+	}
 	p := r.user.program(t)
 	r.binary = filepath.Join(r.user.dir, "t2-cred")
 	r.home = p.NewHome(t)
@@ -57,10 +75,10 @@ func newRig(t *testing.T, store string) *rig {
 		r.vault = openVault(t, r.user, strings.TrimPrefix(bus, "DBUS_SESSION_BUS_ADDRESS="))
 	}
 	r.home.WantDo(0, run.Cmd{
-		Args: []string{
+		Args: append([]string{
 			"profile", "add", "gep", "--issuer", r.issuer.URL(), "--client-id", oidctest.ClientID, "--audience", oidctest.ClientID,
-			"--scope", keycloak.Scopes, "--client-secret-file", "-",
-		},
+			"--scope", o.scope, "--client-secret-file", "-",
+		}, o.profile...),
 		Stdin: r.issuer.ClientSecret(),
 	})
 	r.home.WantDo(0, run.Cmd{Args: []string{"exchange"}, Stdin: r.issuer.UserToken("alice")})
@@ -69,9 +87,17 @@ func newRig(t *testing.T, store string) *rig {
 	r.home.Want(0, "get", "--fresh")
 	time.Sleep(1200 * time.Millisecond) // the access token expires
 	r.issuer.Set(oidctest.Lifespan(5 * time.Minute))
-	r.spent, _ = r.issuer.Watch()
+	r.tell()
 	r.save()
 	return r
+}
+
+// tell tells the ledger what an opaque token is: tellLedger does not see it.
+func (r *rig) tell() {
+	for _, s := range r.spent.All() {
+		shared.ledger.Add(ledger.Access, s.Access)
+		shared.ledger.Add(ledger.Refresh, s.Given)
+	}
 }
 
 // save remembers this moment for [rig.restore].
@@ -147,6 +173,7 @@ func (r *rig) get(tracer *syscalls.Tracer, args ...string) ended {
 		}
 		e.posted, e.answered = tr.Posted()
 	}
+	r.tell()
 	l := shared.ledger
 	l.Output("t2-cred get, stdout", e.Stdout, true)
 	l.Output("t2-cred get, stderr", e.Stderr, false)

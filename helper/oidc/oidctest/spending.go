@@ -9,6 +9,8 @@ import (
 type Spending struct {
 	Token string // the refresh token that was sent
 	Given string // the refresh token that was answered, if any
+	// Access is the access token that was answered, if any.
+	Access string
 	// Status is what was answered; zero while nothing was.
 	Status int
 }
@@ -41,6 +43,7 @@ func (i *Issuer) Watch() (seen *Spendings, remove func()) {
 			defer seen.mu.Unlock()
 			if s := calls[c]; s != nil {
 				s.Given, _ = object["refresh_token"].(string)
+				s.Access, _ = object["access_token"].(string)
 			}
 		},
 		After: func(c *Call, a *Answer) {
