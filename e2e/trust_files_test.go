@@ -1,0 +1,335 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/terradue/t2-cred/e2e/run"
+	"github.com/terradue/t2-cred/helper/oidc/oidctest"
+)
+
+// At 3f78ee2 each document was read from the cache whoever owned it: the refresh token
+// and the client's secret went in clear to mallory's port, exit 0 or 6.
+func TestTrust_plantedDocuments(t *testing.T) {
+	for name, mode := range map[string]os.FileMode{"shared directory": 0o777, "sticky directory": 0o777 | os.ModeSticky} {
+		t.Run(name, func(t *testing.T) {
+			v := newTrustStage(t).granted()
+			shared := v.dir("cache", 0, mode)
+			// She fills the cache by t2-cred itself, and then changes what is in it.
+			if err := os.MkdirAll(filepath.Join(v.Dir, ".cache"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.CopyFS(shared, os.DirFS(filepath.Join(v.Dir, ".cache"))); err != nil {
+				t.Fatal(err)
+			}
+			if v.rewrite(shared, v.issuer.URL()+"/protocol", v.evil.URL+"/protocol") == 0 {
+				t.Fatal("the cache has no document with the issuer's endpoints: this shows nothing")
+			}
+			for _, e := range mustReadDir(t, shared) {
+				v.own(filepath.Join(shared, e.Name()), mallory)
+			}
+			for _, file := range v.files(shared) {
+				v.chmod(file, 0o644)
+				for dir := filepath.Dir(file); dir != shared; dir = filepath.Dir(dir) {
+					v.chmod(dir, 0o777)
+				}
+			}
+			v.Set("XDG_CACHE_HOME=" + shared)
+			r := v.Run("get", "--fresh")
+			if n := v.asked.Load(); n > 0 {
+				t.Errorf("mallory's server was asked %d times: %s", n, r)
+			}
+			if r.Code != 0 || r.Token() == "" {
+				t.Errorf("a cache of another user is not as if absent: %s", r)
+			}
+			v.Want(0, "claims")
+			if n := v.asked.Load(); n > 0 {
+				t.Errorf("mallory's server was asked %d times", n)
+			}
+		})
+	}
+}
+
+func mustReadDir(t *testing.T, dir string) []os.DirEntry {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return entries
+}
+
+// At 3f78ee2 a large configuration had an excerpt in the cache, and a
+// client_secret_command in a planted one ran.
+func TestTrust_plantedExcerpt(t *testing.T) {
+	v := newTrustStage(t).granted()
+	config := filepath.Join(v.Dir, ".config", "t2-cred", "config.toml")
+	text, err := os.ReadFile(config)
+	if err != nil {
+		text = nil // a version that keeps profiles elsewhere
+	}
+	for n := range 400 {
+		text = fmt.Appendf(text, "\n[profiles.p%d]\nissuer = %q\nclient_id = \"c\"\n", n, v.issuer.URL())
+	}
+	v.plant(config, string(text), v.o.uid, 0o600)
+	old := time.Now().Add(-time.Minute)
+	if err := os.Chtimes(config, old, old); err != nil {
+		t.Fatal(err)
+	}
+	shared := v.dir("cache", 0, 0o777)
+	v.Set("XDG_CACHE_HOME=" + shared)
+	v.Want(0, "get")
+	v.Want(0, "get")
+	// Whatever was kept there of the configuration now has a command, and is mallory's.
+	toml, ran := v.command()
+	line := fmt.Sprintf("client_id = %q\n", oidctest.ClientID)
+	found := v.rewrite(shared, line, line+toml) + v.rewrite(shared, strings.ReplaceAll(line, `"`, `'`), line+toml)
+	t.Logf("%d excerpts in the cache", found)
+	for _, e := range mustReadDir(t, shared) {
+		v.own(filepath.Join(shared, e.Name()), mallory)
+	}
+	for _, file := range v.files(shared) {
+		v.chmod(file, 0o644)
+		v.chmod(filepath.Dir(file), 0o777)
+	}
+	r := v.Run("get", "--fresh")
+	if ran() {
+		t.Errorf("mallory's command ran: %s", r)
+	}
+	if r.Code != 0 {
+		t.Errorf("got %s", r)
+	}
+}
+
+// At 3f78ee2 such a configuration was read, its client_secret_command ran, and doctor
+// found nothing wrong.
+func TestTrust_configuration(t *testing.T) {
+	profile := func(v *trustStage, toml string) string {
+		return fmt.Sprintf("[profiles.gep]\nissuer = %q\nclient_id = %q\nscopes = [\"openid\", \"offline_access\"]\n%s", v.issuer.URL(), oidctest.ClientID, toml)
+	}
+	for _, tt := range []struct {
+		name          string
+		owner         int
+		dir, file     os.FileMode
+		remedy        string
+		fragment, bad bool
+	}{
+		{"ours", nobody, 0o755, 0o644, "", false, false},
+		{"root's", 0, 0o755, 0o644, "", false, false},
+		{"writable by all", nobody, 0o755, 0o666, "chmod", false, true},
+		{"writable by a group", nobody, 0o755, 0o664, "chmod", false, true},
+		{"in a directory writable by all", nobody, 0o777, 0o644, "chmod", false, true},
+		{"mallory's", mallory, 0o755, 0o644, "chown", false, true},
+		{"a fragment writable by all", nobody, 0o755, 0o666, "chmod", true, true},
+		{"mallory's fragment", mallory, 0o755, 0o644, "chown", true, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			v := newTrustStage(t).granted()
+			toml, ran := v.command()
+			dir := v.dir("etc", nobody, 0o755)
+			path := filepath.Join(dir, "config.toml")
+			v.Set("T2_CRED_CONFIG=" + path)
+			if tt.fragment {
+				v.plant(path, "default_profile = \"gep\"\n", nobody, 0o600)
+				if err := os.Mkdir(path+".d", 0o755); err != nil {
+					t.Fatal(err)
+				}
+				v.own(path+".d", nobody)
+				path = filepath.Join(path+".d", "gep.toml")
+			}
+			v.plant(path, profile(v, toml), tt.owner, tt.file)
+			if tt.name == "writable by a group" {
+				if err := os.Lchown(path, nobody, 100); err != nil { // users
+					t.Fatal(err)
+				}
+			}
+			v.chmod(dir, tt.dir)
+			r := v.Run("exchange", "--token-file", v.secretFile("user.jwt", v.issuer.UserToken("alice")))
+			if tt.bad {
+				at := path
+				if tt.dir == 0o777 {
+					at = dir
+				}
+				v.wantRemedy(r, 3, tt.remedy, at)
+				if d := v.Run("doctor"); d.Code == 0 || !strings.Contains(d.Stdout+d.Stderr, at) {
+					t.Errorf("doctor does not say it: %s", d)
+				}
+			}
+			if ran() == tt.bad {
+				t.Errorf("the command ran: %v; %s", ran(), r)
+			}
+		})
+	}
+}
+
+// secretFile is a file of the victim's alone.
+func (v *trustStage) secretFile(name, content string) string {
+	v.t.Helper()
+	path := filepath.Join(v.dir("given", v.o.uid, 0o755), name)
+	v.plant(path, content, v.o.uid, 0o600)
+	return path
+}
+
+// At 3f78ee2 root took an identity of another user's, who then can read the store.
+func TestTrust_identityOfAnother(t *testing.T) {
+	v := newTrustStage(t)
+	home := program(t).NewHome(t).Set("T2_CRED_STORE=file") // root's own
+	identity := filepath.Join(v.dir("keys", 0, 0o755), "identity")
+	home.Set("T2_CRED_IDENTITY_FILE=" + identity)
+	home.Want(0, "store", "init")
+	v.Home = home
+	v.addProfile()
+	home.WantDo(0, run.Cmd{Args: []string{"exchange"}, Stdin: v.issuer.UserToken("alice")})
+	home.Want(0, "get", "--fresh")
+	v.own(identity, mallory)
+	v.wantRemedy(home.Run("get", "--fresh"), 5, "chown", identity)
+	// The same of a directory in which she can put another identity.
+	v.own(filepath.Dir(identity), 0)
+	v.chmod(filepath.Dir(identity), 0o777)
+	v.wantRemedy(home.Run("get", "--fresh"), 5, "chmod", filepath.Dir(identity))
+}
+
+// At 3f78ee2 a recovery copy in the runtime directory was adopted whoever owned it: the
+// victim then spent mallory's refresh token and acted as her.
+func TestTrust_plantedRecovery(t *testing.T) {
+	v := newTrustStage(t).granted()
+	run1 := filepath.Join(v.o.dir, "run1")
+	v.Set("XDG_RUNTIME_DIR=" + v.dir("run1", v.o.uid, 0o700))
+	// Another grant of the same store makes the copy: its record cannot be written.
+	v.o.fillKernel(t)
+	records := filepath.Dir(v.recordFile())
+	v.chmod(records, 0o500)
+	r := v.Run("get", "--fresh")
+	v.chmod(records, 0o700)
+	copies := v.files(run1)
+	if len(copies) == 0 {
+		t.Logf("no copy was made in the runtime directory: %s", r)
+	}
+	before := v.issuer.Refreshes()
+	planted := v.dir("run2", mallory, 0o777)
+	for _, file := range copies {
+		rel, _ := filepath.Rel(run1, file)
+		to := filepath.Join(planted, rel)
+		if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		v.plant(to, readFile(t, file), mallory, 0o644)
+		for dir := filepath.Dir(to); dir != planted; dir = filepath.Dir(dir) {
+			v.chmod(dir, 0o777)
+			v.own(dir, mallory)
+		}
+	}
+	if err := os.RemoveAll(run1); err != nil {
+		t.Fatal(err)
+	}
+	stored := readFile(t, v.recordFile())
+	v.Set("XDG_RUNTIME_DIR=" + planted)
+	v.Run("status")
+	v.Run("get")
+	if readFile(t, v.recordFile()) != stored && v.issuer.Refreshes() == before {
+		t.Errorf("mallory's copy is now the record")
+	}
+	if len(copies) > 0 && len(v.files(planted)) < len(copies) {
+		t.Error("mallory's copy was taken up, or removed")
+	}
+}
+
+// recordFile is the largest file of the store: the grant's record.
+func (v *trustStage) recordFile() (path string) {
+	v.t.Helper()
+	var size int64
+	for _, file := range v.files(filepath.Join(v.Dir, ".local", "share")) {
+		if info, err := os.Stat(file); err == nil && info.Size() > size {
+			path, size = file, info.Size()
+		}
+	}
+	if path == "" {
+		v.t.Fatal("the store has no file")
+	}
+	return path
+}
+
+// At 3f78ee2 a killed `write` left the token in clear in a file of a new name each
+// time, for ever.
+func TestTrust_killedWriteLeavesNothing(t *testing.T) {
+	strace := needCommand(t, "strace", "strace")
+	v := newTrustStage(t).granted()
+	dir := v.dir("out", v.o.uid, 0o700)
+	output := filepath.Join(dir, "tok")
+	left := func() (names []string) {
+		for _, e := range mustReadDir(t, dir) {
+			names = append(names, e.Name())
+		}
+		return names
+	}
+	killed := 0
+	for when := 1; when < 12; when++ {
+		cmd := as(uint32(v.o.uid), strace, "-f", "-qq", "-o", "/dev/null", "-e", "trace=rename,renameat,renameat2",
+			"-e", fmt.Sprintf("inject=rename,renameat,renameat2:signal=SIGKILL:when=%d:error=EIO", when),
+			filepath.Join(v.o.dir, "t2-cred"), "write", "--output", output)
+		cmd.Env = v.Env()
+		_ = cmd.Run() // killed
+		if names := left(); len(names) > 0 && names[0] != "tok" {
+			killed++
+		}
+	}
+	if killed == 0 {
+		t.Fatal("no run was killed before its rename: this shows nothing")
+	}
+	v.Want(0, "write", "--output", output)
+	if names := left(); len(names) != 1 || names[0] != "tok" {
+		t.Errorf("killed runs have left %q", names)
+	}
+}
+
+// At 3f78ee2 root ran with the victim's HOME and left files of root's there: the
+// victim then got exit 5 from everything, and list said that nothing is kept.
+func TestTrust_rootInAnothersHome(t *testing.T) {
+	v := newTrustStage(t).granted()
+	spent := v.issuer.Refreshes()
+	cmd := as(0, filepath.Join(v.o.dir, "t2-cred"), "get", "--fresh")
+	cmd.Env, cmd.Dir = v.Env(), v.Dir
+	out, err := cmd.CombinedOutput()
+	shared.ledger.Output("root in the victim's home", string(out), true)
+	if err != nil && v.issuer.Refreshes() != spent {
+		t.Errorf("it failed after it had spent a refresh token: %v, %s", err, out)
+	}
+	err = filepath.WalkDir(v.Dir, func(path string, e os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if info, err := e.Info(); err == nil && ownerOf(info) != v.o.uid {
+			t.Errorf("root has made %s", path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := v.Want(0, "list"); !strings.Contains(r.Stdout, "gep") {
+		t.Errorf("the victim's list: %s", r)
+	}
+	v.Want(0, "get", "--fresh")
+}
+
+// What cannot be read is an error, and never "nothing". At 3f78ee2 list said "no
+// accounts are kept" with exit 0.
+func TestTrust_unreadableIsNotNothing(t *testing.T) {
+	v := newTrustStage(t).granted()
+	for _, below := range []string{".local/state", ".local/share", ".config"} {
+		path := filepath.Join(v.Dir, below, "t2-cred")
+		if _, err := os.Stat(path); err != nil {
+			continue
+		}
+		v.own(path, 0)
+		v.chmod(path, 0o700)
+		if r := v.Run("list"); r.Code == 0 && !strings.Contains(r.Stdout, "gep") {
+			t.Errorf("%s is root's and cannot be read: %s", below, r)
+		}
+		v.own(path, v.o.uid)
+	}
+}
