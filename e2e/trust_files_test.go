@@ -29,15 +29,7 @@ func TestTrust_plantedDocuments(t *testing.T) {
 			if v.rewrite(shared, v.issuer.URL()+"/protocol", v.evil.URL+"/protocol") == 0 {
 				t.Fatal("the cache has no document with the issuer's endpoints: this shows nothing")
 			}
-			for _, e := range mustReadDir(t, shared) {
-				v.own(filepath.Join(shared, e.Name()), mallory)
-			}
-			for _, file := range v.files(shared) {
-				v.chmod(file, 0o644)
-				for dir := filepath.Dir(file); dir != shared; dir = filepath.Dir(dir) {
-					v.chmod(dir, 0o777)
-				}
-			}
+			v.giveToMallory(shared)
 			v.Set("XDG_CACHE_HOME=" + shared)
 			r := v.Run("get", "--fresh")
 			if n := v.asked.Load(); n > 0 {
@@ -51,6 +43,20 @@ func TestTrust_plantedDocuments(t *testing.T) {
 				t.Errorf("mallory's server was asked %d times", n)
 			}
 		})
+	}
+}
+
+// giveToMallory makes all in a shared directory hers, and the victim can read it.
+func (v *trustStage) giveToMallory(shared string) {
+	v.t.Helper()
+	for _, e := range mustReadDir(v.t, shared) {
+		v.own(filepath.Join(shared, e.Name()), mallory)
+	}
+	for _, file := range v.files(shared) {
+		v.chmod(file, 0o644)
+		for dir := filepath.Dir(file); dir != shared; dir = filepath.Dir(dir) {
+			v.chmod(dir, 0o777)
+		}
 	}
 }
 
@@ -88,14 +94,8 @@ func TestTrust_plantedExcerpt(t *testing.T) {
 	toml, ran := v.command()
 	line := fmt.Sprintf("client_id = %q\n", oidctest.ClientID)
 	found := v.rewrite(shared, line, line+toml) + v.rewrite(shared, strings.ReplaceAll(line, `"`, `'`), line+toml)
-	t.Logf("%d excerpts in the cache", found)
-	for _, e := range mustReadDir(t, shared) {
-		v.own(filepath.Join(shared, e.Name()), mallory)
-	}
-	for _, file := range v.files(shared) {
-		v.chmod(file, 0o644)
-		v.chmod(filepath.Dir(file), 0o777)
-	}
+	t.Logf("%d excerpts in the cache: %q", found, v.files(shared))
+	v.giveToMallory(shared)
 	r := v.Run("get", "--fresh")
 	if ran() {
 		t.Errorf("mallory's command ran: %s", r)
@@ -317,19 +317,43 @@ func TestTrust_rootInAnothersHome(t *testing.T) {
 }
 
 // What cannot be read is an error, and never "nothing". At 3f78ee2 list said "no
-// accounts are kept" with exit 0.
+// accounts are kept" with exit 0 when its notes were root's.
 func TestTrust_unreadableIsNotNothing(t *testing.T) {
 	v := newTrustStage(t).granted()
-	for _, below := range []string{".local/state", ".local/share", ".config"} {
-		path := filepath.Join(v.Dir, below, "t2-cred")
-		if _, err := os.Stat(path); err != nil {
-			continue
+	var paths []string
+	for _, below := range []string{".local", ".config"} {
+		err := filepath.WalkDir(filepath.Join(v.Dir, below), func(path string, _ os.DirEntry, err error) error {
+			paths = append(paths, path)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		v.own(path, 0)
-		v.chmod(path, 0o700)
+	}
+	var sets [][]string // each path alone, and at last all that there is of the account
+	var account []string
+	for _, path := range paths {
+		sets = append(sets, []string{path})
+		if strings.Contains(filepath.Base(path), "default") {
+			account = append(account, path)
+		}
+	}
+	for _, set := range append(sets, account) {
+		for _, path := range set {
+			if err := os.Lchown(path, 0, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if r := v.Run("list"); r.Code == 0 && !strings.Contains(r.Stdout, "gep") {
-			t.Errorf("%s is root's and cannot be read: %s", below, r)
+			t.Errorf("%q are root's and cannot be read: %s", set, r)
 		}
-		v.own(path, v.o.uid)
+		for _, path := range set {
+			if err := os.Lchown(path, v.o.uid, v.o.uid); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if len(paths) < 6 {
+		t.Errorf("%q were made unreadable: this shows nothing", paths)
 	}
 }

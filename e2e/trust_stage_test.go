@@ -31,7 +31,7 @@ type trustStage struct {
 	asked  atomic.Int32     // how often anybody has asked it
 }
 
-func newTrustStage(t *testing.T) *trustStage {
+func newTrustStage(t *testing.T, opts ...oidctest.Option) *trustStage {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		if parts.Required() {
@@ -39,7 +39,7 @@ func newTrustStage(t *testing.T) *trustStage {
 		}
 		t.Skip("NOT CHECKED: root alone can act as several users")
 	}
-	v := &trustStage{t: t, o: newOther(t), issuer: oidctest.New()}
+	v := &trustStage{t: t, o: newOther(t), issuer: oidctest.New(opts...)}
 	v.evil = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		v.asked.Add(1)
 		http.Error(w, "thanks", http.StatusInternalServerError)
@@ -51,6 +51,11 @@ func newTrustStage(t *testing.T) *trustStage {
 	})
 	v.Home = v.o.program(t).NewHome(t).Set("T2_CRED_STORE=file")
 	v.own(v.Dir, v.o.uid)
+	if ca := v.issuer.CAFile(); ca != "" {
+		path := filepath.Join(v.o.dir, "ca.pem")
+		v.plant(path, readFile(t, ca), 0, 0o644)
+		v.Set("T2_CRED_CA_FILE=" + path)
+	}
 	return v
 }
 
