@@ -1,9 +1,14 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -141,7 +146,11 @@ func TestTrust_configuration(t *testing.T) {
 				v.own(path+".d", nobody)
 				path = filepath.Join(path+".d", "gep.toml")
 			}
-			v.plant(path, profile(v, toml), tt.owner, tt.file)
+			text := profile(v, toml)
+			if tt.fragment { // a fragment is a profile without its head
+				_, text, _ = strings.Cut(text, "\n")
+			}
+			v.plant(path, text, tt.owner, tt.file)
 			if tt.name == "writable by a group" {
 				if err := os.Lchown(path, nobody, 100); err != nil { // users
 					t.Fatal(err)
@@ -196,61 +205,77 @@ func TestTrust_identityOfAnother(t *testing.T) {
 // At 3f78ee2 a recovery copy in the runtime directory was adopted whoever owned it: the
 // victim then spent mallory's refresh token and acted as her.
 func TestTrust_plantedRecovery(t *testing.T) {
-	v := newTrustStage(t).granted()
-	run1 := filepath.Join(v.o.dir, "run1")
-	v.Set("XDG_RUNTIME_DIR=" + v.dir("run1", v.o.uid, 0o700))
-	// Another grant of the same store makes the copy: its record cannot be written.
-	v.o.fillKernel(t)
-	records := filepath.Dir(v.recordFile())
-	v.chmod(records, 0o500)
-	r := v.Run("get", "--fresh")
-	v.chmod(records, 0o700)
-	copies := v.files(run1)
-	if len(copies) == 0 {
-		t.Logf("no copy was made in the runtime directory: %s", r)
+	strace := needCommand(t, "strace", "strace")
+	v := newTrustStage(t)
+	v.Want(0, "store", "init")
+	v.addProfile()
+	runtime := v.dir("run", mallory, 0o777)
+	v.Set("XDG_RUNTIME_DIR=" + runtime)
+	// What is looked for there, the trace tells.
+	trace := filepath.Join(t.TempDir(), "trace")
+	cmd := exec.Command(strace, "-f", "-qq", "-o", trace, "-e", "trace=%file", "setpriv",
+		fmt.Sprintf("--reuid=%d", v.o.uid), fmt.Sprintf("--regid=%d", v.o.uid), "--clear-groups", filepath.Join(v.o.dir, "t2-cred"), "get")
+	cmd.Env, cmd.Dir = append(v.Env(), "PATH="+os.Getenv("PATH")), "/"
+	_ = cmd.Run() // nothing is stored
+	record, err := json.Marshal(object{
+		"v": 1, "profile": "gep", "account": "default", "grant": "PLANTEDGRANTPLANTEDGRANT", "issuer": v.issuer.URL(), "client_id": oidctest.ClientID,
+		"sub": v.issuer.Sub("bob"), "username": "bob", "offline": true, "refresh_token": v.grantOf("bob"), "created": time.Now(),
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	before := v.issuer.Refreshes()
-	planted := v.dir("run2", mallory, 0o777)
-	for _, file := range copies {
-		rel, _ := filepath.Rel(run1, file)
-		to := filepath.Join(planted, rel)
-		if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
-			t.Fatal(err)
-		}
-		v.plant(to, readFile(t, file), mallory, 0o644)
-		for dir := filepath.Dir(to); dir != planted; dir = filepath.Dir(dir) {
+	text, err := json.Marshal(object{"v": 1, "seq": 1, "base": "", "value": string(record)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	planted := 0
+	for _, m := range regexp.MustCompile(`"(`+runtime+`/[^"]+\.(?:json|age))"`).FindAllStringSubmatch(readFile(t, trace), -1) {
+		for dir := filepath.Dir(m[1]); dir != runtime; dir = filepath.Dir(dir) {
+			if err := os.MkdirAll(dir, 0o777); err != nil {
+				t.Fatal(err)
+			}
 			v.chmod(dir, 0o777)
 			v.own(dir, mallory)
 		}
+		v.plant(m[1], string(text), mallory, 0o644)
+		planted++
 	}
-	if err := os.RemoveAll(run1); err != nil {
-		t.Fatal(err)
+	t.Logf("%d copies planted", planted)
+	before := v.issuer.Refreshes()
+	r := v.Run("get")
+	if r.Code != 4 || v.issuer.Refreshes() != before {
+		t.Errorf("%d refreshes with mallory's token: %s", v.issuer.Refreshes()-before, r)
 	}
-	stored := readFile(t, v.recordFile())
-	v.Set("XDG_RUNTIME_DIR=" + planted)
-	v.Run("status")
-	v.Run("get")
-	if readFile(t, v.recordFile()) != stored && v.issuer.Refreshes() == before {
-		t.Errorf("mallory's copy is now the record")
-	}
-	if len(copies) > 0 && len(v.files(planted)) < len(copies) {
-		t.Error("mallory's copy was taken up, or removed")
+	if list := v.Run("list"); strings.Contains(list.Stdout, "bob") {
+		t.Errorf("mallory's grant is the victim's: %s", list)
 	}
 }
 
-// recordFile is the largest file of the store: the grant's record.
-func (v *trustStage) recordFile() (path string) {
+// grantOf is a refresh token of another user of the same client.
+func (v *trustStage) grantOf(user string) string {
 	v.t.Helper()
-	var size int64
-	for _, file := range v.files(filepath.Join(v.Dir, ".local", "share")) {
-		if info, err := os.Stat(file); err == nil && info.Size() > size {
-			path, size = file, info.Size()
-		}
+	form := url.Values{
+		"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "subject_token": {v.issuer.UserToken(user)},
+		"subject_token_type": {"urn:ietf:params:oauth:token-type:access_token"}, "scope": {"openid offline_access"},
 	}
-	if path == "" {
-		v.t.Fatal("the store has no file")
+	req, err := http.NewRequestWithContext(v.t.Context(), http.MethodPost, v.issuer.URL()+"/protocol/openid-connect/token", strings.NewReader(form.Encode()))
+	if err != nil {
+		v.t.Fatal(err)
 	}
-	return path
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.SetBasicAuth(oidctest.ClientID, v.issuer.ClientSecret())
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var answer struct {
+		RefreshToken string `json:"refresh_token"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.RefreshToken == "" {
+		v.t.Fatalf("no grant of %s: %s, %v", user, resp.Status, err)
+	}
+	return answer.RefreshToken
 }
 
 // At 3f78ee2 a killed `write` left the token in clear in a file of a new name each

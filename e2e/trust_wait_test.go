@@ -34,11 +34,13 @@ func TestTrust_aPipeInPlaceOfAFile(t *testing.T) {
 		}
 	}
 	files := v.files(v.Dir)
-	if len(files) < 5 {
-		t.Fatalf("the home has %q: this shows nothing", files)
-	}
+	tried := 0
 	for _, file := range files {
 		what := strings.TrimPrefix(file, v.Dir)
+		if _, err := os.Stat(file); err != nil {
+			continue // a cache was swept meanwhile
+		}
+		tried++
 		if err := os.Rename(file, file+".aside"); err != nil {
 			t.Fatal(err)
 		}
@@ -52,6 +54,9 @@ func TestTrust_aPipeInPlaceOfAFile(t *testing.T) {
 		if err := os.Rename(file+".aside", file); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if tried < 5 {
+		t.Errorf("%d files of %q were pipes: this shows nothing", tried, files)
 	}
 	pipe := filepath.Join(v.dir("given", v.o.uid, 0o755), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
