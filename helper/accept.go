@@ -59,7 +59,7 @@ func (h *Helper) accept(ctx context.Context, r Request, issuer *oidc.Issuer, ans
 // itself, and when it ends: Keycloak's typ is "Offline" or "Refresh"; a token
 // that is opaque, or has no typ, is offline when no end is set for it.
 func kind(answer oidc.Response) (offline bool, expiry time.Time) {
-	peek, isJWT := oidc.Look(answer.RefreshToken)
+	peek, isJWT := oidc.ParseUnverified(answer.RefreshToken)
 	if isJWT {
 		expiry = peek.ExpiresAt()
 	}
@@ -75,7 +75,7 @@ func kind(answer oidc.Response) (offline bool, expiry time.Time) {
 // sameSubject refuses a refresh token that says it is another user's
 // (CVE-2025-12390 of Keycloak: tokens of another session handed out).
 func sameSubject(token secret.Secret, subject string) error {
-	peek, ok := oidc.Look(token)
+	peek, ok := oidc.ParseUnverified(token)
 	if !ok || peek.Claims.Subject == "" || subject == "" || peek.Claims.Subject == subject {
 		return nil
 	}

@@ -84,7 +84,7 @@ func (h *Helper) exchange(ctx context.Context, r ExchangeRequest, issuer *oidc.I
 		return store.Record{}, err
 	}
 	var subject string
-	if peek, ok := oidc.Look(r.SubjectToken); ok {
+	if peek, ok := oidc.ParseUnverified(r.SubjectToken); ok {
 		subject = peek.Claims.Subject
 	}
 	if err := sameSubject(answer.RefreshToken, subject); err != nil {
@@ -105,7 +105,7 @@ func (h *Helper) newRecord(r Request, answer oidc.Response, token store.Token, c
 		RefreshToken: answer.RefreshToken, Created: h.Now(), Token: token,
 	}
 	rec.Offline, rec.RefreshExpiry = kind(answer)
-	if peek, ok := oidc.Look(answer.RefreshToken); ok && peek.Claims.SessionID != "" {
+	if peek, ok := oidc.ParseUnverified(answer.RefreshToken); ok && peek.Claims.SessionID != "" {
 		sum := sha256.Sum256([]byte(r.Profile.Issuer + "\n" + peek.Claims.SessionID))
 		rec.Session = hex.EncodeToString(sum[:8])
 	}

@@ -91,7 +91,7 @@ func TestRefresh_keepsARotatedTokenThatCameWithATokenNotYetValid(t *testing.T) {
 	if !errors.As(err, &refused) || refused.Identity {
 		t.Fatalf("a token from the future: %v", err)
 	}
-	if !strings.Contains(refused.Remedy, "clock") {
+	if !strings.Contains(refused.Remedy.String(), "clock") {
 		t.Errorf("the remedy does not speak of the clock: %q", refused.Remedy)
 	}
 	if after := b.stored(); after.RefreshToken == before.RefreshToken || after.Grant != before.Grant {

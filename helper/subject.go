@@ -41,7 +41,7 @@ func checkSubjectToken(token secret.Secret, p Profile, now time.Time) error {
 	if err := checkAlone(token, "t2-cred exchange", refuse); err != nil {
 		return err
 	}
-	peek, ok := oidc.Look(token)
+	peek, ok := oidc.ParseUnverified(token)
 	if !ok {
 		return nil
 	}
