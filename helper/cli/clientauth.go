@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/helper/secret"
 )
@@ -99,10 +100,9 @@ func offered(p profileConfig, m *oidc.Metadata) error {
 	if p.auth() != "" || len(m.AuthMethods) == 0 || slices.Contains(m.AuthMethods, "client_secret_basic") || slices.Contains(m.AuthMethods, "client_secret_post") {
 		return nil
 	}
-	return &configError{
-		detail: "the issuer takes no client secrets; it lists " + clean(strings.Join(m.AuthMethods, ", ")),
-		remedy: "--client-key-file FILE for private_key_jwt, --client-cert-file FILE with it for tls, or say --client-auth",
-	}
+	return configErrorf(
+		hint.Say("--client-key-file FILE for private_key_jwt, --client-cert-file FILE with it for tls, or say --client-auth"),
+		"the issuer takes no client secrets; it lists %s", clean(strings.Join(m.AuthMethods, ", ")))
 }
 
 // clientSecret takes a client's secret, or its private key, from a file, standard

@@ -49,15 +49,6 @@ type profileConfig struct {
 	CertFile      string   `toml:"client_cert_file,omitempty"`
 }
 
-// configError is a configuration that cannot be used.
-type configError struct {
-	detail string
-	remedy string
-}
-
-func (e *configError) Error() string { return e.detail }
-func (e *configError) Hint() string  { return e.remedy }
-
 // configPath is the file named by flag or environment, else the user's own;
 // never one of the current directory, which may be anybody's.
 func (a *app) configPath() (string, error) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/store"
 )
@@ -37,7 +38,7 @@ func (d *doctor) checkConfig() []finding {
 		if d.flags.profile != "" {
 			return []finding{failing(name, err)}
 		}
-		return []finding{warning(name, hintFor(err), "%v, so no issuer is checked", err)}
+		return []finding{warning(name, d.hintFor(err), "%v, so no issuer is checked", err)}
 	}
 	d.request.Profile, d.profiled = p, true
 	shown := names[:min(len(names), 8)]
@@ -81,15 +82,11 @@ func (d *doctor) checkAccount(context.Context) []finding {
 		return nil
 	}
 	who := d.request.Profile.Name + "/" + clean(d.request.Account)
-	flags := " --profile " + d.request.Profile.Name
-	if d.request.Account != "default" {
-		flags += fmt.Sprintf(" --account %q", d.request.Account)
-	}
-	again := "t2-cred exchange" + flags + " --token-file FILE, or t2-cred login" + flags
+	again := comeBack(d.request.Profile.Name, d.request.Account)
 	n, err := d.store.Note(store.Key{Profile: d.request.Profile.Name, Account: d.request.Account})
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return []finding{warning(name, again, "%s: nothing is kept yet", who)}
+		return []finding{advice(name, again, "%s: nothing is kept yet", who)}
 	case err != nil:
 		return []finding{failing(name, err)}
 	}
@@ -97,17 +94,17 @@ func (d *doctor) checkAccount(context.Context) []finding {
 	switch state := d.state(n); {
 	case state == stateDead:
 		why := fmt.Sprintf("%s: the issuer ended the grant %s: %s", who, ago(n.DeadAt, d.Now()), clean(n.Dead))
-		return []finding{failing(name, &helper.Problem{Kind: helper.ErrLoginRequired, Detail: why, Remedy: again})}
+		return []finding{failing(name, &hint.Error{Kind: helper.ErrLoginRequired, Detail: why, Remedy: again})}
 	case state == stateExpired:
 		why := fmt.Sprintf("%s: the grant %s", who, ahead(n.RefreshExpiry, d.Now()))
-		return []finding{failing(name, &helper.Problem{Kind: helper.ErrLoginRequired, Detail: why, Remedy: again})}
+		return []finding{failing(name, &hint.Error{Kind: helper.ErrLoginRequired, Detail: why, Remedy: again})}
 	case n.Issuer != d.request.Profile.Issuer || n.ClientID != d.request.Profile.ClientID:
-		why := fmt.Sprintf("%s: what is kept is for client %s at %s, which the profile no longer is", who, clean(n.ClientID), clean(n.Issuer))
-		return []finding{failing(name, &helper.Problem{Kind: helper.ErrLoginRequired, Detail: why, Remedy: again})}
+		why := fmt.Sprintf("%s: the grant belongs to client %s at %s; the profile now uses another", who, clean(n.ClientID), clean(n.Issuer))
+		return []finding{failing(name, &hint.Error{Kind: helper.ErrLoginRequired, Detail: why, Remedy: again})}
 	case n.Offline && d.Now().Sub(lastUse(n)) > 20*day:
-		return []finding{warning(name, "t2-cred keepalive", "%s; Keycloak forgets idle ones after 30 days", seen)}
+		return []finding{advice(name, hint.Do(hint.Run("keepalive")), "%s; Keycloak forgets idle ones after 30 days", seen)}
 	case !n.Offline:
-		return []finding{warning(name, "an offline one outlives the user's session: "+again, "%s", seen)}
+		return []finding{advice(name, append(hint.Say("an offline one outlives the user's session: "), again...), "%s", seen)}
 	}
 	return []finding{fine(name, "%s", seen)}
 }

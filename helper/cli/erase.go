@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/store"
 )
 
@@ -90,7 +91,7 @@ func (a *app) accountsOf(cmd *cobra.Command, h *helper.Helper, r helper.Request)
 		}
 	}
 	if len(names) == 0 {
-		return nil, &helper.Problem{Kind: helper.ErrLoginRequired, Detail: "nothing is stored for profile " + r.Profile.Name, Remedy: "t2-cred list"}
+		return nil, &hint.Error{Kind: helper.ErrLoginRequired, Detail: "nothing is stored for profile " + r.Profile.Name, Remedy: hint.Do(hint.Run("list"))}
 	}
 	return names, nil
 }

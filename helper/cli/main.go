@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/hook"
 )
 
@@ -52,8 +53,9 @@ type app struct {
 	Env
 	flags    globals
 	log      *slog.Logger
-	patience *patience // set when the flags are known
-	soften   func()    // undoes what harden did
+	given    hint.Globals // what hints have to repeat of the flags
+	patience *patience    // set when the flags are known
+	soften   func()       // undoes what harden did
 }
 
 // globals are the flags that every command has, each with an environment twin.
@@ -82,14 +84,14 @@ func Main(ctx context.Context, env Env) (code int) {
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil && errors.Is(err, context.Canceled) {
 		err = errInterrupted
 	}
 	if a.patience != nil {
 		a.patience.stop()
 	}
-	return a.report(err)
+	return a.report(cmd, err)
 }
 
 func (a *app) root() *cobra.Command {
@@ -190,6 +192,12 @@ func (a *app) start(cmd *cobra.Command) error {
 		if v := a.Getenv(name); v != "" && v != "0" && v != "false" && !truthy(v) {
 			return usageError(fmt.Errorf("%s: %q is neither 1 nor 0", name, v))
 		}
+	}
+	if given("config") {
+		a.given.Config = a.flags.config
+	}
+	if given("store") {
+		a.given.Store = a.flags.store
 	}
 	if a.flags.verbose {
 		a.log = slog.New(slog.NewTextHandler(a.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/store"
 )
@@ -32,7 +33,7 @@ func (a *app) openStoreNamed(c *config, name string) (*store.Store, error) {
 		if name != c.Store {
 			return nil, usageError(err)
 		}
-		return nil, &configError{detail: fmt.Sprintf("configuration %s: %v", c.path, err)}
+		return nil, configErrorf(hint.Say("mend store there: "+strings.Join(known, " or ")), "configuration %s: %v", c.path, err)
 	}
 	return store.Open(o)
 }

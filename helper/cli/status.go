@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/store"
 )
@@ -35,9 +36,9 @@ refresh, expiry, where it is kept. The store is read; the issuer is not asked.`,
 			// Loading shows that the store can be read, and mends the note.
 			_, err = h.Store.Load(cmd.Context(), key)
 			if errors.Is(err, store.ErrNotFound) {
-				return &helper.Problem{
+				return &hint.Error{
 					Kind: helper.ErrLoginRequired, Detail: fmt.Sprintf("nothing is stored for %s/%s", key.Profile, key.Account),
-					Remedy: fmt.Sprintf("t2-cred list shows all accounts; t2-cred exchange --profile %s makes one", key.Profile),
+					Remedy: append(hint.Do(hint.Run("list"), hint.Words(" shows all accounts; ")), comeBack(key.Profile, key.Account)...),
 				}
 			}
 			if err != nil {
