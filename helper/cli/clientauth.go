@@ -81,7 +81,7 @@ func secretElsewhere(p helper.Profile) string {
 
 // absolute makes the names of files that were typed into what a profile holds.
 func (p *profileConfig) absolute() error {
-	for _, file := range []*string{&p.KeyFile, &p.CertFile} {
+	for _, file := range []*string{&p.KeyFile, &p.CertFile, &p.CAFile} {
 		if *file == "" {
 			continue
 		}

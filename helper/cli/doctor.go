@@ -71,7 +71,7 @@ const doctorEach = 8 * time.Second
 func (a *app) doctorCommand() *cobra.Command {
 	var forAdmin bool
 	cmd := &cobra.Command{
-		Use: "doctor", Short: "Check what works, and say what to fix", Args: cobra.NoArgs,
+		Use: "doctor", Short: "Check what works, and say what to fix", Args: noArgs,
 		Annotations: map[string]string{ownTimeout: "90s"},
 		Long: `Check, one line each: the configuration, the store (a probe is written, read and
 deleted), the proxy, private CAs, the issuer's discovery document and keys, this

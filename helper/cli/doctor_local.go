@@ -18,12 +18,12 @@ import (
 // cannot be read leaves an empty one, so that the rest is looked at all the same.
 func (d *doctor) checkConfig() []finding {
 	const name = "config"
-	path, err := d.configPath()
+	files, err := d.configFiles()
 	if err != nil {
 		d.unprofiled = err
 		return []finding{failing(name, err)}
 	}
-	d.config = &config{path: path, Profiles: map[string]profileConfig{}}
+	d.config = &config{path: files.hand, files: files, Profiles: map[string]profileConfig{}}
 	d.request.Account = d.flags.account
 	c, err := d.loadConfig()
 	if err != nil {
@@ -42,7 +42,7 @@ func (d *doctor) checkConfig() []finding {
 	}
 	d.request.Profile, d.profiled = p, true
 	shown := names[:min(len(names), 8)]
-	text := fmt.Sprintf("%s, profile %s", path, p.Name)
+	text := fmt.Sprintf("%s, profile %s", files.hand, p.Name)
 	if len(names) > 1 {
 		text += fmt.Sprintf(" of %d: %s", len(names), strings.Join(shown, " "))
 		if len(names) > len(shown) {

@@ -16,7 +16,7 @@ import (
 func (a *app) eraseCommand() *cobra.Command {
 	var localOnly, all bool
 	cmd := &cobra.Command{
-		Use: "erase", Aliases: []string{"logout"}, Short: "Revoke the grant at the issuer, then forget it", Args: cobra.NoArgs,
+		Use: "erase", Aliases: []string{"logout"}, Short: "Revoke the grant at the issuer, then forget it", Args: noArgs,
 		Long: `Revoke the account's refresh token at the issuer (RFC 7009), then delete it and the
 cached access token. When the revocation fails, what is stored is kept and the exit
 code is not zero: it is the only handle on a grant that lives.`,

@@ -20,7 +20,7 @@ func (a *app) exchangeCommand() *cobra.Command {
 		allowOnline     bool
 	)
 	cmd := &cobra.Command{
-		Use: "exchange", Short: "Turn a user's access token into an offline token of our own, and keep it", Args: cobra.NoArgs,
+		Use: "exchange", Short: "Turn a user's access token into an offline token of our own, and keep it", Args: noArgs,
 		Long: `Exchange a user's access token (RFC 8693) for an offline token of the profile's
 client, verify what comes, and keep it. The user's token comes from --token-file,
 from standard input, or from a hidden prompt on a terminal; it is not kept.

@@ -123,7 +123,14 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 	if todo == "" && code == exitUsage {
 		todo = cmd.UseLine()
 	}
+	var byHand []byte
+	if e, ok := errors.AsType[*handError](err); ok {
+		byHand = e.text
+	}
 	if a.flags.json {
+		if len(byHand) > 0 {
+			message += "\n" + string(byHand)
+		}
 		type body struct {
 			Code    string `json:"code"`
 			Exit    int    `json:"exit"`
@@ -133,6 +140,7 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 		_ = json.NewEncoder(a.Stderr).Encode(map[string]body{"error": {name, code, message, todo}})
 		return code
 	}
+	_, _ = a.Stderr.Write(byHand)
 	fmt.Fprintf(a.Stderr, "t2-cred: %s\n", message)
 	if todo != "" {
 		fmt.Fprintf(a.Stderr, "hint: %s\n", todo)

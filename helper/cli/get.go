@@ -16,7 +16,7 @@ func (a *app) getCommand() *cobra.Command {
 		format   string
 	)
 	cmd := &cobra.Command{
-		Use: "get", Short: "Print a fresh access token", Args: cobra.NoArgs,
+		Use: "get", Short: "Print a fresh access token", Args: noArgs,
 		Long: `Print an access token that is valid for at least --min-valid, and one line feed,
 on standard output; nothing else. A cached token is printed without any network;
 else one is got with the stored refresh token. No browser, no prompt.

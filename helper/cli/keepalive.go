@@ -37,7 +37,7 @@ const (
 func (a *app) keepaliveCommand() *cobra.Command {
 	older := days(7 * day)
 	cmd := &cobra.Command{
-		Use: "keepalive", Short: "Refresh the accounts that nobody has used for a while", Args: cobra.NoArgs,
+		Use: "keepalive", Short: "Refresh the accounts that nobody has used for a while", Args: noArgs,
 		Annotations: map[string]string{ownTimeout: "15m"}, // it may have a thousand accounts to see to
 		Long: `Refresh each account that has not been refreshed for --older-than, of all profiles or
 of those chosen with --profile and --account, the longest unused first. An issuer ends

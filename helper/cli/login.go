@@ -23,7 +23,7 @@ func (a *app) loginCommand() *cobra.Command {
 		ports                        []int
 	)
 	cmd := &cobra.Command{
-		Use: "login", Short: "Log the user in to our client itself, and keep the offline token", Args: cobra.NoArgs,
+		Use: "login", Short: "Log the user in to our client itself, and keep the offline token", Args: noArgs,
 		Annotations: map[string]string{ownTimeout: "5m"}, // a person is slower than a server
 		Long: `Get the client's own offline token by a login of the user: in a browser on this
 machine (authorization code with PKCE, answered on 127.0.0.1), or on another device

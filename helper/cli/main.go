@@ -103,7 +103,7 @@ func (a *app) root() *cobra.Command {
 token whenever a tool asks, long after the user has gone home.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          noArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError(err) })
@@ -159,7 +159,7 @@ func (a *app) commands() []command {
 	for _, p := range hook.Protocols {
 		all = append(all, command{p.Name, func() *cobra.Command { return a.hookCommand(p) }})
 	}
-	return append(all, command{"setup", a.setupCommand}, command{"doctor", a.doctorCommand},
+	return append(all, command{"setup", a.setupCommand}, command{"doctor", a.doctorCommand}, command{"config", a.configCommand},
 		command{"store", a.storeCommand}, command{"version", a.versionCommand})
 }
 

@@ -30,7 +30,7 @@ func (a *app) openStoreNamed(c *config, name string) (*store.Store, error) {
 	o.Backend = name
 	if known := store.Backends(); !slices.Contains(known, name) {
 		err := fmt.Errorf("unknown store %q; there are %s", name, strings.Join(known, ", "))
-		if name != c.Store {
+		if name != c.Store || a.flags.store == name {
 			return nil, usageError(err)
 		}
 		return nil, configErrorf(hint.Say("mend store there: "+strings.Join(known, " or ")), "configuration %s: %v", c.path, err)
@@ -119,7 +119,7 @@ func version() string {
 
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Use: "version", Short: "Print the version", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if a.flags.json {
 				return a.printJSON(map[string]string{"version": version(), "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH})

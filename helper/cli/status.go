@@ -24,7 +24,7 @@ const (
 
 func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "status", Short: "Show what is kept for an account, and whether it is alive", Args: cobra.NoArgs,
+		Use: "status", Short: "Show what is kept for an account, and whether it is alive", Args: noArgs,
 		Long: `Show what is kept for the account: offline or online, whose, scopes, age, last
 refresh, expiry, where it is kept. The store is read; the issuer is not asked.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -59,7 +59,7 @@ refresh, expiry, where it is kept. The store is read; the issuer is not asked.`,
 
 func (a *app) listCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "List the accounts of all profiles", Args: cobra.NoArgs,
+		Use: "list", Short: "List the accounts of all profiles", Args: noArgs,
 		Long: `List the accounts that are kept, of all profiles or of the one given with
 --profile, from notes that hold no secret.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {

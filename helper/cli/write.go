@@ -25,7 +25,7 @@ func (a *app) writeCommand() *cobra.Command {
 		watch         bool
 	)
 	cmd := &cobra.Command{
-		Use: "write --output FILE", Short: "Put a fresh access token into a file, and keep it fresh", Args: cobra.NoArgs,
+		Use: "write --output FILE", Short: "Put a fresh access token into a file, and keep it fresh", Args: noArgs,
 		Long: `Put an access token into a file, for tools that read it from one: mode 0600 whatever
 the umask is, replaced as a whole. The token then lies in that file in clear, by your
 asking; a directory in memory ($XDG_RUNTIME_DIR) is the place for it.
