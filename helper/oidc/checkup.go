@@ -110,18 +110,18 @@ func (i *Issuer) SigningAlgorithms(ctx context.Context) ([]string, error) {
 // would do as well on Keycloak; but they are endpoints that an issuer need not have
 // (node's oidc-provider has them as options), with rights of their own, and neither
 // shows that this client may refresh. Keycloak writes an event REFRESH_TOKEN_ERROR for
-// it, and no more. A nil error is the proof, and way how it was given (client_auth).
-func (i *Issuer) ProveClient(ctx context.Context, c Client) (way string, err error) {
+// it, and no more. A nil error is the proof, and authMethod how it was given (client_auth).
+func (i *Issuer) ProveClient(ctx context.Context, c Client) (authMethod string, err error) {
 	meta, err := i.Metadata(ctx)
 	if err != nil {
 		return "", err
 	}
 	err = i.proveClient(ctx, c)
-	return i.way(meta, c), err
+	return i.authMethod(meta, c), err
 }
 
 func (i *Issuer) proveClient(ctx context.Context, c Client) error {
-	_, err := i.post(ctx, "refresh", c, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {noToken}})
+	_, err := i.Spend(ctx, c, RefreshGrant(noToken), Spending{})
 	var said *Error
 	switch {
 	case err == nil:
@@ -137,9 +137,7 @@ func (i *Issuer) proveClient(ctx context.Context, c Client) error {
 // offline tokens shows with a real one only: Keycloak's two exchanges refuse this one
 // in the same words.
 func (i *Issuer) ProbeExchange(ctx context.Context, c Client) error {
-	_, err := i.post(ctx, "exchange", c, url.Values{
-		"grant_type": {grantExchange}, "subject_token": {noToken}, "subject_token_type": {TypeAccessToken},
-	})
+	_, err := i.Exchange(ctx, c, ExchangeRequest{SubjectToken: noToken})
 	var said *Error
 	if !errors.As(err, &said) {
 		return err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"time"
 
@@ -63,42 +64,53 @@ func (c Client) Check() error {
 	return nil
 }
 
-// asClient sends a request with the client's proof. A client whose way is not said
-// is tried once more the other way when the issuer refuses the first: an issuer
-// authenticates the client before it looks at the grant (RFC 6749 §3.2.1, §5.2), so
-// nothing was spent. What then was certainly believed is remembered beside the public
-// documents, for it is no secret, and what is lost there costs one request.
-func (i *Issuer) asClient(meta *Metadata, c Client, send func(Client) error) error {
+// withClientAuth sends a request with the client's proof. A client whose method is not
+// said is tried once more with the other method when the issuer refuses the first: an
+// issuer authenticates the client before it looks at the grant (RFC 6749 §3.2.1, §5.2),
+// so nothing was spent. The method that worked is cached; losing it costs one request.
+// With once a cached method is the only one tried, and it is forgotten when refused.
+func (i *Issuer) withClientAuth(meta *Metadata, c Client, once bool, send func(Client) error) error {
 	if c.Auth != "" {
 		err := send(c)
-		i.advise(c, err)
+		i.addRemedy(c, err)
 		return err
 	}
-	c.Auth = i.way(meta, c)
+	cached := i.cachedAuth(c)
+	c.Auth = i.authMethod(meta, c)
 	other := AuthPost
 	if c.Auth == AuthPost {
 		other = AuthBasic
 	}
 	first := send(c)
 	if !refusesClient(first) {
+		if first == nil && cached != c.Auth {
+			i.cacheAuth(c)
+		}
+		return first
+	}
+	if once && cached != "" {
+		i.dropCachedAuth(c)
 		return first
 	}
 	c.Auth = other
 	second := send(c)
 	var answered *Error
 	switch {
-	case second == nil || believesClient(second):
+	case second == nil || clientAccepted(second):
 		i.opt.Log.Debug("the issuer takes the client's secret another way", "client_auth", c.Auth)
-		i.rememberAuth(c)
+		i.cacheAuth(c)
 	case errors.As(second, &answered) && !answered.Temporary():
-		return first // it may be the other way that is refused, in whatever words
+		return first // it may be the other method that is refused, in whatever words
 	}
 	return second
 }
 
-// believesClient tells a refusal that only a client who was believed can get: by its
+// clientAccepted tells a refusal that only a client who was believed can get: by its
 // code (RFC 6749 §5.2, RFC 8693 §2.2.2, RFC 8628 §3.5), or by words that are known.
-func believesClient(err error) bool {
+func clientAccepted(err error) bool {
+	if _, ok := errors.AsType[*VerifyError](err); ok {
+		return true // the answer to a client that was accepted
+	}
 	var e *Error
 	if !errors.As(err, &e) || refusesClient(err) {
 		return false
@@ -113,13 +125,13 @@ func believesClient(err error) bool {
 	return false
 }
 
-// way is how the client proves itself at first: as the profile says, as it is
-// remembered, or as the issuer's metadata has it.
-func (i *Issuer) way(meta *Metadata, c Client) string {
+// authMethod is how the client proves itself at first: as the profile says, as it is
+// cached, or as the issuer's metadata has it.
+func (i *Issuer) authMethod(meta *Metadata, c Client) string {
 	if c.Auth != "" {
 		return c.Auth
 	}
-	if way := i.rememberedAuth(c); way == AuthPost || way == "" && meta.wantsPost() {
+	if cached := i.cachedAuth(c); cached == AuthPost || cached == "" && meta.wantsPost() {
 		return AuthPost
 	}
 	return AuthBasic
@@ -145,9 +157,9 @@ func refusesClient(err error) bool {
 	return e.Status == http.StatusUnauthorized || e.Code == "invalid_client"
 }
 
-// advise says what to do about a client that was refused and has no secret to be
+// addRemedy says what to do about a client that was refused and has no secret to be
 // wrong. A signed proof depends on the clock: Keycloak allows it 15 seconds.
-func (i *Issuer) advise(c Client, err error) {
+func (i *Issuer) addRemedy(c Client, err error) {
 	var e *Error
 	if !refusesClient(err) || !errors.As(err, &e) {
 		return
@@ -173,15 +185,22 @@ func (i *Issuer) advise(c Client, err error) {
 // authDocument is where it is remembered how the issuer takes a client's secret.
 func (i *Issuer) authDocument(c Client) string { return "client_auth of " + c.ID + " at " + i.id }
 
-func (i *Issuer) rememberedAuth(c Client) (way string) {
+func (i *Issuer) cachedAuth(c Client) (method string) {
 	if kept, ok := i.readKept(i.authDocument(c)); ok {
-		_ = json.Unmarshal(kept.Body, &way) // not a string: nothing is remembered
+		_ = json.Unmarshal(kept.Body, &method) // not a string: nothing is cached
 	}
-	return way
+	return method
 }
 
-func (i *Issuer) rememberAuth(c Client) {
+func (i *Issuer) cacheAuth(c Client) {
 	i.writeKept(document{URL: i.authDocument(c), Checked: i.opt.Now(), Body: json.RawMessage(`"` + c.Auth + `"`)})
+}
+
+// dropCachedAuth has the next request find out the method anew.
+func (i *Issuer) dropCachedAuth(c Client) {
+	if i.opt.CacheDir != "" {
+		_ = os.Remove(i.keptFile(i.authDocument(c))) // not there: nothing to drop
+	}
 }
 
 // proof is what the client adds to a form to prove itself. It is made anew for each
@@ -205,20 +224,21 @@ func (i *Issuer) proof(meta *Metadata, c Client) (url.Values, error) {
 	return nil, &ConfigError{Detail: fmt.Sprintf("client_auth %q is not a way in which a client proves itself", Clean(c.Auth))}
 }
 
-// A door is one endpoint, by its plain address and its mutual TLS alias.
-type door struct{ plain, alias string }
+// An authEndpoint is an endpoint that takes a client's proof, by its plain address and
+// its mutual TLS alias.
+type authEndpoint struct{ plain, alias string }
 
 // open is where the client sends a request, and what sends it. With a certificate the
 // alias goes before the plain address (RFC 8705 §5), and the connection is of this
 // client alone.
-func (i *Issuer) open(d door, c Client) (endpoint string, client *http.Client, err error) {
+func (i *Issuer) open(to authEndpoint, c Client) (endpoint string, client *http.Client, err error) {
 	if c.Auth != AuthTLS {
 		client, err = i.client()
-		return d.plain, client, err
+		return to.plain, client, err
 	}
-	endpoint = d.plain
-	if d.alias != "" {
-		endpoint = d.alias
+	endpoint = to.plain
+	if to.alias != "" {
+		endpoint = to.alias
 	}
 	if u, err := secureURL(endpoint); err != nil || u.Scheme != "https" {
 		return "", nil, &ConfigError{

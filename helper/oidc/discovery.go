@@ -18,12 +18,13 @@ const (
 // Metadata is what is used of an issuer's discovery document (OpenID Connect
 // Discovery 1.0 §3, RFC 8414 §2).
 type Metadata struct {
-	Issuer             string   `json:"issuer"`
-	TokenEndpoint      string   `json:"token_endpoint"`
-	JWKSURI            string   `json:"jwks_uri"`
-	RevocationEndpoint string   `json:"revocation_endpoint"`
-	AuthMethods        []string `json:"token_endpoint_auth_methods_supported"`
-	AuthAlgorithms     []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	Issuer                string   `json:"issuer"`
+	TokenEndpoint         string   `json:"token_endpoint"`
+	JWKSURI               string   `json:"jwks_uri"`
+	RevocationEndpoint    string   `json:"revocation_endpoint"`
+	IntrospectionEndpoint string   `json:"introspection_endpoint"` // RFC 7662
+	AuthMethods           []string `json:"token_endpoint_auth_methods_supported"`
+	AuthAlgorithms        []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	// GrantTypes is only told, so a broken one breaks nothing.
 	GrantTypes json.RawMessage `json:"grant_types_supported"`
 
@@ -35,10 +36,11 @@ type Metadata struct {
 	// Aliases are where a client with a certificate goes (RFC 8705 §5). They are
 	// looked at when they are used: one that is not secure is no trouble of the others.
 	Aliases struct {
-		TokenEndpoint      string `json:"token_endpoint"`
-		RevocationEndpoint string `json:"revocation_endpoint"`
-		DeviceEndpoint     string `json:"device_authorization_endpoint"`
-		PAREndpoint        string `json:"pushed_authorization_request_endpoint"`
+		TokenEndpoint         string `json:"token_endpoint"`
+		RevocationEndpoint    string `json:"revocation_endpoint"`
+		IntrospectionEndpoint string `json:"introspection_endpoint"`
+		DeviceEndpoint        string `json:"device_authorization_endpoint"`
+		PAREndpoint           string `json:"pushed_authorization_request_endpoint"`
 	} `json:"mtls_endpoint_aliases"`
 }
 
@@ -132,6 +134,7 @@ func parseMetadata(body []byte, want string) (*Metadata, error) {
 		{"token_endpoint", m.TokenEndpoint, true},
 		{"jwks_uri", m.JWKSURI, true},
 		{"revocation_endpoint", m.RevocationEndpoint, false},
+		{"introspection_endpoint", m.IntrospectionEndpoint, false},
 		{"authorization_endpoint", m.AuthorizationEndpoint, false},
 		{"device_authorization_endpoint", m.DeviceEndpoint, false},
 		{"pushed_authorization_request_endpoint", m.PAREndpoint, false},

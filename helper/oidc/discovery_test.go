@@ -122,7 +122,7 @@ func TestRemedies_knowEveryRefusalSeenLive(t *testing.T) {
 	if broken.Temporary() {
 		t.Error("Keycloak's 500 for an exchange that nobody serves is taken for a passing fault")
 	}
-	if !(&Error{Status: 503}).Temporary() || !(&Error{Status: 429}).Temporary() || (&Error{Status: 400}).Temporary() {
+	if !(&Error{Status: 503}).Temporary() || !(&Error{Status: 429}).Temporary() || (&Error{Op: "refresh", Status: 400, Code: "invalid_grant"}).Temporary() {
 		t.Error("Temporary is wrong about 503, 429 or 400")
 	}
 }

@@ -83,7 +83,7 @@ func (i *Issuer) download(ctx context.Context, op string, kept document) (docume
 		return document{}, err
 	}
 	var doc document
-	err = i.retry(ctx, true, func() error {
+	err = i.retry(ctx, func() error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, kept.URL, nil)
 		if err != nil {
 			return &ConfigError{Detail: Clean(err.Error())}
@@ -137,9 +137,9 @@ func (i *Issuer) keptFile(url string) string {
 	return filepath.Join(i.opt.CacheDir, hex.EncodeToString(sum[:12])+".json")
 }
 
-// distrust drops the kept discovery document: after a token endpoint has failed,
+// dropCachedMetadata drops the kept discovery document: after a token endpoint has failed,
 // the next run asks where it is.
-func (i *Issuer) distrust() {
+func (i *Issuer) dropCachedMetadata() {
 	if i.opt.CacheDir == "" {
 		return
 	}

@@ -39,14 +39,24 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("HTTP %d %s", e.Status, http.StatusText(e.Status))
 }
 
-// Temporary reports whether the issuer is overloaded or broken rather than
-// unwilling: 429, 5xx, or the codes that RFC 6749 §4.1.2.1 has for it. Keycloak 24 to 26 answers 500 when no provider takes
-// an exchange; that one is a refusal.
+// Temporary reports whether nothing was decided: the issuer is overloaded or broken
+// (429, 5xx, the codes that RFC 6749 §4.1.2.1 has for it), or the answer of a token
+// endpoint has no OAuth error code, so something before the issuer may have answered.
+// Keycloak 24 to 26 answers 500 when no provider takes an exchange; that one is a
+// refusal.
 func (e *Error) Temporary() bool {
 	if r := e.remedy(); r != nil && r.refusal {
 		return false
 	}
-	return e.Status == http.StatusTooManyRequests || e.Status >= 500 ||
+	return e.overloaded() || e.Code == "" && e.Op != "discovery" && e.Op != "jwks"
+}
+
+// overloaded is of an answer that a second try may better.
+func (e *Error) overloaded() bool {
+	if r := e.remedy(); r != nil && r.refusal {
+		return false
+	}
+	return e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout || e.Status >= 500 ||
 		e.Code == "temporarily_unavailable" || e.Code == "server_error"
 }
 
@@ -108,15 +118,6 @@ func (e *netError) Hint() string {
 		return "the certificate is for another host; check the issuer's address"
 	}
 	return ""
-}
-
-// neverSent reports whether err shows that the request did not leave: the name
-// was not resolved or no connection was made, to the server or to a proxy. Only
-// then may a request that spends a token be tried again.
-func neverSent(err error) bool {
-	var op *net.OpError
-	var proxy *proxyError
-	return errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect") || errors.As(err, &proxy) && proxy.status >= 500
 }
 
 // retryAfter reads a Retry-After header (RFC 9110 §10.2.3), seconds or date.

@@ -2,16 +2,13 @@ package oidc
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"time"
 )
 
-// maxBody is the most that is read of any answer, after decompression. It is
-// one byte less than 1 MiB because x/oauth2 stops reading at 1 MiB without a
-// word: so the error comes before the silence.
-const maxBody = 1<<20 - 1
+// maxBody is the most that is read of any answer, after decompression.
+const maxBody = 1 << 20
 
 var errBodyTooLarge = errors.New("the answer is larger than 1 MiB")
 
@@ -40,10 +37,6 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		g.issuer.mu.Lock()
 		g.issuer.skew, g.issuer.dated = date.Sub(g.issuer.opt.Now()), true
 		g.issuer.mu.Unlock()
-	}
-	if resp.ContentLength > maxBody {
-		resp.Body.Close()
-		return nil, fmt.Errorf("%w (%d bytes)", errBodyTooLarge, resp.ContentLength)
 	}
 	resp.Body = &cappedBody{ReadCloser: resp.Body, left: maxBody}
 	return resp, nil

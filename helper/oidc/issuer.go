@@ -1,7 +1,6 @@
 package oidc
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -12,8 +11,6 @@ import (
 	"os"
 	"sync"
 	"time"
-
-	"golang.org/x/oauth2"
 )
 
 // Options are what an Issuer needs of its surroundings.
@@ -58,6 +55,10 @@ func (i *Issuer) ID() string { return i.id }
 // not travel where the discovery document did not send it), speaks TLS 1.2 or
 // later, honours HTTPS_PROXY, HTTP_PROXY and NO_PROXY, and shows the certificate if
 // there is one.
+//
+// It speaks HTTP/1.1 alone. With HTTP/2 a server may say that it did not process a
+// request that it did process, and the transport sends it again. GODEBUG=http2debug=2
+// would also have it print headers.
 func (i *Issuer) newClient(certificate *tls.Certificate) (*http.Client, error) {
 	conf := &tls.Config{MinVersion: tls.VersionTLS12}
 	if certificate != nil {
@@ -87,7 +88,7 @@ func (i *Issuer) newClient(certificate *tls.Certificate) (*http.Client, error) {
 			DialContext:            dialer.DialContext,
 			TLSClientConfig:        conf,
 			TLSHandshakeTimeout:    10 * time.Second,
-			ForceAttemptHTTP2:      true,
+			TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{}, // no HTTP/2
 			MaxResponseHeaderBytes: 64 << 10,
 			IdleConnTimeout:        30 * time.Second,
 		}},
@@ -109,11 +110,6 @@ func (i *Issuer) readCAFile() ([]byte, error) {
 		return nil, &ConfigError{Detail: fmt.Sprintf("ca_file: %v", err)}
 	}
 	return pem, nil
-}
-
-// oauthContext hands our client to x/oauth2, which takes it by context.
-func oauthContext(ctx context.Context, c *http.Client) context.Context {
-	return context.WithValue(ctx, oauth2.HTTPClient, c)
 }
 
 // secureURL parses s and demands what every endpoint must be: absolute https

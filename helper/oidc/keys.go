@@ -106,7 +106,7 @@ func (i *Issuer) keySet(ctx context.Context, renew bool) (*keySet, error) {
 		return nil, err
 	}
 	if err != nil {
-		i.distrust() // it named the place
+		i.dropCachedMetadata() // it named the place
 		return nil, err
 	}
 	if set, err = parseKeySet(body); err != nil {

@@ -76,7 +76,7 @@ func (i *Issuer) Authorize(ctx context.Context, c Client, redirectURI string, sc
 
 // push sends the request's parameters ahead and returns what stands for them.
 func (i *Issuer) push(ctx context.Context, meta *Metadata, c Client, form url.Values) (url.Values, error) {
-	body, err := i.submit(ctx, "login", meta, door{meta.PAREndpoint, meta.Aliases.PAREndpoint}, c, form)
+	body, err := i.submit(ctx, "login", meta, authEndpoint{meta.PAREndpoint, meta.Aliases.PAREndpoint}, c, form)
 	if err != nil {
 		return nil, err
 	}
@@ -110,10 +110,10 @@ func (i *Issuer) Redeem(ctx context.Context, c Client, a *Authorization, back ur
 	if code == "" {
 		return Response{}, refuse("the answer has no code")
 	}
-	answer, err := i.post(ctx, "login", c, url.Values{
+	answer, err := i.Spend(ctx, c, Grant{op: "login", form: url.Values{
 		"grant_type": {"authorization_code"}, "code": {code.Reveal()}, "redirect_uri": {a.redirectURI}, // leaves in the form
 		"code_verifier": {a.verifier.Reveal()}, // leaves in the form
-	}, code, a.verifier)
+	}, sent: []secret.Secret{code, a.verifier}}, Spending{})
 	if err != nil {
 		return Response{}, err
 	}
@@ -156,7 +156,7 @@ func (i *Issuer) StartDevice(ctx context.Context, c Client, scopes []string) (*D
 	if meta.DeviceEndpoint == "" {
 		return nil, fmt.Errorf("%w: no device_authorization_endpoint", ErrNoSuchFlow)
 	}
-	body, err := i.submit(ctx, "login", meta, door{meta.DeviceEndpoint, meta.Aliases.DeviceEndpoint}, c, url.Values{"scope": {strings.Join(scopes, " ")}})
+	body, err := i.submit(ctx, "login", meta, authEndpoint{meta.DeviceEndpoint, meta.Aliases.DeviceEndpoint}, c, url.Values{"scope": {strings.Join(scopes, " ")}})
 	if err != nil {
 		return nil, err
 	}
@@ -210,9 +210,9 @@ func (i *Issuer) Await(ctx context.Context, c Client, d *Device) (Response, erro
 			return Response{}, ctx.Err()
 		case <-timer.C:
 		}
-		answer, err := i.post(ctx, "login", c, url.Values{
+		answer, err := i.Spend(ctx, c, Grant{op: "login", form: url.Values{
 			"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "device_code": {d.code.Reveal()}, // leaves in the form
-		}, d.code)
+		}, sent: []secret.Secret{d.code}}, Spending{})
 		var said *Error
 		switch {
 		case err == nil:

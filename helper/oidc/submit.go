@@ -12,13 +12,13 @@ import (
 	"github.com/terradue/t2-cred/helper/secret"
 )
 
-// submit posts a form, with the client's authentication, to an endpoint that is
-// not the token endpoint (x/oauth2 does that one) and returns the body of a
-// success. sent are the secrets in the form.
-func (i *Issuer) submit(ctx context.Context, op string, meta *Metadata, d door, c Client, form url.Values, sent ...secret.Secret) (body []byte, err error) {
+// submit posts a form, with the client's authentication, to an endpoint that is not
+// the token endpoint (Spend does that one) and returns the body of a success. sent are
+// the secrets in the form.
+func (i *Issuer) submit(ctx context.Context, op string, meta *Metadata, to authEndpoint, c Client, form url.Values, sent ...secret.Secret) (body []byte, err error) {
 	sent = append(sent, c.secrets()...)
-	err = i.asClient(meta, c, func(c Client) error {
-		endpoint, client, err := i.open(d, c)
+	err = i.withClientAuth(meta, c, false, func(c Client) error {
+		endpoint, client, err := i.open(to, c)
 		if err != nil {
 			return err
 		}

@@ -257,10 +257,10 @@ func (i *Issuer) verifySignature(ctx context.Context, token secret.Secret, h hea
 		return payload, nil
 	}
 	if set.asked {
-		i.distrust()
+		i.dropCachedMetadata()
 		return nil, err
 	}
-	i.distrust() // the place where the keys are may be another by now
+	i.dropCachedMetadata() // the place where the keys are may be another by now
 	if set, err = i.keySet(ctx, true); err != nil {
 		return nil, err
 	}
