@@ -119,14 +119,14 @@ func (a *app) clientSecret(ctx context.Context, auth, file string) (secret.Secre
 	if !a.StdinTerminal || usesKey(auth) {
 		return "", nil
 	}
-	v, err := a.Prompt(ctx, "The client's secret (not shown): ")
-	if ctx.Err() != nil {
-		return "", ctx.Err()
-	}
-	if err != nil {
+	value, err := a.ask("The client's secret (not shown): ")
+	if errors.Is(err, errNobody) {
 		return "", nil
 	}
-	return secret.Secret(v), checkSecret(auth, secret.Secret(v))
+	if err != nil {
+		return "", err
+	}
+	return value, checkSecret(auth, value)
 }
 
 func checkSecret(auth string, value secret.Secret) error {

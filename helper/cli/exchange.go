@@ -57,14 +57,14 @@ Prints nothing on standard output (with --json: a report without tokens).`,
 // hidden prompt.
 func (a *app) tokenFrom(ctx context.Context, file, what string) (secret.Secret, error) {
 	if file == "" && a.StdinTerminal {
-		t, err := a.Prompt(ctx, what+" (not shown): ")
-		if errors.Is(err, context.Canceled) {
-			return "", err
+		t, err := a.ask(what + " (not shown): ")
+		if errors.Is(err, errNobody) {
+			return "", usageError(fmt.Errorf("no token given, and %w", err))
 		}
-		if err != nil {
-			return "", usageError(fmt.Errorf("no token given, and no terminal to ask on: %w", err))
+		if err == nil && t == "" {
+			err = usageError(errors.New("nothing was typed at the prompt"))
 		}
-		return secret.Secret(t), nil
+		return t, err
 	}
 	t, err := a.secretFrom(ctx, or(file, "-"))
 	if err == nil && strings.TrimSpace(t.Reveal()) == "" { // looked at only

@@ -37,7 +37,7 @@ The token is not renewed: for what outlives it there is t2-cred write --watch, a
 				return usageError(fmt.Errorf("--env %q is not the name of a variable: letters, digits and _", variable))
 			}
 			if minValid < 0 {
-				return usageError(errors.New("--min-valid is less than nothing"))
+				return usageError(errors.New("--min-valid must not be negative"))
 			}
 			// Before a token is asked for that nobody would use.
 			path, err := exec.LookPath(args[0])
@@ -58,12 +58,12 @@ The token is not renewed: for what outlives it there is t2-cred write --watch, a
 			if err := cmd.Context().Err(); err != nil { // a signal that came meanwhile was for the command
 				return err
 			}
-			a.patience.stop()
+			a.deadline.stop()
 			return a.become(path, args, withVariable(os.Environ(), variable, c.Token.Reveal()))
 		},
 	}
 	cmd.Flags().StringVar(&variable, "env", tokenVariable, "the variable that gets the token")
-	cmd.Flags().DurationVar(&minValid, "min-valid", helper.DefaultMinValid, "how long the token must still be valid, if the issuer's live that long")
+	cmd.Flags().DurationVar(&minValid, "min-valid", helper.DefaultMinValid, "how long the token must still be valid, if the issuer's tokens live that long")
 	cmd.Flags().SetInterspersed(false) // the command's flags are its own, also without --
 	return cmd
 }

@@ -57,7 +57,7 @@ func jsonFormat(_ helper.Profile, c helper.Credential, now time.Time) ([]byte, e
 		Account     string `json:"account"`
 		Issuer      string `json:"issuer"`
 	}{
-		c.Token.Reveal(), c.Type, stamp(c.Expiry), int64(c.Expiry.Sub(now).Seconds()),
+		c.Token.Reveal(), c.Type, jsonTime(c.Expiry), int64(c.Expiry.Sub(now).Seconds()),
 		strings.Join(c.Scopes, " "), c.Subject, c.Profile, c.Account, c.Issuer,
 	})
 }

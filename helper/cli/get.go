@@ -36,7 +36,7 @@ else one is got with the stored refresh token. No browser, no prompt.
 				return err
 			}
 			if minValid < 0 {
-				return usageError(errors.New("--min-valid is less than nothing"))
+				return usageError(errors.New("--min-valid must not be negative"))
 			}
 			h, r, err := a.openHelper()
 			if err != nil {
@@ -58,7 +58,7 @@ else one is got with the stored refresh token. No browser, no prompt.
 			return err
 		},
 	}
-	cmd.Flags().DurationVar(&minValid, "min-valid", helper.DefaultMinValid, "how long the token must still be valid, if the issuer's live that long")
+	cmd.Flags().DurationVar(&minValid, "min-valid", helper.DefaultMinValid, "how long the token must still be valid, if the issuer's tokens live that long")
 	cmd.Flags().BoolVar(&fresh, "fresh", false, "get a new token although the cached one is still valid, or the issuer has refused one before")
 	cmd.Flags().StringVar(&format, "format", "token", "token, header, json, env or rattler")
 	return cmd

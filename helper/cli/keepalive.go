@@ -236,7 +236,7 @@ func keptJSON(all []kept) []map[string]any {
 	for i, o := range all {
 		list[i] = map[string]any{
 			"profile": o.note.Key.Profile, "account": o.note.Key.Account, "state": strings.ReplaceAll(o.state, " ", "_"),
-			"last_use_before": stamp(lastUse(o.note)),
+			"last_use_before": jsonTime(lastUse(o.note)),
 		}
 		if o.err != nil {
 			code, name := classify(o.err)

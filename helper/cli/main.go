@@ -53,9 +53,9 @@ type app struct {
 	Env
 	flags    globals
 	log      *slog.Logger
-	given    hint.Globals // what hints have to repeat of the flags
-	patience *patience    // set when the flags are known
-	soften   func()       // undoes what harden did
+	given    hint.Globals  // what hints have to repeat of the flags
+	deadline *lazyDeadline // set when the flags are known
+	soften   func()        // undoes what harden did
 }
 
 // globals are the flags that every command has, each with an environment twin.
@@ -88,8 +88,8 @@ func Main(ctx context.Context, env Env) (code int) {
 	if err != nil && errors.Is(err, context.Canceled) {
 		err = errInterrupted
 	}
-	if a.patience != nil {
-		a.patience.stop()
+	if a.deadline != nil {
+		a.deadline.stop()
 	}
 	return a.report(cmd, err)
 }
@@ -186,7 +186,7 @@ func (a *app) start(cmd *cobra.Command) error {
 		a.flags.timeout = d
 	}
 	if a.flags.timeout <= 0 {
-		return usageError(errors.New("--timeout must be more than nothing"))
+		return usageError(errors.New("--timeout must be positive"))
 	}
 	for _, name := range []string{"T2_CRED_JSON", "T2_CRED_VERBOSE"} {
 		if v := a.Getenv(name); v != "" && v != "0" && v != "false" && !truthy(v) {
@@ -202,8 +202,8 @@ func (a *app) start(cmd *cobra.Command) error {
 	if a.flags.verbose {
 		a.log = slog.New(slog.NewTextHandler(a.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	a.patience = newPatience(cmd.Context(), a.flags.timeout)
-	cmd.SetContext(a.patience)
+	a.deadline = newLazyDeadline(cmd.Context(), a.flags.timeout)
+	cmd.SetContext(a.deadline)
 	return nil
 }
 

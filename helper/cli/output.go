@@ -36,8 +36,8 @@ func marshal(v any) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// stamp is a time for JSON: RFC 3339 in UTC, or null for none.
-func stamp(t time.Time) any {
+// jsonTime is a time for JSON: RFC 3339 in UTC, or null for none.
+func jsonTime(t time.Time) any {
 	if t.IsZero() {
 		return nil
 	}
@@ -126,8 +126,29 @@ func waitFor[T any](ctx context.Context, read func() (T, error)) (T, error) {
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
+// errNobody says that there is no terminal, so nobody to ask.
+var errNobody = errors.New("no terminal to ask on")
+
+// ask asks a person for a secret. No deadline runs meanwhile; Ctrl-D ends it.
+func (a *app) ask(label string) (secret.Secret, error) {
+	var (
+		typed string
+		err   error
+	)
+	a.deadline.withoutClock(func(ctx context.Context) { typed, err = a.Prompt(ctx, label) })
+	switch {
+	case errors.Is(err, context.Canceled):
+		return "", err
+	case errors.Is(err, io.EOF):
+		return "", usageError(errors.New("nothing was typed at the prompt"))
+	case err != nil:
+		return "", fmt.Errorf("%w: %w", errNobody, err)
+	}
+	return secret.Secret(typed), nil
+}
+
 // prompt asks on the terminal itself, wherever standard input and output go. The
-// terminal shows what is typed again however it ends.
+// terminal shows again what is typed, however it ends.
 func prompt(ctx context.Context, label string) (string, error) {
 	tty, err := openTerminal()
 	if err != nil {

@@ -158,11 +158,11 @@ func accountJSON(n store.Note, state string) map[string]any {
 	m := map[string]any{
 		"profile": n.Key.Profile, "account": n.Key.Account, "state": state, "kind": kindWord(n),
 		"subject": n.Subject, "username": n.Username, "issuer": n.Issuer, "client_id": n.ClientID,
-		"scope": strings.Join(n.Scopes, " "), "created_at": stamp(n.Created), "refreshed_at": stamp(n.Refreshed),
-		"refresh_expires_at": stamp(n.RefreshExpiry), "access_expires_at": stamp(n.TokenExpiry), "store": n.Backend,
+		"scope": strings.Join(n.Scopes, " "), "created_at": jsonTime(n.Created), "refreshed_at": jsonTime(n.Refreshed),
+		"refresh_expires_at": jsonTime(n.RefreshExpiry), "access_expires_at": jsonTime(n.TokenExpiry), "store": n.Backend,
 	}
 	if n.Dead != "" {
-		m["refused"], m["refused_at"] = n.Dead, stamp(n.DeadAt)
+		m["refused"], m["refused_at"] = n.Dead, jsonTime(n.DeadAt)
 	}
 	return m
 }

@@ -49,7 +49,7 @@ type watcher struct {
 // untilStopped does something until a signal comes, or an error.
 func untilStopped(parent context.Context, do func(context.Context) error) error {
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, endings()...)
+	signal.Notify(signals, stopSignals()...)
 	defer signal.Stop(signals)
 	defer surviveBrokenPipes()()
 	ctx, cancel := context.WithCancelCause(parent)
@@ -133,7 +133,7 @@ func (w *watcher) once(ctx context.Context) (why string, err error) {
 		return "", err
 	}
 	w.held = c
-	w.say(fmt.Sprintf("wrote %s: a token that is valid until %s", w.output, stamp(c.Expiry)))
+	w.say(fmt.Sprintf("wrote %s: a token that is valid until %s", w.output, jsonTime(c.Expiry)))
 	return "", nil
 }
 

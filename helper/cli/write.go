@@ -50,7 +50,7 @@ again takes the file over without a gap. Each try is given --timeout.`,
 				return err
 			}
 			if minValid < 0 {
-				return usageError(errors.New("--min-valid is less than nothing"))
+				return usageError(errors.New("--min-valid must not be negative"))
 			}
 			if err := checkOutput(output); err != nil {
 				return err
@@ -74,7 +74,7 @@ again takes the file over without a gap. Each try is given --timeout.`,
 			}
 			if watch {
 				// Not the command's own context, which ends at --timeout.
-				return untilStopped(a.patience.Context, w.watch)
+				return untilStopped(a.deadline.Context, w.watch)
 			}
 			_, err = w.once(cmd.Context())
 			return err
