@@ -25,9 +25,10 @@ const (
 	largeConfig = 8 << 10
 )
 
-// readConfigFile reads a file of the configuration. It is nil for a missing one.
+// readConfigFile reads a file of the configuration, which can name commands to run and
+// hosts that get tokens, so nobody else may write it. It is nil for a missing one.
 func readConfigFile(path string) ([]byte, error) {
-	text, err := safefile.Read(path, safefile.Want{Max: maxConfig, Trust: safefile.Anyone})
+	text, err := safefile.Read(path, safefile.Want{Max: maxConfig, Trust: safefile.Ours})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
@@ -42,10 +43,16 @@ func readConfigFile(path string) ([]byte, error) {
 // unreadableFile is the error of a file or directory that cannot be read.
 func unreadableFile(path string, err error) error {
 	var remedy hint.Remedy
-	if errors.Is(err, fs.ErrPermission) {
+	var mendable interface{ Repair() []string }
+	switch {
+	case errors.As(err, &mendable) && len(mendable.Repair()) > 0:
+		remedy = hint.Do(hint.Shell(mendable.Repair()...))
+	case errors.Is(err, safefile.ErrNotOurs):
+		remedy = hint.Do(hint.Shell("chmod", "go-w", path, filepath.Dir(path)))
+	case errors.Is(err, fs.ErrPermission):
 		remedy = hint.Do(hint.Shell("ls", "-ld", filepath.Dir(path), path))
 	}
-	return configErrorf(remedy, "configuration: %v", err)
+	return &hint.Error{Kind: errConfig, Detail: "configuration", Remedy: remedy, Err: err}
 }
 
 // parseByHand reads the text of config.toml, all of it.

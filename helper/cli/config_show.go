@@ -26,7 +26,7 @@ directory profiles.d beside it; of another file that --config names, in FILE.d.`
 			if a.flags.json {
 				return a.printJSON(map[string]string{"config": files.hand, "profiles": files.dir, "settings": files.settings()})
 			}
-			_, err = fmt.Fprintln(a.Stdout, clean(files.hand))
+			_, err = fmt.Fprintln(a.people(), clean(files.hand))
 			return err
 		},
 	}, &cobra.Command{
@@ -40,7 +40,7 @@ directory profiles.d beside it; of another file that --config names, in FILE.d.`
 			if a.flags.json {
 				return a.printJSON(map[string]any{"values": values})
 			}
-			w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
+			w := tabwriter.NewWriter(a.people(), 0, 8, 2, ' ', 0)
 			for _, v := range values {
 				fmt.Fprintf(w, "%s\t%s\t%s\n", v.Key, clean(or(v.Value, "-")), clean(v.Source))
 			}

@@ -150,7 +150,7 @@ func (d *doctor) note(found []finding) {
 		return
 	}
 	for _, f := range found {
-		fmt.Fprint(d.Stdout, f.lines())
+		fmt.Fprint(d.people(), f.lines())
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -40,6 +41,7 @@ var (
 	errOutput      = errors.New("cannot write the file")
 	errClock       = errors.New("the clock is wrong") // found by doctor; else a token is refused for it
 	errCannotRun   = errors.New("cannot run the command")
+	errStdout      = errors.New("cannot write standard output")
 	errNoCommand   = errors.New("no such command")
 )
 
@@ -121,7 +123,7 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 	code, name := classify(err)
 	message, todo := oneLine(err.Error()), or(a.hintFor(err), kindHint(err))
 	if todo == "" && code == exitUsage {
-		todo = cmd.UseLine()
+		todo = usageLine(cmd)
 	}
 	var byHand []byte
 	if e, ok := errors.AsType[*handError](err); ok {
@@ -137,15 +139,37 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 			Message string `json:"message"`
 			Hint    string `json:"hint"`
 		}
-		_ = json.NewEncoder(a.Stderr).Encode(map[string]body{"error": {name, code, message, todo}})
+		text, _ := json.Marshal(map[string]body{"error": {name, code, message, todo}}) // strings always encode
+		_, _ = a.Stderr.Write(append(printableJSON(text), '\n'))
 		return code
 	}
 	_, _ = a.Stderr.Write(byHand)
 	fmt.Fprintf(a.Stderr, "t2-cred: %s\n", message)
+	if c, ok := errors.AsType[*crash](err); ok {
+		_, _ = a.Stderr.Write(c.stack)
+	}
 	if todo != "" {
 		fmt.Fprintf(a.Stderr, "hint: %s\n", todo)
 	}
 	return code
+}
+
+// shortTimeout is a --timeout that is over before a lock can be got, held or not.
+const shortTimeout = 100 * time.Millisecond
+
+// timeUp is the error of a command that ended because of --timeout, and says so.
+func (a *app) timeUp(err error) error {
+	if err == nil || a.deadline == nil || !a.deadline.isOver() {
+		return err
+	}
+	switch code, _ := classify(err); {
+	case code == exitBusy && a.flags.timeout < shortTimeout, code == exitUnreachable && err.Error() == context.DeadlineExceeded.Error():
+		return &hint.Error{
+			Kind: context.DeadlineExceeded, Detail: fmt.Sprintf("the time of --timeout (%s) was up", a.flags.timeout),
+			Remedy: hint.Say("give it longer: --timeout 30s"),
+		}
+	}
+	return err
 }
 
 // hintFor is the remedy of an error as it is typed; empty when it has none.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,6 +38,9 @@ else one is got with the stored refresh token. No browser, no prompt.
 			}
 			if minValid < 0 {
 				return usageError(errors.New("--min-valid must not be negative"))
+			}
+			if a.StdoutClosed {
+				return stdoutError(os.ErrClosed)
 			}
 			h, r, err := a.openHelper()
 			if err != nil {

@@ -118,7 +118,7 @@ func (k *keeper) keepAll(ctx context.Context, notes []store.Note) error {
 		}
 		all = append(all, one)
 		if !k.flags.json {
-			fmt.Fprintf(k.Stdout, "%-9s  %s  %s\n", one.state, named(n), one.words(k.Now()))
+			fmt.Fprintf(k.people(), "%-9s  %s  %s\n", one.state, named(n), one.words(k.Now()))
 		}
 		if stopped == nil && one.storeFailed() { // for all, or for this one record?
 			if err := k.helper.Store.Check(ctx); err != nil {

@@ -107,23 +107,28 @@ func (a *app) countDown(end time.Time) (done func()) {
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		for {
-			left := max(0, end.Sub(a.Now()).Round(time.Second))
-			line := fmt.Sprintf("waiting for the login, %d:%02d left", int(left.Minutes()), int(left.Seconds())%60)
-			fmt.Fprintf(a.Stderr, "\r%-40s", line)
-			select {
-			case <-stop:
-				fmt.Fprintf(a.Stderr, "\r%40s\r", "")
-				return
-			case <-tick.C:
-			}
-		}
+		_, _ = guarded(func() (any, error) { a.tickDown(end, stop); return nil, nil })
 	}()
 	return func() {
 		close(stop)
 		<-stopped
+	}
+}
+
+// tickDown rewrites the line each second.
+func (a *app) tickDown(end time.Time, stop <-chan struct{}) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		left := max(0, end.Sub(a.Now()).Round(time.Second))
+		line := fmt.Sprintf("waiting for the login, %d:%02d left", int(left.Minutes()), int(left.Seconds())%60)
+		fmt.Fprintf(a.terminal, "\r%-40s", line)
+		select {
+		case <-stop:
+			fmt.Fprintf(a.terminal, "\r%40s\r", "")
+			return
+		case <-tick.C:
+		}
 	}
 }
 

@@ -117,6 +117,11 @@ func version() string {
 	return info.Main.Version
 }
 
+// versionLine is the version for people.
+func versionLine() string {
+	return fmt.Sprintf("t2-cred %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version", Args: noArgs,
@@ -124,7 +129,7 @@ func (a *app) versionCommand() *cobra.Command {
 			if a.flags.json {
 				return a.printJSON(map[string]string{"version": version(), "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH})
 			}
-			_, err := fmt.Fprintf(a.Stdout, "t2-cred %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := a.people().Write([]byte(versionLine()))
 			return err
 		},
 	}

@@ -43,7 +43,7 @@ func (a *app) profileList() *cobra.Command {
 				fmt.Fprintln(a.Stderr, "no profiles yet; t2-cred profile add NAME --issuer URL --client-id ID")
 				return nil
 			}
-			w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
+			w := tabwriter.NewWriter(a.people(), 0, 8, 2, ' ', 0)
 			fmt.Fprintln(w, "PROFILE\tCLIENT\tISSUER\tDEFAULT")
 			for _, n := range names {
 				mark := ""
@@ -93,7 +93,7 @@ func (a *app) profileShow() *cobra.Command {
 				if line[1] == "" {
 					continue
 				}
-				if _, err := fmt.Fprintf(a.Stdout, "%-12s %s\n", line[0]+":", clean(line[1])); err != nil {
+				if _, err := fmt.Fprintf(a.people(), "%-12s %s\n", line[0]+":", clean(line[1])); err != nil {
 					return err
 				}
 			}

@@ -64,6 +64,9 @@ func (a *app) addProfile(cmd *cobra.Command, name string, p profileConfig, secre
 	if err != nil {
 		return err
 	}
+	if looksSecret(name) || looksSecret(p.Issuer) {
+		return usageError(errors.New("the name or the issuer looks like a secret; a secret is not an argument"))
+	}
 	if err := p.absolute(); err != nil {
 		return usageError(err)
 	}

@@ -94,7 +94,7 @@ func (a *app) printList(notes []store.Note) error {
 		fmt.Fprintln(a.Stderr, "no accounts are kept; t2-cred exchange makes one")
 		return nil
 	}
-	w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
+	w := tabwriter.NewWriter(a.people(), 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "PROFILE\tACCOUNT\tKIND\tSUBJECT\tREFRESHED\tENDS\tSTATE")
 	for _, n := range notes {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", n.Key.Profile, clean(n.Key.Account), kindWord(n),
@@ -123,7 +123,7 @@ func kindWord(n store.Note) string {
 func (a *app) printStatus(n store.Note) {
 	now := a.Now()
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(a.Stdout, "%-14s %s\n", name+":", fmt.Sprintf(format, args...))
+		fmt.Fprintf(a.people(), "%-14s %s\n", name+":", fmt.Sprintf(format, args...))
 	}
 	line("account", "%s/%s", n.Key.Profile, clean(n.Key.Account))
 	line("state", "%s", a.state(n))

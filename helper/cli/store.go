@@ -82,7 +82,7 @@ The exit code is 5 when the store cannot be read.`,
 			if a.flags.json {
 				return a.printJSON(map[string]any{"store": s.Name(), "chosen_by": a.storeChosenBy(c), "where": s.Where(), "accounts": len(notes)})
 			}
-			_, err = fmt.Fprintf(a.Stdout, "store     %s (%s)\nwhere     %s\naccounts  %d\nstate     ready\n", s.Name(), a.storeChosenBy(c), s.Where(), len(notes))
+			_, err = fmt.Fprintf(a.people(), "store     %s (%s)\nwhere     %s\naccounts  %d\nstate     ready\n", s.Name(), a.storeChosenBy(c), s.Where(), len(notes))
 			return err
 		},
 	}

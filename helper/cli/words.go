@@ -69,25 +69,35 @@ func distance(a, b string, most int) int {
 // as of a JWT, or long without anything that a name, a path or a URL has.
 func looksSecret(word string) bool {
 	word = strings.TrimRight(strings.TrimSpace(word), "=")
-	parts := strings.Split(word, ".")
-	if (len(parts) == 3 || len(parts) == 5) && (strings.HasPrefix(word, "eyJ") || len(word) >= 60) && !slices.ContainsFunc(parts, notBase64URL) {
+	if looksJWT(word) {
 		return true
 	}
 	if len(word) < longWord || isUUID(word) || strings.HasPrefix(word, "/") {
 		return false
 	}
-	digits, letters := 0, 0
+	var digit, lower, upper, joint bool
 	for _, r := range word {
 		switch {
 		case r >= '0' && r <= '9':
-			digits++
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z':
-			letters++
-		case !strings.ContainsRune("-_+/=.~", r):
+			digit = true
+		case r >= 'a' && r <= 'z':
+			lower = true
+		case r >= 'A' && r <= 'Z':
+			upper = true
+		case strings.ContainsRune("-_+/=.~", r):
+			joint = true
+		default:
 			return false
 		}
 	}
-	return digits > 0 && letters > 0
+	return digit && (lower && upper || (lower || upper) && !joint)
+}
+
+// looksJWT reports whether a word has the form of a JWS or JWE (RFC 7515, RFC 7516).
+func looksJWT(word string) bool {
+	parts := strings.Split(strings.TrimSpace(word), ".")
+	return (len(parts) == 3 || len(parts) == 5) && (strings.HasPrefix(word, "eyJ") || len(word) >= 60 && len(parts[0]) >= 16) &&
+		!slices.ContainsFunc(parts, notBase64URL)
 }
 
 // longWord is the length from which on a word may be a secret. Keycloak's have 32.
