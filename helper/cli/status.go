@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/store"
 )
@@ -28,7 +29,7 @@ const (
 
 func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "status", Short: "Show what is kept for an account, and whether it is alive", Args: cobra.NoArgs,
+		Use: "status", Short: "Show what is kept for an account, and whether it is alive", Args: noArgs,
 		Long: `Show what is kept for the account: offline or online, whose, scopes, age, last
 refresh, expiry, where it is kept. The store is read; the issuer is not asked.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -40,9 +41,9 @@ refresh, expiry, where it is kept. The store is read; the issuer is not asked.`,
 			// Loading shows that the store can be read, and mends the note.
 			_, err = h.Store.Load(cmd.Context(), key)
 			if errors.Is(err, store.ErrNotFound) {
-				return &helper.Problem{
+				return &hint.Error{
 					Kind: helper.ErrLoginRequired, Detail: fmt.Sprintf("nothing is stored for %s/%s", key.Profile, key.Account),
-					Remedy: fmt.Sprintf("t2-cred list shows all accounts; t2-cred exchange --profile %s makes one", key.Profile),
+					Remedy: append(hint.Do(hint.Run("list"), hint.Words(" shows all accounts; ")), comeBack(key.Profile, key.Account)...),
 				}
 			}
 			if err != nil {
@@ -63,7 +64,7 @@ refresh, expiry, where it is kept. The store is read; the issuer is not asked.`,
 
 func (a *app) listCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "List the accounts of all profiles", Args: cobra.NoArgs,
+		Use: "list", Short: "List the accounts of all profiles", Args: noArgs,
 		Long: `List the accounts that are kept, of all profiles or of the one given with
 --profile, from notes that hold no secret.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -113,7 +114,7 @@ func (a *app) printList(notes []store.Account) error {
 		fmt.Fprintln(a.Stderr, "no accounts are kept; t2-cred exchange makes one")
 		return nil
 	}
-	w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
+	w := tabwriter.NewWriter(a.people(), 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "PROFILE\tACCOUNT\tKIND\tSUBJECT\tREFRESHED\tENDS\tSTATE")
 	for _, n := range notes {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", n.Key.Profile, clean(n.Key.Account), kindWord(n.Note),
@@ -153,7 +154,7 @@ func kindWord(n store.Note) string {
 func (a *app) printStatus(n store.Note) {
 	now := a.Now()
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(a.Stdout, "%-14s %s\n", name+":", fmt.Sprintf(format, args...))
+		fmt.Fprintf(a.people(), "%-14s %s\n", name+":", fmt.Sprintf(format, args...))
 	}
 	line("account", "%s/%s", n.Key.Profile, clean(n.Key.Account))
 	line("state", "%s", a.state(n))
@@ -188,11 +189,11 @@ func accountJSON(n store.Note, state string) map[string]any {
 	m := map[string]any{
 		"profile": n.Key.Profile, "account": n.Key.Account, "state": state, "kind": kindWord(n),
 		"subject": n.Subject, "username": n.Username, "issuer": n.Issuer, "client_id": n.ClientID,
-		"scope": strings.Join(n.Scopes, " "), "created_at": stamp(n.Created), "refreshed_at": stamp(n.Refreshed),
-		"refresh_expires_at": stamp(n.RefreshExpiry), "access_expires_at": stamp(n.TokenExpiry), "store": n.Backend,
+		"scope": strings.Join(n.Scopes, " "), "created_at": jsonTime(n.Created), "refreshed_at": jsonTime(n.Refreshed),
+		"refresh_expires_at": jsonTime(n.RefreshExpiry), "access_expires_at": jsonTime(n.TokenExpiry), "store": n.Backend,
 	}
 	if n.RevokedBy != "" {
-		m["refused"], m["refused_at"] = n.RevokedBy, stamp(n.RevokedAt)
+		m["refused"], m["refused_at"] = n.RevokedBy, jsonTime(n.RevokedAt)
 	}
 	return m
 }
