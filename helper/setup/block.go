@@ -1,4 +1,4 @@
-package cli
+package setup
 
 import (
 	"errors"
@@ -219,4 +219,12 @@ func checkHCL(text string) error {
 		return errors.New("a block, string or comment without its end")
 	}
 	return nil
+}
+
+// eolOf is how the lines of a text end.
+func eolOf(text string) string {
+	if strings.Contains(text, "\r\n") {
+		return "\r\n"
+	}
+	return "\n"
 }

@@ -1,34 +1,30 @@
-package cli
+package setup
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strings"
 )
 
-// showSetup prints the change, as a diff without context: the file's other lines
-// may hold secrets. Where it cannot be made, it prints what to put in by hand.
-func (a *app) showSetup(name string, s setup, o setupOptions) error {
+// Show is the change as text: a diff without context, since the file's other lines
+// may hold secrets. Where the change cannot be made, it is what to put in by hand.
+func (t Tool) Show(e Env, p Plan) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# %s\n", s.why)
-	for _, e := range s.edits {
-		e.show(&b)
+	fmt.Fprintf(&b, "# %s\n", p.why)
+	for _, one := range p.edits {
+		one.show(&b)
 	}
-	for _, l := range s.links {
-		if checkLink(l, o.program) == nil && isThere(l) {
+	for _, l := range p.links {
+		if checkLink(l, e.Program) == nil && isThere(l) {
 			fmt.Fprintf(&b, "# %s is a link to t2-cred already\n", l)
 		} else {
-			fmt.Fprintf(&b, "ln -s %s %s\n", o.program, l)
+			fmt.Fprintf(&b, "ln -s %s %s\n", e.Program, l)
 		}
 	}
-	b.WriteString(s.show)
-	if len(s.edits) > 0 {
-		fmt.Fprintf(&b, "# t2-cred setup %s --write does it, t2-cred setup %s --undo takes it back.\n", name, name)
+	b.WriteString(p.show)
+	if p.Changes() {
+		fmt.Fprintf(&b, "# t2-cred setup %s --write does it, t2-cred setup %s --undo takes it back.\n", t.Name, t.Name)
 	}
-	_, err := a.Stdout.Write([]byte(b.String()))
-	return err
+	return b.String()
 }
 
 func (e *edit) show(b *strings.Builder) {
@@ -103,10 +99,4 @@ func splitLines(text string) []string {
 		return nil
 	}
 	return strings.Split(strings.TrimSuffix(strings.ReplaceAll(text, "\r\n", "\n"), "\n"), "\n")
-}
-
-// isThere is whether a name is taken, by a link to nowhere too.
-func isThere(path string) bool {
-	_, err := os.Lstat(path)
-	return !errors.Is(err, fs.ErrNotExist)
 }

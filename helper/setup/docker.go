@@ -1,4 +1,4 @@
-package cli
+package setup
 
 import (
 	"encoding/json"
@@ -196,4 +196,42 @@ func usesDockerHelper(text string) bool {
 		}
 	}
 	return false
+}
+
+func planDocker(e Env, p Profile, o Options) (Plan, error) {
+	file, err := e.homeFile("DOCKER_CONFIG", ".docker", "config.json")
+	if err != nil {
+		return Plan{}, err
+	}
+	change := &edit{file: file, whole: true, put: func(text string, exists bool) (string, error) {
+		if exists && text == "" {
+			return "", errors.New("not JSON")
+		}
+		for _, host := range p.Hosts {
+			var err error
+			if text, err = putDocker(text, host); err != nil {
+				return "", err
+			}
+		}
+		return text, nil
+	}, cut: func(text string) (string, bool, error) {
+		if len(p.Hosts) == 0 && usesDockerHelper(text) {
+			return "", true, fmt.Errorf("which hosts were this profile's is not known; take %q out of credHelpers by hand", dockerHelper)
+		}
+		keep := true
+		for n := len(p.Hosts) - 1; n >= 0 && keep; n-- {
+			var err error
+			if text, keep, err = cutDocker(text, p.Hosts[n]); err != nil {
+				return "", true, err
+			}
+		}
+		return text, keep, nil
+	}}
+	for _, host := range p.Hosts {
+		change.lines = append(change.lines, fmt.Sprintf("credHelpers: %q: %q", host, dockerHelper))
+	}
+	return Plan{
+		why:   "docker, podman, skopeo, crane run docker-credential-t2, which must be on PATH, for these registries. They name no profile or account: those come from the host and T2_CRED_ACCOUNT.",
+		edits: []*edit{change}, links: []string{e.linkNamed("docker-credential-t2")}, used: usesDockerHelper,
+	}, p.someHosts(o)
 }

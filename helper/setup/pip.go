@@ -1,64 +1,51 @@
-package cli
+package setup
 
 import (
 	"errors"
 	"fmt"
 	"path/filepath"
 	"regexp"
-	"runtime"
 
 	"github.com/pelletier/go-toml/v2"
 )
 
-// setupPip is for pip and uv, and of no profile: they run whatever is called
+// planPip is for pip and uv, and of no profile: they run whatever is called
 // keyring, and t2-cred finds the profile by the host that they name.
-func setupPip(a *app, _ setupProfile, o setupOptions) (setup, error) {
-	pip, err1 := a.pipConfig()
-	uv, err2 := a.uvConfig()
-	return setup{
+func planPip(e Env, _ Profile, o Options) (Plan, error) {
+	pip, err1 := e.pipConfig()
+	uv, err2 := e.uvConfig()
+	return Plan{
 		why:   "pip and uv run the program keyring of PATH for an index that wants a password; t2-cred passes what is not for it to the next keyring. uv asks only for an index with a user in its URL, or with authenticate = \"always\"; pip before 26.2 only for the former.",
 		edits: []*edit{pipEdit(pip), uvEdit(uv)},
-		links: []string{o.linkNamed("keyring")},
+		links: []string{e.linkNamed("keyring")},
 	}, errors.Join(err1, err2)
-}
-
-// configFile is a tool's file of the user's: in XDG_CONFIG_HOME or ~/.config, and
-// in AppData on Windows.
-func (a *app) configFile(rest ...string) (string, error) {
-	switch {
-	case runtime.GOOS == "windows":
-		return a.homeFile("AppData", `AppData\Roaming`, rest...)
-	case a.Getenv("XDG_CONFIG_HOME") != "":
-		return a.homeFile("XDG_CONFIG_HOME", ".config", rest...)
-	}
-	return a.homeFile("", ".config", rest...)
 }
 
 // pipConfig is the file that pip config set writes to, or the one that stands in
 // its place: https://pip.pypa.io/en/stable/topics/configuration/#location
-func (a *app) pipConfig() (string, error) {
-	switch f := a.Getenv("PIP_CONFIG_FILE"); {
+func (e Env) pipConfig() (string, error) {
+	switch f := e.Getenv("PIP_CONFIG_FILE"); {
 	case f == "/dev/null" || f == "nul":
-		return "", &configError{detail: "PIP_CONFIG_FILE is " + f + ", so pip reads no settings from a file", remedy: "unset PIP_CONFIG_FILE, or set PIP_KEYRING_PROVIDER=subprocess"}
+		return "", configError("PIP_CONFIG_FILE is "+f+", so pip reads no settings from a file", "unset PIP_CONFIG_FILE, or set PIP_KEYRING_PROVIDER=subprocess")
 	case filepath.IsAbs(f) && isThere(f):
 		return f, nil
-	case runtime.GOOS == "windows":
-		return a.configFile("pip", "pip.ini")
-	case runtime.GOOS == "darwin":
-		if dir, err := a.homeFile("", "Library/Application Support/pip"); err == nil && isThere(dir) {
+	case e.GOOS == "windows":
+		return e.configFile("pip", "pip.ini")
+	case e.GOOS == "darwin":
+		if dir, err := e.homeFile("", "Library/Application Support/pip"); err == nil && isThere(dir) {
 			return filepath.Join(dir, "pip.conf"), nil
 		}
-		return a.homeFile("", ".config", "pip", "pip.conf")
+		return e.homeFile("", ".config", "pip", "pip.conf")
 	}
-	return a.configFile("pip", "pip.conf")
+	return e.configFile("pip", "pip.conf")
 }
 
 // uvConfig is https://docs.astral.sh/uv/concepts/configuration-files/.
-func (a *app) uvConfig() (string, error) {
-	if f := a.Getenv("UV_CONFIG_FILE"); filepath.IsAbs(f) {
+func (e Env) uvConfig() (string, error) {
+	if f := e.Getenv("UV_CONFIG_FILE"); filepath.IsAbs(f) {
 		return f, nil
 	}
-	return a.configFile("uv", "uv.toml")
+	return e.configFile("uv", "uv.toml")
 }
 
 // pipEdit puts the line into the section that is there, which may be there once

@@ -1,4 +1,4 @@
-package cli
+package setup
 
 import (
 	"errors"
@@ -121,7 +121,7 @@ func TestPythonUndoesItself(t *testing.T) {
 }
 
 func TestRcloneUndoesItself(t *testing.T) {
-	r := rclone{profile: setupProfile{name: "gep", flags: []string{"--profile", "gep"}, serves: func(u *url.URL) bool { return u.Host == "dav.example.org" }}, line: "bearer_token_command = /opt/t2-cred get --profile gep"}
+	r := rclone{profile: Profile{Name: "gep", Flags: []string{"--profile", "gep"}, Serves: func(u *url.URL) bool { return u.Host == "dav.example.org" }}, line: "bearer_token_command = /opt/t2-cred get --profile gep"}
 	e := &edit{put: r.put, cut: r.cut}
 	undoesItself(t, e, "# mine\n[a]\ntype = webdav\nurl = https://dav.example.org/x\nvendor = other\n", "[a]\r\nurl=https://dav.example.org\r\ntype=webdav\r\n[b]\r\ntype = s3\r\n[c]\r\ntype = webdav\r\nvendor = other\r\nurl = https://dav.example.org/c")
 	refuses(t, e, "", "[a]\ntype = webdav\nurl = https://other.example.org/\n", "[a]\ntype = http\nurl = https://dav.example.org/\n", "[a\n",
@@ -187,7 +187,7 @@ func TestLooseLines(t *testing.T) {
 }
 
 func TestLooseTokenHelper(t *testing.T) {
-	p := setupProfile{name: "gep", flags: []string{"--profile", "gep"}}
+	p := Profile{Name: "gep", Flags: []string{"--profile", "gep"}}
 	const line = "//h.example:8443/:tokenHelper=/opt/t2-cred pnpm --profile gep --url https://h.example:8443/"
 	for _, ours := range []string{line, line + "\r\n", strings.Replace(line, "=", " = ", 1), strings.Replace(line, "/opt/", "/a/b/", 1)} {
 		if !p.isTokenHelper(ours) {
@@ -202,7 +202,7 @@ func TestLooseTokenHelper(t *testing.T) {
 			t.Errorf("%q is somebody's own", theirs)
 		}
 	}
-	p.flags = append(p.flags, "--account", "alice")
+	p.Flags = append(p.Flags, "--account", "alice")
 	if !p.isTokenHelper(strings.Replace(line, "--url", "--account alice --url", 1)) || p.isTokenHelper(line) {
 		t.Error("the account makes no difference")
 	}
@@ -234,8 +234,8 @@ func TestSaveLooksAgain(t *testing.T) {
 		if got, _ := os.ReadFile(file); changed || !errors.Is(err, errChanged) || string(got) != "theirs\n" {
 			t.Errorf("%s: changed %v, %v; the file is %q", name, changed, err, got)
 		}
-		if code, _ := classify(change.failed(err, "x")); code != exitConfig {
-			t.Errorf("%s: exit code %d", name, code)
+		if err := change.failed(err, "x"); !errors.Is(err, ErrConfiguration) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
@@ -289,7 +289,7 @@ func TestSaveKeepsModesAndLinks(t *testing.T) {
 // without difference and taken back to the byte.
 func FuzzSetup(f *testing.F) {
 	ini := func(string) error { return nil }
-	r := rclone{profile: setupProfile{name: "gep", flags: []string{"--profile", "gep"}, serves: func(*url.URL) bool { return true }}, line: "bearer_token_command = /opt/t2-cred get --profile gep"}
+	r := rclone{profile: Profile{Name: "gep", Flags: []string{"--profile", "gep"}, Serves: func(*url.URL) bool { return true }}, line: "bearer_token_command = /opt/t2-cred get --profile gep"}
 	edits := []*edit{
 		testKubeEdit(), pipEdit("pip.conf"), uvEdit("uv.toml"), {put: r.put, cut: r.cut}, blockEdit("x", "gep", []string{"a = 1"}, checkINI, nil), blockEdit("x", "gep", nil, ini, nil),
 		{put: func(text string, _ bool) (string, error) { return putDocker(text, "h") }, cut: func(text string) (string, bool, error) { return cutDocker(text, "h") }},

@@ -1,4 +1,4 @@
-package cli
+package setup
 
 import (
 	"errors"
@@ -7,16 +7,18 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/terradue/t2-cred/helper"
 )
 
-// setupRclone tells those webdav remotes that are at a host of the profile's.
-func setupRclone(a *app, p setupProfile, o setupOptions) (setup, error) {
-	file, err := a.rcloneConfig()
+// planRclone tells those webdav remotes that are at a host of the profile's.
+func planRclone(e Env, p Profile, o Options) (Plan, error) {
+	file, err := e.rcloneConfig()
 	if err != nil {
-		return setup{}, err
+		return Plan{}, err
 	}
-	r := rclone{profile: p, line: fmt.Sprintf("bearer_token_command = %s get %s", o.program, p.words())}
-	return setup{
+	r := rclone{profile: p, line: fmt.Sprintf("bearer_token_command = %s get %s", e.Program, p.words())}
+	return Plan{
 		why:   "rclone runs a command for a bearer token, for each webdav remote; these are at hosts of the profile.",
 		edits: []*edit{{file: file, lines: []string{r.line}, put: r.put, cut: r.cut}},
 	}, nil
@@ -24,15 +26,15 @@ func setupRclone(a *app, p setupProfile, o setupOptions) (setup, error) {
 
 // rcloneConfig is what rclone config file says, but for a file beside rclone itself:
 // https://rclone.org/docs/#config-string
-func (a *app) rcloneConfig() (string, error) {
-	if f := a.Getenv("RCLONE_CONFIG"); filepath.IsAbs(f) {
+func (e Env) rcloneConfig() (string, error) {
+	if f := e.Getenv("RCLONE_CONFIG"); filepath.IsAbs(f) {
 		return f, nil
 	}
 	var files []string
 	for _, dir := range []func() (string, error){
-		func() (string, error) { return a.configFile("rclone", "rclone.conf") },
-		func() (string, error) { return a.homeFile("", ".config", "rclone", "rclone.conf") },
-		func() (string, error) { return a.homeFile("", ".rclone.conf") },
+		func() (string, error) { return e.configFile("rclone", "rclone.conf") },
+		func() (string, error) { return e.homeFile("", ".config", "rclone", "rclone.conf") },
+		func() (string, error) { return e.homeFile("", ".rclone.conf") },
 	} {
 		file, err := dir()
 		if err != nil {
@@ -49,7 +51,7 @@ func (a *app) rcloneConfig() (string, error) {
 // rclone writes a line into sections of rclone's file. rclone may move comments
 // when it writes, so the line is known as ours by what it says.
 type rclone struct {
-	profile setupProfile
+	profile Profile
 	line    string
 }
 
@@ -69,24 +71,24 @@ func (r rclone) put(text string, _ bool) (string, error) {
 	eol, ours := eolOf(text), 0
 	for _, s := range slices.Backward(remotes) { // so that offsets hold
 		u, err := url.Parse(s.url)
-		if s.kind != "webdav" || s.url == "" || err != nil || !r.profile.serves(u) {
+		if s.kind != "webdav" || s.url == "" || err != nil || !r.profile.Serves(u) {
 			continue
 		}
 		ours++
 		switch {
 		case s.other != "":
-			return "", fmt.Errorf("the remote %s has %s, which rclone would take instead", clean(s.name), s.other)
+			return "", fmt.Errorf("the remote %s has %s, which rclone would take instead", helper.Clean(s.name), s.other)
 		case s.command == "":
 			text = text[:s.urlAt] + r.line + eol + text[s.urlAt:]
 		case !r.isOurs(s.command):
-			return "", fmt.Errorf("the remote %s: it already has a bearer_token_command, which is not t2-cred's", clean(s.name))
+			return "", fmt.Errorf("the remote %s: it already has a bearer_token_command, which is not t2-cred's", helper.Clean(s.name))
 		default:
 			old := strings.TrimRight(text[s.at:s.next], "\r\n")
 			text = text[:s.at] + r.line + text[s.at+len(old):]
 		}
 	}
 	if ours == 0 {
-		return "", fmt.Errorf("no remote of type webdav in it is at a host of the profile %s; make one first: rclone config create NAME webdav url https://HOST/… vendor other", r.profile.name)
+		return "", fmt.Errorf("no remote of type webdav in it is at a host of the profile %s; make one first: rclone config create NAME webdav url https://HOST/… vendor other", r.profile.Name)
 	}
 	return text, nil
 }
@@ -106,7 +108,7 @@ func (r rclone) cut(text string) (string, bool, error) {
 
 // isOurs is whether a command is what we write, for this profile and account.
 func (r rclone) isOurs(command string) bool {
-	return runsUs(command, append([]string{"get"}, r.profile.flags...)...)
+	return runsUs(command, append([]string{"get"}, r.profile.Flags...)...)
 }
 
 func (r rclone) read(text string) (remotes []remote, err error) {

@@ -1,4 +1,4 @@
-package cli
+package setup
 
 import (
 	"fmt"
@@ -8,27 +8,27 @@ import (
 	"strings"
 )
 
-// setupKubernetes makes a user. Which context uses it is for people to say.
-func setupKubernetes(a *app, p setupProfile, o setupOptions) (setup, error) {
-	file, err := a.kubeconfig()
+// planKubernetes makes a user. Which context uses it is for people to say.
+func planKubernetes(e Env, p Profile, o Options) (Plan, error) {
+	file, err := e.kubeconfig()
 	if err != nil {
-		return setup{}, err
+		return Plan{}, err
 	}
-	k := kubeUser{name: "t2-" + p.name, program: o.program, args: append([]string{"kubernetes"}, p.flags...), block: block{profile: p.name}}
+	k := kubeUser{name: "t2-" + p.Name, program: e.Program, args: append([]string{"kubernetes"}, p.Flags...), block: block{profile: p.Name}}
 	k.lines = k.item("")
-	return setup{
-		why:   "kubectl and all of client-go run t2-cred for the user t2-" + p.name + ", of this kubeconfig.",
+	return Plan{
+		why:   "kubectl and all of client-go run t2-cred for the user t2-" + p.Name + ", of this kubeconfig.",
 		edits: []*edit{{file: file, lines: k.shown(""), put: k.putUser, cut: k.cutUser}},
-		show:  fmt.Sprintf("# Then kubectl --user t2-%s, or for good: kubectl config set-context NAME --user t2-%s\n", p.name, p.name),
+		show:  fmt.Sprintf("# Then kubectl --user t2-%s, or for good: kubectl config set-context NAME --user t2-%s\n", p.Name, p.Name),
 	}, nil
 }
 
 // kubeconfig is the file that kubectl config writes a new user to: of those that
 // KUBECONFIG lists the first that is there, else the last.
-func (a *app) kubeconfig() (string, error) {
-	files := slices.DeleteFunc(filepath.SplitList(a.Getenv("KUBECONFIG")), func(file string) bool { return file == "" })
+func (e Env) kubeconfig() (string, error) {
+	files := slices.DeleteFunc(filepath.SplitList(e.Getenv("KUBECONFIG")), func(file string) bool { return file == "" })
 	if len(files) == 0 {
-		return a.homeFile("", ".kube", "config")
+		return e.homeFile("", ".kube", "config")
 	}
 	file := files[len(files)-1]
 	if n := slices.IndexFunc(files, isThere); n >= 0 {

@@ -1,0 +1,98 @@
+package setup
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// A Report is what happened, in lines for a person.
+type Report struct {
+	Done     []string
+	Warnings []string
+	Next     string // what is left to do, as shown; empty for nothing
+}
+
+func (r *Report) say(format string, args ...any) {
+	r.Done = append(r.Done, fmt.Sprintf(format, args...))
+}
+
+// Write makes the change. All files are looked at before anything is changed; links
+// come before the files that name them. The report is true with an error, too.
+func (t Tool) Write(e Env, p Plan) (r Report, err error) {
+	changes, err := p.changes(false, "mend it, or do by hand what t2-cred setup "+t.Name+" shows")
+	if err != nil {
+		return r, err
+	}
+	for _, l := range p.links {
+		if err := checkLink(l, e.Program); err != nil {
+			return r, err
+		}
+	}
+	for _, l := range p.links {
+		if err := makeLink(l, e.Program); err != nil {
+			return r, err
+		}
+	}
+	for _, c := range changes {
+		changed, err := c.save()
+		switch {
+		case err != nil:
+			return r, c.failed(err, "do by hand what t2-cred setup "+t.Name+" shows")
+		case changed:
+			r.say("%s tells the tool to ask t2-cred", c.file)
+		default:
+			r.say("%s says so already", c.file)
+		}
+	}
+	for _, l := range p.links {
+		if w := e.pathWarning(l); w != "" {
+			r.Warnings = append(r.Warnings, w)
+		}
+	}
+	r.Next = p.show
+	return r, nil
+}
+
+// Undo takes the change back; links go after the files that name them.
+func (t Tool) Undo(e Env, p Plan) (r Report, err error) {
+	changes, err := p.changes(true, "mend it, or take out by hand what names t2-cred")
+	if err != nil {
+		return r, err
+	}
+	used := false
+	for _, c := range changes {
+		changed, err := c.save()
+		switch {
+		case err != nil:
+			return r, c.failed(err, "take it out by hand, between the comments of t2-cred")
+		case changed:
+			r.say("%s is as it was without t2-cred", c.file)
+		default:
+			r.say("%s has nothing that t2-cred wrote for this; it was left as it is", c.file)
+		}
+		used = used || p.used != nil && p.used(c.text)
+	}
+	for _, l := range p.links {
+		if target, err := os.Readlink(l); used || err != nil || filepath.ToSlash(target) != e.Program {
+			continue // wanted yet, or not ours
+		}
+		if err := os.Remove(l); err != nil {
+			return r, err
+		}
+		r.say("removed the link %s", l)
+	}
+	return r, nil
+}
+
+// changes are those of all files, not yet made.
+func (p Plan) changes(undo bool, remedy string) (all []*change, err error) {
+	for _, e := range p.edits {
+		c, err := e.plan(undo)
+		if err != nil {
+			return nil, configError(fmt.Sprintf("%s: %v; it was left as it is", e.file, err), remedy)
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}

@@ -1,0 +1,37 @@
+package setup
+
+import (
+	"fmt"
+	"path/filepath"
+	"regexp"
+)
+
+// planGo changes the file that go env -w writes. go keeps comments there, and
+// sorts only what is between them.
+func planGo(e Env, p Profile, o Options) (Plan, error) {
+	file := e.Getenv("GOENV")
+	if file == "off" {
+		return Plan{}, configError("GOENV is off, so go reads no settings from a file", "unset GOENV, or set GOAUTH in the environment")
+	}
+	if !filepath.IsAbs(file) {
+		var err error
+		switch {
+		case e.GOOS == "windows":
+			file, err = e.homeFile("AppData", `AppData\Roaming`, "go", "env")
+		case e.GOOS == "darwin":
+			file, err = e.homeFile("", "Library/Application Support/go/env")
+		case e.Getenv("XDG_CONFIG_HOME") != "":
+			file, err = e.homeFile("XDG_CONFIG_HOME", ".config", "go", "env")
+		default:
+			file, err = e.homeFile("", ".config", "go", "env")
+		}
+		if err != nil {
+			return Plan{}, err
+		}
+	}
+	value := fmt.Sprintf("%s goauth %s; netrc", e.Program, p.words())
+	return Plan{
+		why:   "go asks t2-cred for the profile's hosts, then netrc. The same by hand: go env -w GOAUTH='" + value + "'",
+		edits: []*edit{blockEdit(file, p.Name, []string{"GOAUTH=" + value}, unless(regexp.MustCompile(`(?m)^\s*GOAUTH\s*=`), "a GOAUTH", checkINI), nil)},
+	}, nil
+}
