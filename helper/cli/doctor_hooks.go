@@ -36,8 +36,8 @@ func (d *doctor) checkHooks(context.Context) []finding {
 		}
 		dirs := path
 		if p.Name == "terraform" { // which looks for it among its plugins alone
-			if dir, err := (setup.Env{Getenv: d.Getenv, GOOS: runtime.GOOS}).TerraformPlugins(); err == nil {
-				dirs = []string{dir}
+			if plugins, err := (setup.Env{Getenv: d.Getenv, GOOS: runtime.GOOS}).TerraformPlugins(); err == nil {
+				dirs = plugins
 			}
 		}
 		if f, ok := checkName(p.Alias, dirs, self); ok {

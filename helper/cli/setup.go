@@ -53,6 +53,8 @@ changed since, is left alone.`,
 	f.StringVar(&binDir, "bin-dir", "", "directory on PATH for the names by which tools call t2-cred (default: where it is itself)")
 	f.StringVar(&o.Endpoint, "endpoint", "", "aws: address of the STS (default: the profile's host, if it is one)")
 	f.StringVar(&o.RoleARN, "role-arn", "", "aws: the role, where the STS wants one")
+	f.StringVar(&o.Server, "url", "", "kubernetes: address of the cluster (default: that of the contexts that use the user)")
+	f.StringArrayVar(&o.Registries, "registry", nil, "cargo: a registry that a project's own file describes")
 	f.StringVar(&o.HeaderFile, "header-file", "", "gdal: the file that t2-cred write keeps fresh (default: below $XDG_RUNTIME_DIR)")
 	return cmd
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/terradue/t2-cred/helper/hint"
 )
 
 // A Report is what happened, in lines for a person.
@@ -39,8 +41,11 @@ func (t Tool) Write(e Env, p Plan) (r Report, err error) {
 		switch {
 		case err != nil:
 			return r, c.failed(err, "do by hand what t2-cred setup "+t.Name+" shows")
+		case changed && c.quiet:
+			r.say("%s: what t2-cred wrote there before is taken out", c.file)
 		case changed:
 			r.say("%s tells the tool to ask t2-cred", c.file)
+		case c.quiet:
 		default:
 			r.say("%s says so already", c.file)
 		}
@@ -50,6 +55,7 @@ func (t Tool) Write(e Env, p Plan) (r Report, err error) {
 			r.Warnings = append(r.Warnings, w)
 		}
 	}
+	r.Warnings = append(r.Warnings, p.warnings...)
 	r.Next = p.show
 	return r, nil
 }
@@ -68,6 +74,7 @@ func (t Tool) Undo(e Env, p Plan) (r Report, err error) {
 			return r, c.failed(err, "take it out by hand, between the comments of t2-cred")
 		case changed:
 			r.say("%s is as it was without t2-cred", c.file)
+		case c.quiet:
 		default:
 			r.say("%s has nothing that t2-cred wrote for this; it was left as it is", c.file)
 		}
@@ -90,7 +97,11 @@ func (p Plan) changes(undo bool, remedy string) (all []*change, err error) {
 	for _, e := range p.edits {
 		c, err := e.plan(undo)
 		if err != nil {
-			return nil, configError(fmt.Sprintf("%s: %v; it was left as it is", e.file, err), remedy)
+			detail := fmt.Sprintf("%s: %v; it was left as it is", e.file, err)
+			if own := hint.Of(err); own != nil {
+				return nil, configRemedy(detail, own...)
+			}
+			return nil, configError(detail, remedy)
 		}
 		all = append(all, c)
 	}

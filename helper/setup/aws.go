@@ -1,13 +1,15 @@
 package setup
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/safefile"
 )
 
 func planAWS(e Env, p Profile, o Options) (Plan, error) {
@@ -39,9 +41,50 @@ func planAWS(e Env, p Profile, o Options) (Plan, error) {
 	if u, err := url.Parse(o.Endpoint); err == nil && !strings.Contains(u.Hostname(), ".amazonaws.com") {
 		lines = append(lines, "endpoint_url = "+o.Endpoint) // of MinIO and Ceph, where STS and S3 are one
 	}
-	has := regexp.MustCompile(`(?m)^\s*\[\s*profile\s+"?t2-` + regexp.QuoteMeta(p.Name) + `"?\s*\]`)
+	b := block{profile: p.Name, lines: lines}
 	return Plan{
-		why:   "AWS SDKs and aws --profile t2-" + p.Name + " get their keys from t2-cred, which asks the STS with the access token.",
-		edits: []*edit{blockEdit(file, p.Name, lines, unless(has, section, checkINI), nil)},
+		why: "AWS SDKs and aws --profile t2-" + p.Name + " get their keys from t2-cred, which asks the STS with the access token.",
+		edits: []*edit{b.edit(file, readConfigParser, func(_ string, says []setting) error {
+			if hasAWSProfile(says, p.Name) {
+				return taken("", "aws", section, false)
+			}
+			return e.refuseAWSKeys(p.Name)
+		})},
 	}, nil
+}
+
+func hasAWSProfile(says []setting, name string) bool {
+	for _, s := range says {
+		section := strings.TrimSpace(strings.TrimPrefix(s.section, "profile"))
+		if strings.Trim(section, `"'`) == "t2-"+name {
+			return true
+		}
+	}
+	return false
+}
+
+// refuseAWSKeys looks into the file of keys, which come before those of a program.
+func (e Env) refuseAWSKeys(name string) error {
+	file := e.Getenv("AWS_SHARED_CREDENTIALS_FILE")
+	if !filepath.IsAbs(file) {
+		var err error
+		if file, err = e.homeFile("", ".aws", "credentials"); err != nil {
+			return err
+		}
+	}
+	text, err := safefile.Read(file, safefile.Want{Max: maxFile})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	says, err := readConfigParser(string(text))
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	if hasAWSProfile(says, name) {
+		return fmt.Errorf("%s has keys for t2-%s, which AWS SDKs take instead", file, name)
+	}
+	return nil
 }

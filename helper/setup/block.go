@@ -1,10 +1,12 @@
 package setup
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -20,6 +22,7 @@ type block struct {
 	// loose, where it is set, is whether a line is just as ours, without the comments,
 	// which another tool dropped.
 	loose func(line string) bool
+	eol   string // how our lines end; as the file's where it is empty
 }
 
 const (
@@ -101,7 +104,7 @@ func (b block) putAt(text string, at int, exists bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	eol := eolOf(text)
+	eol := cmp.Or(b.eol, eolOf(text))
 	switch {
 	case found:
 		return text[:start] + b.text(note, eol) + text[stop:], nil
@@ -127,8 +130,15 @@ func (b block) cut(text string) (rest string, keep bool, err error) {
 		return text, true, nil
 	}
 	before, after := text[:start], text[stop:]
-	if note == noteNoEnd && after == "" {
+	switch {
+	case note == noteNoEnd && after == "":
 		before = strings.TrimSuffix(strings.TrimSuffix(before, "\n"), "\r")
+	case note == noteNoEnd && strings.HasPrefix(after, "# t2-cred "):
+		after = passOn(after, note)
+	case note == noteNewFile && before == "":
+		after = passOn(after, note)
+	case note == noteNewFile:
+		before = passOn(before, note)
 	}
 	return before + after, note != noteNewFile || before+after != "", nil
 }
@@ -151,74 +161,32 @@ func runsUs(command string, words ...string) bool {
 		strings.TrimSuffix(path.Base(all[0]), ".exe") == "t2-cred" && slices.Equal(all[1:], words)
 }
 
-// outside is the text without the block, in which conflicts are looked for.
-func (b block) outside(text string) (string, error) {
-	rest, _, err := b.cut(text)
-	return rest, err
+// otherBlock finds the first comment of a block of any profile's.
+func otherBlock() *regexp.Regexp {
+	return regexp.MustCompile(`(?m)^# t2-cred (\S+) begin(?: \(.*\))?\r?$`)
 }
 
-// checkINI refuses what a reader of sections and keys would stumble over, or what
-// would swallow the line that follows.
-func checkINI(text string) error {
-	lines := strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
-	continued := false
-	for n, line := range lines {
-		trimmed := strings.TrimSpace(line)
-		comment := strings.HasPrefix(trimmed, "#") || strings.HasPrefix(trimmed, ";")
-		if !continued && !comment && strings.HasPrefix(trimmed, "[") && !strings.Contains(trimmed, "]") {
-			return fmt.Errorf("line %d: a section without its ]", n+1)
-		}
-		if strings.ContainsRune(line, 0) || strings.ContainsRune(line, '\r') {
-			return fmt.Errorf("line %d: a control character", n+1)
-		}
-		continued = (continued || !comment) && strings.HasSuffix(line, `\`)
+// otherProfile is whose block is the first in a text without ours.
+func otherProfile(rest string) string {
+	if m := otherBlock().FindStringSubmatch(rest); m != nil {
+		return m[1]
 	}
-	if continued || strings.HasSuffix(strings.TrimRight(text, "\r\n"), `\`) {
-		return errors.New("the last line says that it goes on (\\)")
-	}
-	return nil
+	return ""
 }
 
-// checkHCL refuses a text whose braces, strings or comments do not end, and
-// heredocs, whose ends are not looked for.
-func checkHCL(text string) error {
-	depth, comment, quoted := 0, "", false
-	for n := 0; n < len(text); n++ {
-		c, rest := text[n], text[n:]
-		switch {
-		case comment == "line":
-			if c == '\n' {
-				comment = ""
-			}
-		case comment == "block":
-			if strings.HasPrefix(rest, "*/") {
-				comment, n = "", n+1
-			}
-		case quoted && c == '\\':
-			n++
-		case c == '"':
-			quoted = !quoted
-		case quoted && c == '\n':
-			return errors.New("a string without its end")
-		case quoted:
-		case c == '#' || strings.HasPrefix(rest, "//"):
-			comment = "line"
-		case strings.HasPrefix(rest, "/*"):
-			comment = "block"
-		case strings.HasPrefix(rest, "<<"):
-			return errors.New("a heredoc, which t2-cred does not read")
-		case c == '{':
-			depth++
-		case c == '}':
-			if depth--; depth < 0 {
-				return errors.New("a } without its {")
-			}
-		}
+// passOn has the next block remember what the one that goes remembered, so that
+// the last one of them leaves the file as it was.
+func passOn(text, note string) string {
+	m := otherBlock().FindStringIndex(text)
+	if m == nil {
+		return text
 	}
-	if depth != 0 || quoted || comment == "block" {
-		return errors.New("a block, string or comment without its end")
+	line, _ := strings.CutSuffix(text[m[0]:m[1]], "\r")
+	if !strings.HasSuffix(line, " begin") {
+		return text // it has something to remember
 	}
-	return nil
+	at := m[0] + len(line)
+	return text[:at] + note + text[at:]
 }
 
 // eolOf is how the lines of a text end.

@@ -92,21 +92,3 @@ func TestDockerUndoesItself(t *testing.T) {
 		}
 	}
 }
-
-func TestChecksRefuse(t *testing.T) {
-	for _, text := range []string{"[a\n", "a = b \\", "a = b \\\n", "a\x00", "a\rb\n"} {
-		if checkINI(text) == nil {
-			t.Errorf("INI %q passed", text)
-		}
-	}
-	for _, text := range []string{"a {", "}", `a = "b`, "/* a", "a = <<EOT\nEOT\n"} {
-		if checkHCL(text) == nil {
-			t.Errorf("HCL %q passed", text)
-		}
-	}
-	for _, text := range []string{"", "# {\nplugin_cache_dir = \"/a{\\\"\"\n// }\nhost \"h\" {\n}\n"} {
-		if err := checkHCL(text); err != nil {
-			t.Errorf("HCL %q: %v", text, err)
-		}
-	}
-}

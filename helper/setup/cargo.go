@@ -1,27 +1,269 @@
 package setup
 
 import (
+	"encoding/json"
 	"fmt"
+	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/terradue/t2-cred/helper/hint"
 )
 
+// planCargo names t2-cred for each registry by itself. A provider for all registries
+// would be asked for an index that a manifest names, and could send the token to
+// wherever that index says.
 func planCargo(e Env, p Profile, o Options) (Plan, error) {
-	file, err := e.homeFile("CARGO_HOME", ".cargo", "config.toml")
+	file, err := e.cargoConfig()
 	if err != nil {
 		return Plan{}, err
 	}
-	check := func(text string) error {
-		var parsed map[string]any
-		if err := toml.Unmarshal([]byte(text), &parsed); err != nil {
-			return fmt.Errorf("not TOML, or it has registry settings of its own: %w", err)
+	for _, name := range o.Registries {
+		if !Plain(name, "-_") {
+			return Plan{}, usageError(fmt.Sprintf("--registry %q is not the name of a registry", name))
 		}
-		return nil
 	}
-	return Plan{
-		why: "cargo asks its providers from the last to the first: t2-cred for the profile's hosts, cargo's own tokens for all others.",
-		edits: []*edit{blockEdit(file, p.Name, []string{
-			"[registry]", fmt.Sprintf(`global-credential-providers = ["cargo:token", "%s %s"]`, e.Program, p.words()),
-		}, check, check)},
-	}, nil
+	c := cargo{profile: p, command: append([]string{e.Program}, p.Flags...), named: o.Registries}
+	plan := Plan{
+		why:   "cargo asks t2-cred for these registries of the profile's hosts, and its own providers for all others.",
+		edits: []*edit{c.edit(file)},
+	}
+	for _, name := range o.Registries {
+		if v := "CARGO_REGISTRIES_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")) + "_CREDENTIAL_PROVIDER"; e.Getenv(v) != "" {
+			plan.warnings = append(plan.warnings, v+" is set in the environment and comes before the file; unset it")
+		}
+	}
+	return plan, nil
+}
+
+// cargoConfig is the file that cargo reads: of two it takes the one without .toml.
+func (e Env) cargoConfig() (string, error) {
+	old, err := e.homeFile("CARGO_HOME", ".cargo", "config")
+	if err != nil || isThere(old) {
+		return old, err
+	}
+	return old + ".toml", nil
+}
+
+// cargo writes a line into the tables of registries. cargo never writes the file, so
+// the line is known as ours by what it says.
+type cargo struct {
+	profile Profile
+	command []string
+	named   []string // registries that a project's own file describes
+}
+
+func (c cargo) edit(file string) *edit {
+	return &edit{file: file, lines: c.shown(), read: readTOML, refuse: c.refuse, want: c.want, put: c.put, cut: c.cut}
+}
+
+// shown is what to put in by hand.
+func (c cargo) shown() []string {
+	if len(c.named) == 0 {
+		return []string{"[registries.NAME]", c.line("")}
+	}
+	var lines []string
+	for _, name := range c.named {
+		lines = append(lines, "[registries."+name+"]", c.line(""))
+	}
+	return lines
+}
+
+func (c cargo) block() block { return block{profile: c.profile.Name} }
+
+func (c cargo) line(prefix string) string {
+	return prefix + `credential-provider = ["` + strings.Join(c.command, `", "`) + `"]`
+}
+
+// isOurs is whether a line is what we write, for this profile and account.
+func (c cargo) isOurs(line string) bool {
+	key, value, ok := strings.Cut(line, "=")
+	var words []string
+	if key = strings.TrimSpace(key); !ok || key != "credential-provider" && !strings.HasSuffix(key, ".credential-provider") || json.Unmarshal([]byte(value), &words) != nil {
+		return false
+	}
+	return len(words) > 0 && !strings.ContainsAny(strings.Join(words, ""), " \t") && runsUs(strings.Join(words, " "), c.profile.Flags...)
+}
+
+// registries are those of a file, by name, and what it says of them.
+func registries(text string) (map[string]map[string]any, error) {
+	var all struct{ Registries map[string]map[string]any }
+	if err := toml.Unmarshal([]byte(text), &all); err != nil {
+		return nil, fmt.Errorf("not TOML, or not as cargo has it: %w", err)
+	}
+	return all.Registries, nil
+}
+
+// served are the names of the registries to write to.
+func (c cargo) served(text string) (names []string, err error) {
+	all, err := registries(text)
+	if err != nil {
+		return nil, err
+	}
+	for name, says := range all {
+		if index, _ := says["index"].(string); c.serves(index) {
+			names = append(names, name)
+		}
+	}
+	for _, name := range c.named {
+		if index, ok := all[name]["index"].(string); ok && !c.serves(index) {
+			return nil, fmt.Errorf("the index of the registry %s is at no host of the profile %s", name, c.profile.Name)
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+func (c cargo) serves(index string) bool {
+	_, address, ok := strings.Cut(index, "+")
+	if !ok {
+		address = index
+	}
+	return c.profile.servesAddress(address)
+}
+
+func (c cargo) refuse(rest string, _ []setting) error {
+	names, err := c.served(rest)
+	if err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		return configRemedy("no registry in it has its index at a host of the profile "+c.profile.Name,
+			hint.Words("name one that a project's own file describes: "), hint.Run("setup", "cargo", "--registry", "NAME", "--write").With(c.profile.Flags...))
+	}
+	all, err := registries(rest)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if _, ok := all[name]["credential-provider"]; ok {
+			return taken("", "cargo", "a credential-provider for the registry "+name, false)
+		}
+	}
+	return nil
+}
+
+func (c cargo) want(_ string, says []setting) []setting {
+	tables := map[string]any{}
+	for _, name := range c.namesIn(says) {
+		words := []any{}
+		for _, word := range c.command {
+			words = append(words, word)
+		}
+		tables[name] = map[string]any{"credential-provider": words}
+	}
+	return flatten("", map[string]any{"registries": tables})
+}
+
+// namesIn are the registries of what the file says without our lines.
+func (c cargo) namesIn(says []setting) []string {
+	names := slices.Clone(c.named)
+	for _, s := range says {
+		if name, ok := strings.CutPrefix(s.section, "registries."); ok && s.key == "index" && c.serves(s.value) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// put writes the line before the one with the index, so that a last line without its
+// end stays the last. Registries that are not in the file come below it.
+func (c cargo) put(text string, exists bool) (string, error) {
+	rest, _, err := c.cut(text)
+	if err != nil {
+		return "", err
+	}
+	names, err := c.served(rest)
+	if err != nil {
+		return "", err
+	}
+	all, err := registries(rest)
+	if err != nil {
+		return "", err
+	}
+	if text, err = c.cutAround(text); err != nil {
+		return "", err
+	}
+	eol, b := eolOf(text), c.block()
+	for _, name := range names {
+		if len(all[name]) == 0 {
+			b.lines = append(b.lines, "[registries."+name+"]", c.line(""))
+			continue
+		}
+		at, before := cargoIndex(text, name)
+		if at < 0 {
+			return "", fmt.Errorf("the registry %s is written in a way that setup does not know; put into it: %s", name, c.line(""))
+		}
+		text = text[:at] + c.line(before) + eol + text[at:]
+	}
+	if len(b.lines) == 0 {
+		text, _, err = b.cut(text)
+		return text, err
+	}
+	return b.put(text, exists)
+}
+
+// cargoIndex is where the line with a registry's index begins, and what comes before
+// its key: an indentation, and the registry's name where the table is of all.
+func cargoIndex(text, name string) (at int, before string) {
+	quoted := `"?` + regexp.QuoteMeta(name) + `"?`
+	table := regexp.MustCompile(`^\s*\[\s*registries\s*\.\s*` + quoted + `\s*\]`)
+	tables := regexp.MustCompile(`^\s*\[\s*registries\s*\]`)
+	index := regexp.MustCompile(`^(\s*)index\s*=`)
+	dotted := regexp.MustCompile(`^(\s*` + quoted + `\s*\.\s*)index\s*=`)
+	whole := regexp.MustCompile(`^(\s*registries\s*\.\s*` + quoted + `\s*\.\s*)index\s*=`)
+	looked := whole // for this before any table
+	for line := range strings.Lines(text) {
+		switch {
+		case table.MatchString(line):
+			looked = index
+		case tables.MatchString(line):
+			looked = dotted
+		case strings.HasPrefix(strings.TrimSpace(line), "["):
+			looked = nil
+		case looked != nil:
+			if m := looked.FindStringSubmatch(line); m != nil {
+				return at, m[1]
+			}
+		}
+		at += len(line)
+	}
+	return -1, ""
+}
+
+func (c cargo) cut(text string) (rest string, keep bool, err error) {
+	rest, keep, err = c.block().cut(text)
+	if err != nil {
+		return text, true, err
+	}
+	return c.cutLines(rest), keep, nil
+}
+
+// cutAround takes out our lines in the tables of others, and leaves the block.
+func (c cargo) cutAround(text string) (string, error) {
+	start, stop, _, found, err := c.block().find(text)
+	if err != nil || !found {
+		return c.cutLines(text), err
+	}
+	if outside := text[:start] + text[stop:]; c.cutLines(outside) == outside {
+		return text, nil
+	}
+	b := block{loose: c.isOurs}
+	return b.cutLoose(text[:start]) + text[start:stop] + b.cutLoose(text[stop:]), nil
+}
+
+// cutLines takes out our lines in the tables of others. A line that only looks so, in
+// the middle of a string, stays.
+func (c cargo) cutLines(text string) string {
+	rest := block{loose: c.isOurs}.cutLoose(text)
+	before, err1 := readTOML(text)
+	after, err2 := readTOML(rest)
+	if err1 == nil && (err2 != nil || !within(after, before)) {
+		return text
+	}
+	return rest
 }

@@ -203,7 +203,19 @@ func planDocker(e Env, p Profile, o Options) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	change := &edit{file: file, whole: true, put: func(text string, exists bool) (string, error) {
+	return Plan{
+		why:   "docker, podman, skopeo, crane run docker-credential-t2, which must be on PATH, for these registries. They name no profile or account: those come from the host and T2_CRED_ACCOUNT.",
+		edits: []*edit{dockerEdit(file, p)}, links: []string{e.linkNamed("docker-credential-t2")}, used: usesDockerHelper,
+	}, p.someHosts(o)
+}
+
+func dockerEdit(file string, p Profile) *edit {
+	e := &edit{file: file, whole: true, read: readDocker, want: func(string, []setting) (want []setting) {
+		for _, host := range p.Hosts {
+			want = append(want, setting{"credHelpers", host, dockerHelper})
+		}
+		return want
+	}, put: func(text string, exists bool) (string, error) {
 		if exists && text == "" {
 			return "", errors.New("not JSON")
 		}
@@ -228,10 +240,7 @@ func planDocker(e Env, p Profile, o Options) (Plan, error) {
 		return text, keep, nil
 	}}
 	for _, host := range p.Hosts {
-		change.lines = append(change.lines, fmt.Sprintf("credHelpers: %q: %q", host, dockerHelper))
+		e.lines = append(e.lines, fmt.Sprintf("credHelpers: %q: %q", host, dockerHelper))
 	}
-	return Plan{
-		why:   "docker, podman, skopeo, crane run docker-credential-t2, which must be on PATH, for these registries. They name no profile or account: those come from the host and T2_CRED_ACCOUNT.",
-		edits: []*edit{change}, links: []string{e.linkNamed("docker-credential-t2")}, used: usesDockerHelper,
-	}, p.someHosts(o)
+	return e
 }

@@ -3,7 +3,7 @@ package setup
 import (
 	"fmt"
 	"path/filepath"
-	"regexp"
+	"slices"
 
 	"github.com/terradue/t2-cred/helper"
 )
@@ -29,18 +29,25 @@ func planGDAL(e Env, p Profile, o Options) (Plan, error) {
 	case !Plain(header, "/._-+:~@"):
 		return Plan{}, usageError(fmt.Sprintf("GDAL and a shell could not both be told the file %q", helper.Clean(header)))
 	}
-	lines, check := []string{"[credentials]"}, checkINI
+	lines, paths := []string{"[credentials]"}, []string{}
 	for _, host := range p.Hosts {
 		for _, u := range urls(host) {
 			path := "path=/vsicurl/" + u + "/"
 			lines = append(lines, fmt.Sprintf("[.t2-%s-%d]", p.Name, len(lines)/4+1), path,
 				"GDAL_HTTP_HEADER_FILE="+header, "GDAL_DISABLE_READDIR_ON_OPEN=EMPTY_DIR")
-			check = unless(regexp.MustCompile(`(?m)^`+regexp.QuoteMeta(path)+`[ \t\r]*$`), path, check)
+			paths = append(paths, path)
 		}
 	}
 	return Plan{
-		why:   "GDAL reads headers from a file again for every request, and the path says for which server it is. Of a directory it is not to ask, which it would do without the header.",
-		edits: []*edit{blockEdit(file, p.Name, lines, check, nil)},
+		why: "GDAL reads headers from a file again for every request, and the path says for which server it is. Of a directory it is not to ask, which it would do without the header.",
+		edits: []*edit{block{profile: p.Name, lines: lines}.edit(file, readGDAL, func(_ string, says []setting) error {
+			for _, s := range says {
+				if path := "path=" + s.value; s.key == "path" && slices.Contains(paths, path) {
+					return taken("", "gdal", path, false)
+				}
+			}
+			return nil
+		})},
 		show: fmt.Sprintf("# Then this, running on, keeps the file fresh (docs/recipes/systemd.md: as a service):\nmkdir -m 700 -p %s\n%s write %s --output %s --format header --watch\n",
 			filepath.ToSlash(filepath.Dir(header)), e.Program, p.words(), header),
 	}, p.someHosts(o)

@@ -1,8 +1,18 @@
 package setup
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"net/url"
+	"path"
 	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/helper/safefile"
 )
 
 // planGit makes a section a host. The empty helper comes first: git offers what
@@ -20,7 +30,7 @@ func planGit(e Env, p Profile, o Options) (Plan, error) {
 	}
 	return Plan{
 		why:   "git asks t2-cred for these hosts. The empty helper ends the list of others, which would keep the token in their own place.",
-		edits: []*edit{blockEdit(file, p.Name, lines, checkINI, nil)},
+		edits: []*edit{block{profile: p.Name, lines: lines}.edit(file, readGitConfig, p.refuseGit)},
 	}, p.someHosts(o)
 }
 
@@ -33,12 +43,93 @@ func (e Env) gitConfig() (string, error) {
 	if err != nil || isThere(own) {
 		return own, err
 	}
-	other, err := e.homeFile("XDG_CONFIG_HOME", ".config/git/config", "git", "config")
-	if e.Getenv("XDG_CONFIG_HOME") == "" {
-		other, err = e.homeFile("", ".config", "git", "config")
-	}
+	other, err := e.gitXDG()
 	if err == nil && isThere(other) {
 		return other, nil
 	}
 	return own, nil
+}
+
+// refuseGit finds a helper line that lacks its word, and a header that git would send
+// beside ours.
+func (p Profile) refuseGit(_ string, says []setting) error {
+	for _, s := range says {
+		name := s.section + "." + s.key
+		if isBareHelper(s) {
+			return configRemedy(fmt.Sprintf("%s = %s lacks the word git, so git would get a bare token, for any host", name, helper.Clean(s.value)),
+				hint.Words("take it out, or add the word: "), hint.Shell("git", "config", "--global", name, s.value+" git"))
+		}
+		place, ok := strings.CutPrefix(s.section, "http.")
+		if ok && s.key == "extraheader" && strings.HasPrefix(strings.ToLower(s.value), "authorization:") && p.servesAddress(place) {
+			return errors.New("it already has " + name + " with an authorization, which git sends whatever a helper says") // its value is a secret
+		}
+	}
+	return nil
+}
+
+func (p Profile) servesAddress(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && p.Serves != nil && p.Serves(u)
+}
+
+// isBareHelper is whether a helper of git's runs t2-cred without the word git. To a
+// helper that is no path and no shell command git puts git-credential- itself.
+func isBareHelper(s setting) bool {
+	if s.key != "helper" || s.section != "credential" && !strings.HasPrefix(s.section, "credential.") {
+		return false
+	}
+	command, shell := strings.CutPrefix(s.value, "!")
+	words := strings.Fields(command)
+	if len(words) == 0 || !shell && !path.IsAbs(words[0]) || strings.TrimSuffix(path.Base(words[0]), ".exe") != "t2-cred" {
+		return false
+	}
+	return !slices.Contains(words[1:], "git")
+}
+
+// BareGitHelpers are the lines of the user's git configuration that run t2-cred as a
+// credential helper without the word git, each with its file.
+func (e Env) BareGitHelpers() (found []string, err error) {
+	for _, file := range e.gitConfigs() {
+		text, err := safefile.Read(file, safefile.Want{Max: maxFile})
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		says, err := readGitConfig(string(text))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		for _, s := range says {
+			if isBareHelper(s) {
+				found = append(found, fmt.Sprintf("%s: %s.%s = %s", file, s.section, s.key, helper.Clean(s.value)))
+			}
+		}
+	}
+	return found, nil
+}
+
+// gitConfigs are the files that git may read for this user: git-config(1), "FILES".
+func (e Env) gitConfigs() (files []string) {
+	files = append(files, "/etc/gitconfig")
+	if f := e.Getenv("GIT_CONFIG_GLOBAL"); filepath.IsAbs(f) {
+		return append(files, f)
+	}
+	for _, file := range []func() (string, error){
+		e.gitXDG, func() (string, error) { return e.homeFile("", ".gitconfig") },
+	} {
+		if f, err := file(); err == nil {
+			files = append(files, f)
+		}
+	}
+	return files
+}
+
+// gitXDG is the file that git has beside ~/.gitconfig.
+func (e Env) gitXDG() (string, error) {
+	if e.Getenv("XDG_CONFIG_HOME") == "" {
+		return e.homeFile("", ".config", "git", "config")
+	}
+	return e.homeFile("XDG_CONFIG_HOME", ".config", "git", "config")
 }

@@ -3,7 +3,6 @@ package setup
 import (
 	"fmt"
 	"path/filepath"
-	"regexp"
 )
 
 // planGo changes the file that go env -w writes. go keeps comments there, and
@@ -30,8 +29,19 @@ func planGo(e Env, p Profile, o Options) (Plan, error) {
 		}
 	}
 	value := fmt.Sprintf("%s goauth %s; netrc", e.Program, p.words())
-	return Plan{
-		why:   "go asks t2-cred for the profile's hosts, then netrc. The same by hand: go env -w GOAUTH='" + value + "'",
-		edits: []*edit{blockEdit(file, p.Name, []string{"GOAUTH=" + value}, unless(regexp.MustCompile(`(?m)^\s*GOAUTH\s*=`), "a GOAUTH", checkINI), nil)},
-	}, nil
+	// go takes all of the line for the value, so its end must have no \r.
+	b := block{profile: p.Name, lines: []string{"GOAUTH=" + value}, eol: "\n"}
+	plan := Plan{
+		why: "go asks t2-cred for the profile's hosts, then netrc. The same by hand: go env -w GOAUTH='" + value + "'",
+		edits: []*edit{b.edit(file, readGoEnv, func(rest string, says []setting) error {
+			if len(values(says, "", "GOAUTH")) > 0 {
+				return taken(rest, "go", "a GOAUTH", true)
+			}
+			return nil
+		})},
+	}
+	if e.Getenv("GOAUTH") != "" {
+		plan.warnings = append(plan.warnings, "GOAUTH is set in the environment, which go takes instead; unset it")
+	}
+	return plan, nil
 }

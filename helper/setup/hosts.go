@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"regexp"
 	"strings"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 )
 
 // someHosts wants the profile to name a host exactly.
@@ -36,39 +36,27 @@ func firstURL(host string) string {
 	return all[len(all)-1]
 }
 
-// blockEdit is the edit that puts lines between two comments.
-func blockEdit(file, profile string, lines []string, check, whole func(string) error) *edit {
-	return block{profile: profile, lines: lines}.edit(file, check, whole)
-}
-
-// edit is that of the block at the end of a file. check refuses the file as it is
-// outside of the block, and whole what it becomes.
-func (b block) edit(file string, check, whole func(string) error) *edit {
+// edit is that of the block at the end of a file.
+func (b block) edit(file string, read grammar, refuse func(rest string, says []setting) error) *edit {
+	ours, err := read(strings.Join(b.lines, "\n") + "\n")
 	return &edit{
-		file: file, lines: b.shown(""), cut: b.cut,
+		file: file, lines: b.shown(""), read: read, refuse: refuse, cut: b.cut,
+		want: func(string, []setting) []setting { return ours },
 		put: func(text string, exists bool) (string, error) {
-			outside, err := b.outside(text)
-			if err == nil {
-				err = check(outside)
-			}
 			if err != nil {
 				return "", err
 			}
-			after, err := b.put(text, exists)
-			if err != nil || whole == nil {
-				return after, err
-			}
-			return after, whole(after)
+			return b.put(text, exists)
 		},
 	}
 }
 
-// unless refuses a text that already says something of its own.
-func unless(says *regexp.Regexp, what string, also func(string) error) func(string) error {
-	return func(text string) error {
-		if says.MatchString(text) {
-			return errors.New("it already has " + what + ", which is not t2-cred's")
-		}
-		return also(text)
+// taken is the error of a file where somebody else has said the same thing: what is
+// there, and by whom.
+func taken(rest, tool, what string, one bool) error {
+	if other := otherProfile(rest); one && other != "" {
+		return configRemedy(fmt.Sprintf("it has %s for the profile %s of t2-cred already, and %s takes one", what, other, tool),
+			hint.Words("take that back first: "), hint.Run("setup", tool, "--undo", "--profile", other))
 	}
+	return errors.New("it already has " + what + ", which is not t2-cred's")
 }

@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"regexp"
@@ -14,13 +15,33 @@ func planKubernetes(e Env, p Profile, o Options) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	k := kubeUser{name: "t2-" + p.Name, program: e.Program, args: append([]string{"kubernetes"}, p.Flags...), block: block{profile: p.Name}}
+	if o.Server != "" && !p.servesAddress(o.Server) && !o.Undo {
+		return Plan{}, usageError(fmt.Sprintf("--url %q is at no host of the profile %s", o.Server, p.Name))
+	}
+	k := kubeUser{
+		name: "t2-" + p.Name, program: e.Program, args: append([]string{"kubernetes"}, p.Flags...), server: o.Server, serves: p.servesAddress,
+		block: block{profile: p.Name},
+	}
 	k.lines = k.item("")
 	return Plan{
 		why:   "kubectl and all of client-go run t2-cred for the user t2-" + p.Name + ", of this kubeconfig.",
-		edits: []*edit{{file: file, lines: k.shown(""), put: k.putUser, cut: k.cutUser}},
+		edits: []*edit{k.edit(file)},
 		show:  fmt.Sprintf("# Then kubectl --user t2-%s, or for good: kubectl config set-context NAME --user t2-%s\n", p.Name, p.Name),
 	}, nil
+}
+
+func (k kubeUser) edit(file string) *edit {
+	return &edit{
+		file: file, lines: k.shown(""), read: readKubeconfig, put: k.putUser, cut: k.cutUser,
+		want: func(rest string, says []setting) []setting {
+			k.server = k.serverOf(says)
+			want, _ := readKubeconfig("users:\n" + strings.Join(k.item(""), "\n"))
+			if strings.TrimSpace(rest) == "" {
+				want = append(want, setting{"", "apiVersion", "v1"}, setting{"", "kind", "Config"})
+			}
+			return want
+		},
+	}
 }
 
 // kubeconfig is the file that kubectl config writes a new user to: of those that
@@ -44,6 +65,30 @@ type kubeUser struct {
 	block
 	name, program string
 	args          []string
+	server        string // that a person named, or that the file tells
+	serves        func(address string) bool
+}
+
+// serverOf is the one server of the contexts that use our user, as some clients do not
+// tell the program which it is; "" where there are more or none.
+func (k kubeUser) serverOf(says []setting) string {
+	if k.server != "" {
+		return k.server
+	}
+	var servers []string
+	for _, s := range says {
+		if !strings.HasPrefix(s.section, "contexts.[") || s.key != "user" || s.value != k.name {
+			continue
+		}
+		for _, cluster := range values(says, s.section, "cluster") {
+			servers = append(servers, values(says, "clusters.["+cluster+"].cluster", "server")...)
+		}
+	}
+	slices.Sort(servers)
+	if servers = slices.Compact(servers); len(servers) == 1 && Plain(servers[0], ":/.-_[]") && k.serves != nil && k.serves(servers[0]) {
+		return servers[0]
+	}
+	return ""
 }
 
 // emptyUsers are the lists without users that kubectl writes. The comment that
@@ -51,13 +96,20 @@ type kubeUser struct {
 func emptyUsers() []string { return []string{"users: []", "users: null", "users: {}"} }
 
 func (k kubeUser) item(indent string) []string {
+	args := strings.Join(k.args, ", ")
+	switch {
+	case strings.Contains(k.server, "["): // which YAML takes for a list
+		args += `, --url, "` + k.server + `"`
+	case k.server != "":
+		args += ", --url, " + k.server
+	}
 	return []string{
 		indent + "- name: " + k.name,
 		indent + "  user:",
 		indent + "    exec:",
 		indent + "      apiVersion: client.authentication.k8s.io/v1",
 		indent + "      command: " + k.program,
-		indent + "      args: [" + strings.Join(k.args, ", ") + "]",
+		indent + "      args: [" + args + "]",
 		indent + "      interactiveMode: Never",
 		indent + "      provideClusterInfo: true",
 	}
@@ -68,6 +120,11 @@ func (k kubeUser) putUser(text string, exists bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	says, err := readKubeconfig(rest)
+	if err != nil {
+		return "", err
+	}
+	k.server = k.serverOf(says)
 	list, err := k.findUsers(rest)
 	switch {
 	case err != nil:
@@ -83,26 +140,32 @@ func (k kubeUser) putUser(text string, exists bool) (string, error) {
 	}
 	k.lines = k.item(list.indent)
 	if list.empty == "" {
-		return k.putAt(rest, list.start, true)
+		return k.putAt(rest, behindBlock(rest, list.start), true)
 	}
 	head := rest[:list.start-len(list.line)]
 	eol := eolOf(rest)
 	return head + "users:" + eol + k.text(" ("+list.empty+" before)", eol) + rest[list.start:], nil
 }
 
+// behindBlock is where the block of another profile ends, when an offset is in one
+// that began the list.
+func behindBlock(text string, at int) int {
+	for _, m := range otherBlock().FindAllStringSubmatchIndex(text, -1) {
+		_, stop, _, found, err := block{profile: text[m[2]:m[3]]}.find(text)
+		if err == nil && found && m[0] < at && at < stop {
+			return stop
+		}
+	}
+	return at
+}
+
 func (k kubeUser) cutUser(text string) (rest string, keep bool, err error) {
 	start, stop, note, found, err := k.find(text)
-	switch empty := strings.TrimSuffix(strings.TrimPrefix(note, " ("), " before)"); {
+	switch {
 	case err != nil:
 		return text, true, err
-	case found && slices.Contains(emptyUsers(), empty):
-		eol := eolOf(text)
-		if head, ok := strings.CutSuffix(text[:start], "users:"+eol); ok {
-			return head + empty + eol + text[stop:], true, nil
-		}
-		return text, true, errBlock
 	case found:
-		return k.cut(text)
+		return k.cutBlock(text, start, stop, note)
 	}
 	list, err := k.findUsers(text)
 	if err != nil {
@@ -112,6 +175,64 @@ func (k kubeUser) cutUser(text string) (rest string, keep bool, err error) {
 		return text[:at[0]] + text[at[1]:], true, nil
 	}
 	return text, true, nil
+}
+
+// cutBlock leaves the line that begins the list to what follows of the list: the block
+// of another profile, or items of somebody else.
+func (k kubeUser) cutBlock(text string, start, stop int, note string) (rest string, keep bool, err error) {
+	before, after := text[:start], text[stop:]
+	var header []string
+	for line := range strings.Lines(text[start:stop]) {
+		if line = strings.TrimRight(line, "\r\n"); strings.HasPrefix(strings.TrimLeft(line, " "), "- ") {
+			break
+		}
+		header = append(header, line)
+	}
+	header = header[1:] // less our comment
+	eol, follows := eolOf(text), itemFollows(after)
+	empty := strings.TrimSuffix(strings.TrimPrefix(note, " ("), " before)")
+	head, first := strings.CutSuffix(before, "users:"+eol)
+	switch wasEmpty := slices.Contains(emptyUsers(), empty); {
+	case wasEmpty && first && !follows:
+		return head + empty + eol + after, true, nil
+	case wasEmpty && strings.HasPrefix(after, "# t2-cred "):
+		return before + passOn(after, note), true, nil
+	case wasEmpty:
+		if m := otherBlock().FindAllStringIndex(before, -1); m != nil {
+			at := m[len(m)-1][0]
+			return before[:at] + passOn(before[at:], note) + after, true, nil
+		}
+		return before + after, true, nil
+	case len(header) > 0 && strings.HasPrefix(after, "# t2-cred "):
+		return before + withHeader(after, header, note, eol), true, nil
+	case len(header) > 0 && follows:
+		return before + strings.Join(header, eol) + eol + after, true, nil
+	}
+	return k.cut(text)
+}
+
+// withHeader gives the block at the beginning of a text the lines that begin the list.
+func withHeader(text string, header []string, note, eol string) string {
+	b := block{profile: otherProfile(text)}
+	start, stop, own, found, err := b.find(text)
+	if err != nil || !found || start != 0 {
+		return strings.Join(header, eol) + eol + text
+	}
+	for line := range strings.Lines(text[:stop]) {
+		b.lines = append(b.lines, strings.TrimRight(line, "\r\n"))
+	}
+	b.lines = slices.Concat(header, b.lines[1:len(b.lines)-1])
+	return b.text(cmp.Or(own, note), eol) + text[stop:]
+}
+
+// itemFollows is whether the list of users goes on.
+func itemFollows(text string) bool {
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			return line == "-" || strings.HasPrefix(line, "- ")
+		}
+	}
+	return false
 }
 
 // isOurs is whether an item says what ours does and nothing else, for some path of
@@ -124,7 +245,13 @@ func (k kubeUser) isOurs(item string) bool {
 			says[n] = "command: " + k.program
 		}
 	}
-	return slices.Equal(says, kubeSays(strings.Join(k.item(""), "\n")))
+	k.server = ""
+	ours := kubeSays(strings.Join(k.item(""), "\n"))
+	// The server, at the end of the arguments, may have been another then.
+	if n := len(says) - 2; n >= 0 && len(says) == len(ours)+2 && says[n] == "--url" {
+		says = says[:n]
+	}
+	return slices.Equal(says, ours)
 }
 
 // kubeSays are the keys and values of an item, sorted, args as on one line.

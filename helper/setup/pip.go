@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
-
-	"github.com/pelletier/go-toml/v2"
+	"strings"
 )
 
 // planPip is for pip and uv, and of no profile: they run whatever is called
@@ -14,11 +13,17 @@ import (
 func planPip(e Env, _ Profile, o Options) (Plan, error) {
 	pip, err1 := e.pipConfig()
 	uv, err2 := e.uvConfig()
-	return Plan{
+	plan := Plan{
 		why:   "pip and uv run the program keyring of PATH for an index that wants a password; t2-cred passes what is not for it to the next keyring. uv asks only for an index with a user in its URL, or with authenticate = \"always\"; pip before 26.2 only for the former.",
 		edits: []*edit{pipEdit(pip), uvEdit(uv)},
 		links: []string{e.linkNamed("keyring")},
-	}, errors.Join(err1, err2)
+	}
+	for _, name := range []string{"PIP_KEYRING_PROVIDER", "UV_KEYRING_PROVIDER"} {
+		if v := e.Getenv(name); v != "" && v != "subprocess" {
+			plan.warnings = append(plan.warnings, name+" is set in the environment and comes before the file; unset it")
+		}
+	}
+	return plan, errors.Join(err1, err2)
 }
 
 // pipConfig is the file that pip config set writes to, or the one that stands in
@@ -48,57 +53,90 @@ func (e Env) uvConfig() (string, error) {
 	return e.configFile("uv", "uv.toml")
 }
 
-// pipEdit puts the line into the section that is there, which may be there once
-// only, or makes one.
+// pipEdit puts the line into the section that is there, or makes one.
 func pipEdit(file string) *edit {
 	const line = "keyring-provider = subprocess"
 	b := block{profile: "pip", lines: []string{"[global]", line}}
-	header := regexp.MustCompile(`(?m)^\[global\][ \t\r]*(\n|$)`)
-	provider := regexp.MustCompile(`(?mi)^keyring[-_]provider\s*[=:][ \t]*(.*?)[ \t\r]*$`)
-	return &edit{file: file, lines: b.shown(""), cut: b.cut, put: func(text string, exists bool) (string, error) {
-		outside, err := b.outside(text)
-		if err == nil {
-			err = checkINI(outside)
+	return &edit{
+		file: file, lines: b.shown(""), read: readConfigParser, cut: b.cut,
+		want: func(string, []setting) []setting { return []setting{{"global", "keyring-provider", "subprocess"}} },
+		refuse: func(_ string, says []setting) error {
+			for _, s := range says {
+				if strings.ReplaceAll(s.key, "_", "-") == "keyring-provider" && s.value != "subprocess" {
+					return taken("", "pip", "a keyring-provider in ["+s.section+"]", false)
+				}
+			}
+			return nil
+		},
+		put: func(text string, exists bool) (string, error) {
+			rest, _, err := b.cut(text)
+			if err != nil {
+				return "", err
+			}
+			says, err := readConfigParser(rest)
+			if err != nil {
+				return "", err
+			}
+			if len(values(says, "global", "keyring-provider")) > 0 {
+				return text, nil // by somebody else, who keeps it
+			}
+			at, indent := pipSection(rest)
+			if at < 0 {
+				return b.put(text, exists)
+			}
+			short := block{profile: b.profile, lines: []string{indent + line}}
+			return short.putAt(text, at, exists)
+		},
+	}
+}
+
+// pipSection is where the lines of [global] begin, and how far its first key is
+// indented: a key further to the right than the one before it would be part of
+// that one's value. It is -1 where there is no such section.
+func pipSection(text string) (at int, indent string) {
+	section := regexp.MustCompile(`(?m)^[ \t]*\[global\][^\n]*(\n|$)`).FindStringIndex(text)
+	if section == nil {
+		return -1, ""
+	}
+	for line := range strings.Lines(text[section[1]:]) {
+		if !isComment(line) {
+			if trimmed := strings.TrimLeft(line, " \t"); trimmed[0] != '[' {
+				indent = line[:len(line)-len(trimmed)]
+			}
+			break
 		}
-		if err != nil {
-			return "", err
-		}
-		sections := header.FindAllStringIndex(outside, -1)
-		switch m := provider.FindAllStringSubmatch(outside, -1); {
-		case len(sections) > 1:
-			return "", errors.New("it has [global] twice")
-		case len(m) == 1 && m[0][1] == "subprocess":
-			return text, nil // by somebody else, who keeps it
-		case len(m) > 0:
-			return "", errors.New("it already has a keyring-provider, which is not t2-cred's")
-		case len(sections) == 1:
-			b.lines = []string{line}
-			return b.putAt(text, sections[0][1], exists)
-		}
-		return b.put(text, exists)
-	}}
+	}
+	return section[1], indent
 }
 
 // uvEdit puts the line at the top, before any table.
 func uvEdit(file string) *edit {
-	b := block{profile: "uv", lines: []string{`keyring-provider = "subprocess"`}}
-	return &edit{file: file, lines: b.shown(""), cut: b.cut, put: func(text string, exists bool) (string, error) {
-		var own struct {
-			Provider string `toml:"keyring-provider"`
-		}
-		outside, err := b.outside(text)
-		if err != nil {
-			return "", err
-		}
-		if err := toml.Unmarshal([]byte(outside), &own); err != nil {
-			return "", fmt.Errorf("not TOML: %w", err)
-		}
-		switch own.Provider {
-		case "subprocess":
-			return text, nil // by somebody else, who keeps it
-		case "":
+	const key, provider = "keyring-provider", "subprocess"
+	b := block{profile: "uv", lines: []string{fmt.Sprintf("%s = %q", key, provider)}}
+	return &edit{
+		file: file, lines: b.shown(""), read: readTOML, cut: b.cut,
+		want: func(string, []setting) []setting { return []setting{{"", key, provider}} },
+		refuse: func(_ string, says []setting) error {
+			for _, s := range says {
+				if s.key == key && s.value != provider && (s.section == "" || s.section == "pip") {
+					return taken("", "uv", fmt.Sprintf("%s = %q", join(s.section, key), s.value), false)
+				}
+			}
+			return nil
+		},
+		put: func(text string, exists bool) (string, error) {
+			rest, _, err := b.cut(text)
+			if err != nil {
+				return "", err
+			}
+			says, err := readTOML(rest)
+			if err != nil {
+				return "", err
+			}
+			if len(values(says, "", key)) > 0 {
+				return text, nil // by somebody else, who keeps it
+			}
 			return b.putAt(text, 0, exists)
-		}
-		return "", fmt.Errorf("it already has keyring-provider = %q, which is not t2-cred's", own.Provider)
-	}}
+		},
+	}
 }

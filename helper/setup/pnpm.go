@@ -3,35 +3,87 @@ package setup
 import (
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 )
 
+// planPnpm changes the file that pnpm alone reads. npm reads ~/.npmrc too and warns of
+// keys that it does not know.
 func planPnpm(e Env, p Profile, o Options) (Plan, error) {
-	file := e.Getenv("NPM_CONFIG_USERCONFIG")
-	if !filepath.IsAbs(file) {
-		var err error
-		if file, err = e.homeFile("", ".npmrc"); err != nil {
+	file, err := e.pnpmAuth()
+	if err != nil {
+		return Plan{}, err
+	}
+	npmrc := e.Getenv("NPM_CONFIG_USERCONFIG")
+	if !filepath.IsAbs(npmrc) {
+		if npmrc, err = e.homeFile("", ".npmrc"); err != nil {
 			return Plan{}, err
 		}
 	}
-	// npm, which has this file too, drops comments when it writes.
 	b := block{profile: p.Name, loose: p.isTokenHelper}
-	check := checkINI
 	for _, host := range p.Hosts {
-		key := "//" + host + "/:tokenHelper"
-		b.lines = append(b.lines, fmt.Sprintf("%s=%s %s", key, e.Program, strings.Join(p.pnpm(host), " ")))
-		check = unless(regexp.MustCompile(`(?m)^\s*`+regexp.QuoteMeta(key)+`\s*=`), key, check)
+		b.lines = append(b.lines, fmt.Sprintf("//%s/:tokenHelper=%s %s", host, e.Program, strings.Join(p.pnpm(host), " ")))
+	}
+	refuse := func(_ string, says []setting) error {
+		for _, s := range says {
+			if s.section == "" && p.isRegistryLogin(s.key) {
+				return taken("", "pnpm", s.key, false)
+			}
+		}
+		return nil
 	}
 	return Plan{
-		why:   "pnpm 11 and later run t2-cred for these registries. (pnpm 10 takes no arguments: docs/hooks/pnpm.md.)",
-		edits: []*edit{b.edit(file, check, nil)},
+		why:   "pnpm 11.13 and later run t2-cred for these registries. This file is pnpm's own: in ~/.npmrc npm 11 would warn of the line. (Older pnpm: docs/hooks/pnpm.md.)",
+		edits: []*edit{b.edit(file, readNpmrc, refuse), b.leave(npmrc, readNpmrc, refuse)},
 	}, p.someHosts(o)
+}
+
+// leave is the edit that only takes the block out of a file in which t2-cred no longer
+// writes.
+func (b block) leave(file string, read grammar, refuse func(rest string, says []setting) error) *edit {
+	return &edit{
+		file: file, quiet: true, read: read, refuse: refuse, cut: b.cut,
+		want: func(string, []setting) []setting { return nil },
+		put: func(text string, _ bool) (string, error) {
+			rest, _, err := b.cut(text)
+			return rest, err
+		},
+	}
+}
+
+// pnpmAuth is https://pnpm.io/npmrc#auth-file-locations.
+func (e Env) pnpmAuth() (string, error) {
+	switch {
+	case filepath.IsAbs(e.Getenv("XDG_CONFIG_HOME")):
+		return filepath.Join(e.Getenv("XDG_CONFIG_HOME"), "pnpm", "auth.ini"), nil
+	case e.GOOS == "windows":
+		return e.homeFile("LOCALAPPDATA", `AppData\Local`, "pnpm", "config", "auth.ini")
+	case e.GOOS == "darwin":
+		return e.homeFile("", "Library/Preferences/pnpm/auth.ini")
+	}
+	return e.homeFile("", ".config", "pnpm", "auth.ini")
 }
 
 func (p Profile) pnpm(host string) []string {
 	return slices.Concat([]string{"pnpm"}, p.Flags, []string{"--url", firstURL(host) + "/"})
+}
+
+// isRegistryLogin is whether a key says how to log in at a host of the profile. The
+// longest path that fits wins, so one below the host hides ours.
+func (p Profile) isRegistryLogin(key string) bool {
+	place, what, ok := cutLast(key, ":")
+	if !ok || !strings.HasPrefix(place, "//") || !slices.Contains([]string{"_authToken", "_auth", "username", "_password", "tokenHelper"}, what) {
+		return false
+	}
+	return p.servesAddress("https:"+place) || p.servesAddress("http:"+place)
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	n := strings.LastIndex(s, sep)
+	if n < 0 {
+		return s, "", false
+	}
+	return s[:n], s[n+len(sep):], true
 }
 
 // isTokenHelper is whether a line is what we write for some host, which may have

@@ -1,9 +1,7 @@
 package setup
 
 import (
-	"errors"
 	"fmt"
-	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,7 +18,7 @@ func planRclone(e Env, p Profile, o Options) (Plan, error) {
 	r := rclone{profile: p, line: fmt.Sprintf("bearer_token_command = %s get %s", e.Program, p.words())}
 	return Plan{
 		why:   "rclone runs a command for a bearer token, for each webdav remote; these are at hosts of the profile.",
-		edits: []*edit{{file: file, lines: []string{r.line}, put: r.put, cut: r.cut}},
+		edits: []*edit{r.edit(file)},
 	}, nil
 }
 
@@ -55,6 +53,21 @@ type rclone struct {
 	line    string
 }
 
+func (r rclone) edit(file string) *edit {
+	key, command, _ := strings.Cut(r.line, " = ")
+	return &edit{
+		file: file, lines: []string{r.line}, read: readRclone, put: r.put, cut: r.cut,
+		want: func(_ string, says []setting) (want []setting) {
+			for _, s := range says {
+				if s.key == "url" && slices.Contains(values(says, s.section, "type"), "webdav") && r.profile.servesAddress(s.value) {
+					want = append(want, setting{s.section, key, command})
+				}
+			}
+			return want
+		},
+	}
+}
+
 // A remote is a section, as far as it matters here. Offsets are of lines.
 type remote struct {
 	name               string // as it is in the file, [ and ] and all
@@ -70,8 +83,7 @@ func (r rclone) put(text string, _ bool) (string, error) {
 	}
 	eol, ours := eolOf(text), 0
 	for _, s := range slices.Backward(remotes) { // so that offsets hold
-		u, err := url.Parse(s.url)
-		if s.kind != "webdav" || s.url == "" || err != nil || !r.profile.Serves(u) {
+		if s.kind != "webdav" || !r.profile.servesAddress(s.url) {
 			continue
 		}
 		ours++
@@ -112,10 +124,7 @@ func (r rclone) isOurs(command string) bool {
 }
 
 func (r rclone) read(text string) (remotes []remote, err error) {
-	if strings.Contains(text, "RCLONE_ENCRYPT_V") {
-		return nil, errors.New("it is encrypted")
-	}
-	if err := checkINI(text); err != nil {
+	if _, err := readRclone(text); err != nil {
 		return nil, err
 	}
 	at := 0
@@ -141,6 +150,10 @@ func (r rclone) read(text string) (remotes []remote, err error) {
 			s.command, s.at, s.next = value, begin, at
 		case "user", "pass", "bearer_token":
 			if value != "" {
+				s.other = key
+			}
+		case "headers":
+			if strings.Contains(strings.ToLower(value), "authorization") {
 				s.other = key
 			}
 		}

@@ -44,8 +44,10 @@ func (p Profile) words() string { return strings.Join(p.Flags, " ") }
 
 // Options are what a person may say beside the profile.
 type Options struct {
-	Endpoint, RoleARN string // aws
-	HeaderFile        string // gdal
+	Endpoint, RoleARN string   // aws
+	HeaderFile        string   // gdal
+	Registries        []string // cargo: those that a project's own file describes
+	Server            string   // kubernetes: the address of the cluster
 	Undo              bool
 }
 
@@ -102,27 +104,22 @@ type Plan struct {
 	links []string // by these names the tool calls us; paths of symlinks to t2-cred
 	// used is whether a file, when the change was taken back, still wants the
 	// links: of docker's names another profile may have some.
-	used func(text string) bool
-	show string // what is left for a person to do
+	used     func(text string) bool
+	show     string   // what is left for a person to do
+	warnings []string // what else decides what the tool does
 }
 
 // Changes reports whether there is something to write; else the plan only shows
 // what a person has to do.
 func (p Plan) Changes() bool { return len(p.edits) > 0 }
 
-// An edit is a change of one file that it can also take back, to the byte.
-type edit struct {
-	file  string
-	lines []string // what is added, for people
-	// whole is that the edit may rewrite lines that are not ours. They are not
-	// shown, as they may hold secrets.
-	whole bool
-	put   func(text string, exists bool) (string, error)
-	cut   func(text string) (rest string, keep bool, err error)
-}
-
 func configError(detail, remedy string) error {
 	return &hint.Error{Kind: ErrConfiguration, Detail: detail, Remedy: hint.Say(remedy)}
+}
+
+// configRemedy is an error of configuration with commands to type.
+func configRemedy(detail string, remedy ...hint.Part) error {
+	return &hint.Error{Kind: ErrConfiguration, Detail: detail, Remedy: hint.Do(remedy...)}
 }
 
 func usageError(detail string) error { return &hint.Error{Kind: ErrUsage, Detail: detail} }

@@ -20,6 +20,9 @@ func (t Tool) Show(e Env, p Plan) string {
 			fmt.Fprintf(&b, "ln -s %s %s\n", e.Program, l)
 		}
 	}
+	for _, w := range p.warnings {
+		fmt.Fprintf(&b, "# warning: %s\n", w)
+	}
 	b.WriteString(p.show)
 	if p.Changes() {
 		fmt.Fprintf(&b, "# t2-cred setup %s --write does it, t2-cred setup %s --undo takes it back.\n", t.Name, t.Name)
@@ -32,6 +35,8 @@ func (e *edit) show(b *strings.Builder) {
 	switch {
 	case err != nil:
 		fmt.Fprintf(b, "# --write would leave this file alone: %v. By hand:\n+++ %s\n", err, e.file)
+	case e.quiet && c.idle():
+		return
 	case c.old == c.text && c.exists:
 		fmt.Fprintf(b, "# %s says so already\n", e.file)
 		return

@@ -1,40 +1,197 @@
 package setup
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+
+	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/helper/safefile"
 )
 
-func planTerraform(e Env, p Profile, _ Options) (Plan, error) {
-	file := e.Getenv("TF_CLI_CONFIG_FILE")
-	var err error
-	if !filepath.IsAbs(file) {
-		if file, err = e.homeFile("", ".terraformrc"); err != nil {
-			return Plan{}, err
-		}
-	}
+const terraformHelper = "terraform-credentials-t2"
+
+func planTerraform(e Env, p Profile, o Options) (Plan, error) {
 	if e.GOOS == "windows" {
 		return Plan{
 			why:  "Terraform looks for its settings and plugins in %APPDATA% on Windows.",
 			show: fmt.Sprintf("In %%APPDATA%%\\terraform.rc:\ncredentials_helper \"t2\" {\n  args = [\"%s\"]\n}\nand t2-cred as %%APPDATA%%\\terraform.d\\plugins\\terraform-credentials-t2.exe\n", strings.Join(p.Flags, `", "`)),
 		}, nil
 	}
-	plugins, err := e.TerraformPlugins()
-	lines := []string{`credentials_helper "t2" {`, fmt.Sprintf(`  args = ["%s"]`, strings.Join(p.Flags, `", "`)), "}"}
-	check := unless(regexp.MustCompile(`(?m)^\s*credentials_helper\b`), "a credentials_helper", checkHCL)
-	edits := []*edit{blockEdit(file, p.Name, lines, check, nil)}
-	// OpenTofu reads the other file only where its own is not there.
-	if own, err := e.homeFile("", ".tofurc"); err == nil && isThere(own) && !filepath.IsAbs(e.Getenv("TF_CLI_CONFIG_FILE")) {
-		edits = append(edits, blockEdit(own, p.Name, lines, check, nil))
+	t, err := e.terraformPlaces()
+	if err != nil {
+		return Plan{}, err
 	}
-	return Plan{
-		why:   "Terraform and OpenTofu run terraform-credentials-t2, from their plugin directory, for registries and services.",
-		edits: edits, links: []string{filepath.Join(plugins, "terraform-credentials-t2")},
-	}, err
+	b := block{profile: p.Name, lines: []string{`credentials_helper "t2" {`, fmt.Sprintf(`  args = ["%s"]`, strings.Join(p.Flags, `", "`)), "}"}}
+	plan := Plan{
+		why:  "Terraform and OpenTofu run terraform-credentials-t2, from their plugin directory, for registries and services.",
+		used: func(text string) bool { return usesTerraformHelper(text) || e.usedElsewhere(t, p.Name) },
+	}
+	files, plugins := t.files, t.plugins[:1]
+	if o.Undo {
+		files, plugins = t.all, t.plugins
+	}
+	for _, file := range files {
+		plan.edits = append(plan.edits, b.edit(file, readHCL, func(rest string, says []setting) error { return p.refuseTerraform(rest, says, t.logins) }))
+	}
+	for _, dir := range plugins {
+		plan.links = append(plan.links, filepath.Join(dir, terraformHelper))
+	}
+	if t.hidden != "" && !o.Undo {
+		plan.warnings = append(plan.warnings, fmt.Sprintf("a new ~/.terraformrc or ~/.terraform.d would hide %s from OpenTofu, so this is for OpenTofu alone; Terraform reads the same file when TF_CLI_CONFIG_FILE names it, and wants the link in ~/.terraform.d/plugins", t.hidden))
+	}
+	for _, host := range p.Hosts {
+		if name := "TF_TOKEN_" + strings.NewReplacer(".", "_", "-", "__").Replace(host); e.Getenv(name) != "" {
+			plan.warnings = append(plan.warnings, name+" is set in the environment, and its token is taken instead; unset it")
+		}
+	}
+	return plan, nil
 }
 
-// TerraformPlugins is the directory in which Terraform and OpenTofu look for a
+// terraformPlaces are the files and directories of Terraform and of OpenTofu.
+type terraformPlaces struct {
+	files   []string // to write
+	all     []string // that may have our lines
+	plugins []string // directories for the link; the first is the one to write
+	logins  []string // files of terraform login and tofu login
+	hidden  string   // what OpenTofu would no longer read if we made Terraform's own file
+}
+
+// terraformPlaces follows OpenTofu's order. Where neither ~/.tofurc nor ~/.terraformrc
+// is there, it reads $XDG_CONFIG_HOME/opentofu/tofurc. Where ~/.terraform.d is not
+// there, it has its tokens and plugins below the XDG directories too.
+func (e Env) terraformPlaces() (t terraformPlaces, err error) {
+	home, err := e.homeFile("", "")
+	if err != nil {
+		return t, err
+	}
+	rc, tofurc, own := filepath.Join(home, ".terraformrc"), filepath.Join(home, ".tofurc"), filepath.Join(home, ".terraform.d")
+	t.all, t.plugins, t.logins = []string{rc, tofurc}, []string{filepath.Join(own, "plugins")}, []string{filepath.Join(own, "credentials.tfrc.json")}
+	var config, data string
+	if dir := e.Getenv("XDG_CONFIG_HOME"); filepath.IsAbs(dir) {
+		config = filepath.Join(dir, "opentofu")
+		t.all = append(t.all, filepath.Join(config, "tofurc"))
+		t.logins = append(t.logins, filepath.Join(config, "credentials.tfrc.json"))
+	}
+	if dir := e.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
+		data = filepath.Join(dir, "opentofu", "plugins")
+		t.plugins = append(t.plugins, data)
+	}
+	t.files = []string{rc}
+	switch named := e.Getenv("TF_CLI_CONFIG_FILE"); {
+	case filepath.IsAbs(named):
+		t.files, t.all = []string{named}, []string{named}
+	case isThere(tofurc):
+		t.files = []string{rc, tofurc} // OpenTofu reads the second, and Terraform the first
+	case config != "" && !isThere(rc) && isThere(filepath.Join(config, "tofurc")):
+		t.hidden = filepath.Join(config, "tofurc")
+		t.files = []string{t.hidden}
+	}
+	t.all = slices.DeleteFunc(t.all, func(file string) bool { return !isThere(file) && !slices.Contains(t.files, file) })
+	if isThere(own) {
+		return t, nil
+	}
+	if t.hidden == "" && config != "" && isThere(filepath.Join(config, "credentials.tfrc.json")) {
+		t.hidden = filepath.Join(config, "credentials.tfrc.json")
+	}
+	if t.hidden == "" && data != "" && isThere(data) {
+		t.hidden = data
+	}
+	switch {
+	case t.hidden == "":
+	case data != "":
+		slices.Reverse(t.plugins)
+	case isThere(filepath.Join(config, "credentials.tfrc.json")):
+		return t, configError(fmt.Sprintf("the link in %s would hide %s from OpenTofu", t.plugins[0], filepath.Join(config, "credentials.tfrc.json")),
+			"set XDG_DATA_HOME for OpenTofu and t2-cred, so that the link can lie there")
+	}
+	return t, nil
+}
+
+// TerraformPlugins are the directories in which Terraform and OpenTofu look for a
 // credentials helper.
-func (e Env) TerraformPlugins() (string, error) { return e.homeFile("", ".terraform.d", "plugins") }
+func (e Env) TerraformPlugins() ([]string, error) {
+	t, err := e.terraformPlaces()
+	return t.plugins, err
+}
+
+// refuseTerraform finds another helper, and tokens that come before any helper's.
+func (p Profile) refuseTerraform(rest string, says []setting, logins []string) error {
+	for _, s := range says {
+		kind, name, _ := strings.Cut(s.section, ".")
+		switch {
+		case kind == "credentials_helper":
+			return taken(rest, "terraform", "a credentials_helper", usesTerraformHelper(rest))
+		case kind == "credentials" && p.servesAddress("https://"+name):
+			return errors.New("it has credentials for " + helperHost(name) + ", which are taken instead")
+		}
+	}
+	for _, file := range logins {
+		hosts, err := terraformLogins(file)
+		if err != nil {
+			return err
+		}
+		for _, host := range hosts {
+			if p.servesAddress("https://" + host) {
+				return configRemedy(fmt.Sprintf("%s has a token for %s, which is taken instead", file, helperHost(host)),
+					hint.Words("log out there first: "), hint.Shell("terraform", "logout", host))
+			}
+		}
+	}
+	return nil
+}
+
+// helperHost is a host as a file has it, in quotes where it is not plain.
+func helperHost(host string) string {
+	if Plain(host, ".-:[]") {
+		return host
+	}
+	return fmt.Sprintf("%q", host)
+}
+
+// terraformLogins are the hosts of which terraform login has kept a token.
+func terraformLogins(file string) (hosts []string, err error) {
+	text, err := safefile.Read(file, safefile.Want{Max: maxFile})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var kept struct {
+		Credentials map[string]json.RawMessage
+	}
+	if json.Unmarshal(text, &kept) != nil {
+		return nil, fmt.Errorf("%s: not JSON", file)
+	}
+	for host := range kept.Credentials {
+		hosts = append(hosts, host)
+	}
+	slices.Sort(hosts)
+	return hosts, nil
+}
+
+// usesTerraformHelper is whether a file wants the program that the link names.
+func usesTerraformHelper(text string) bool {
+	return regexp.MustCompile(`(?m)^\s*credentials_helper\s+"t2"`).MatchString(text)
+}
+
+// usedElsewhere is whether a file that the plan did not look at wants the link.
+func (e Env) usedElsewhere(t terraformPlaces, profile string) bool {
+	for _, file := range []string{".terraformrc", ".tofurc"} {
+		path, err := e.homeFile("", file)
+		if err != nil || slices.Contains(t.all, path) {
+			continue
+		}
+		text, err := safefile.Read(path, safefile.Want{Max: maxFile})
+		if rest, _, err2 := (block{profile: profile}).cut(string(text)); err == nil && (err2 != nil || usesTerraformHelper(rest)) {
+			return true
+		}
+	}
+	return false
+}

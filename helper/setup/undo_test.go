@@ -9,34 +9,47 @@ import (
 	"testing"
 )
 
+// write and undo make of a text what a change makes of a file.
+func write(e *edit, text string, exists bool) (string, error) {
+	c := &change{old: text, exists: exists, keep: true}
+	err := e.planWrite(c)
+	return c.text, err
+}
+
+func undo(e *edit, text string) (rest string, keep bool, err error) {
+	c := &change{old: text, exists: true, keep: true}
+	err = e.planUndo(c)
+	return c.text, c.keep, err
+}
+
 // undoesItself makes a change twice and takes it back: the second time nothing is
 // new, and the bytes are those there were.
 func undoesItself(t *testing.T, e *edit, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
-		once, err := e.put(text, true)
+		once, err := write(e, text, true)
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
 			continue
 		}
-		if twice, err := e.put(once, true); err != nil || twice != once || once == text {
+		if twice, err := write(e, once, true); err != nil || twice != once || once == text {
 			t.Errorf("%q: a second time %q, %v; first %q", text, twice, err, once)
 		}
-		if rest, keep, err := e.cut(once); err != nil || rest != text || !keep {
+		if rest, keep, err := undo(e, once); err != nil || rest != text || !keep {
 			t.Errorf("%q: undone %q, keep %v, %v; was %q", text, rest, keep, err, once)
 		}
-		if rest, keep, err := e.cut(text); err != nil || rest != text || !keep {
+		if rest, keep, err := undo(e, text); err != nil || rest != text || !keep {
 			t.Errorf("%q: undone without a change %q, keep %v, %v", text, rest, keep, err)
 		}
 	}
-	once, err := e.put("", false)
+	once, err := write(e, "", false)
 	if err != nil {
 		return // of rclone's file there is always one
 	}
-	if twice, err := e.put(once, true); err != nil || twice != once {
+	if twice, err := write(e, once, true); err != nil || twice != once {
 		t.Errorf("a new file: a second time %q, %v; first %q", twice, err, once)
 	}
-	if rest, keep, err := e.cut(once); err != nil || rest != "" || keep {
+	if rest, keep, err := undo(e, once); err != nil || rest != "" || keep {
 		t.Errorf("a new file: undone %q, keep %v, %v", rest, keep, err)
 	}
 }
@@ -44,7 +57,7 @@ func undoesItself(t *testing.T, e *edit, texts ...string) {
 func refuses(t *testing.T, e *edit, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
-		if out, err := e.put(text, true); err == nil {
+		if out, err := write(e, text, true); err == nil {
 			t.Errorf("%q became %q", text, out)
 		}
 	}
@@ -52,7 +65,7 @@ func refuses(t *testing.T, e *edit, texts ...string) {
 
 func testKubeEdit() *edit {
 	k := kubeUser{name: "t2-gep", program: "/opt/t2-cred", args: []string{"kubernetes", "--profile", "gep"}, block: block{profile: "gep"}}
-	return &edit{put: k.putUser, cut: k.cutUser}
+	return k.edit("config")
 }
 
 func TestKubeconfigUndoesItself(t *testing.T) {
@@ -74,19 +87,19 @@ func TestKubeconfigAfterKubectl(t *testing.T) {
 	const ours = "- name: t2-gep\n  user:\n    exec:\n      apiVersion: client.authentication.k8s.io/v1\n      args:\n      - kubernetes\n      - --profile\n      - gep\n" +
 		"      command: /usr/bin/t2-cred\n      env: null\n      interactiveMode: Never\n      provideClusterInfo: true\n"
 	e := testKubeEdit()
-	if rest, _, err := e.cut(before + ours + after); err != nil || rest != before+after {
+	if rest, _, err := undo(e, before+ours+after); err != nil || rest != before+after {
 		t.Errorf("%q, %v", rest, err)
 	}
-	once, err := e.put(before+ours+after, true)
+	once, err := write(e, before+ours+after, true)
 	if err != nil || strings.Count(once, "name: t2-gep") != 1 || !strings.Contains(once, "users:\n# t2-cred gep begin\n") {
 		t.Errorf("%q, %v", once, err)
 	}
 	// A comment before the next item is not of ours.
 	const note = "# my note about bob\n\n"
-	if rest, _, err := e.cut(before + ours + note + after); err != nil || rest != before+note+after {
+	if rest, _, err := undo(e, before+ours+note+after); err != nil || rest != before+note+after {
 		t.Errorf("%q, %v", rest, err)
 	}
-	if rest, _, err := e.cut(before + ours + note + "contexts: []\n"); err != nil || rest != before+note+"contexts: []\n" {
+	if rest, _, err := undo(e, before+ours+note+"contexts: []\n"); err != nil || rest != before+note+"contexts: []\n" {
 		t.Errorf("%q, %v", rest, err)
 	}
 	// One word more, or less, and it is somebody's own.
@@ -97,10 +110,10 @@ func TestKubeconfigAfterKubectl(t *testing.T) {
 		"      provideClusterInfo: true\n": "", "true\n": "true\n      installHint: ask bob\n",
 	} {
 		text := before + strings.Replace(ours, old, now, 1) + note + after
-		if rest, keep, err := e.cut(text); err != nil || !keep || rest != text {
+		if rest, keep, err := undo(e, text); err != nil || !keep || rest != text {
 			t.Errorf("%q: cut %q, %v", text, rest, err)
 		}
-		if out, err := e.put(text, true); err == nil || !strings.Contains(err.Error(), "already has a user t2-gep") {
+		if out, err := write(e, text, true); err == nil || !strings.Contains(err.Error(), "already has a user t2-gep") {
 			t.Errorf("%q became %q, %v", text, out, err)
 		}
 	}
@@ -111,10 +124,10 @@ func TestPythonUndoesItself(t *testing.T) {
 	undoesItself(t, pip, "", "# mine\n[install]\nuser = yes\n", "[global]", "[global]\n", "# a\n[global]  \r\nindex-url = https://x/\r\n  https://y/\r\n[list]\r\nformat=columns", "[freeze]\ntimeout = 10")
 	refuses(t, pip, "[global]\nkeyring-provider = disabled\n", "[global]\n[global]\n", "[install]\nKeyring_Provider: import\n", "[glo")
 	uv := uvEdit("uv.toml")
-	undoesItself(t, uv, "", "# mine\nnative-tls = true\n[[index]]\nurl = \"https://x/\"", "\r\n[pip]\r\nkeyring-provider = \"disabled\"\r\n")
-	refuses(t, uv, "keyring-provider = \"disabled\"\n", "[pip", "a\n")
+	undoesItself(t, uv, "", "# mine\nnative-tls = true\n[[index]]\nurl = \"https://x/\"", "\r\n[pip]\r\nno-build = true\r\n")
+	refuses(t, uv, "keyring-provider = \"disabled\"\n", "[pip]\nkeyring-provider = \"disabled\"\n", "[pip", "a\n")
 	for e, text := range map[*edit]string{pip: "[global]\nkeyring-provider = subprocess\n", uv: "keyring-provider = \"subprocess\"\n"} {
-		if out, err := e.put(text, true); err != nil || out != text {
+		if out, err := write(e, text, true); err != nil || out != text {
 			t.Errorf("%q became %q, %v", text, out, err)
 		}
 	}
@@ -122,26 +135,26 @@ func TestPythonUndoesItself(t *testing.T) {
 
 func TestRcloneUndoesItself(t *testing.T) {
 	r := rclone{profile: Profile{Name: "gep", Flags: []string{"--profile", "gep"}, Serves: func(u *url.URL) bool { return u.Host == "dav.example.org" }}, line: "bearer_token_command = /opt/t2-cred get --profile gep"}
-	e := &edit{put: r.put, cut: r.cut}
+	e := r.edit("rclone.conf")
 	undoesItself(t, e, "# mine\n[a]\ntype = webdav\nurl = https://dav.example.org/x\nvendor = other\n", "[a]\r\nurl=https://dav.example.org\r\ntype=webdav\r\n[b]\r\ntype = s3\r\n[c]\r\ntype = webdav\r\nvendor = other\r\nurl = https://dav.example.org/c")
 	refuses(t, e, "", "[a]\ntype = webdav\nurl = https://other.example.org/\n", "[a]\ntype = http\nurl = https://dav.example.org/\n", "[a\n",
 		"[a]\ntype = webdav\nurl = https://dav.example.org/\nuser = me\n", "[a]\ntype = webdav\nbearer_token_command = pass x\nurl = https://dav.example.org/\n",
 		"[a]\ntype = webdav\nbearer_token_command = t2-cred get --profile other\nurl = https://dav.example.org/\n", "# Encrypted rclone configuration File\n\nRCLONE_ENCRYPT_V0:\nAAAA\n")
 	const old = "[a]\ntype = webdav\nurl = https://dav.example.org/\nvendor = other\nbearer_token_command = /old/t2-cred get --profile gep"
-	if out, err := e.put(old, true); err != nil || out != strings.Replace(old, "/old", "/opt", 1) {
+	if out, err := write(e, old, true); err != nil || out != strings.Replace(old, "/old", "/opt", 1) {
 		t.Errorf("%q, %v", out, err)
 	}
 	// One word more and it is somebody's own; and of a URL nothing is said.
 	for _, theirs := range []string{old + " --account alice", strings.Replace(old, "/old/", "", 1), strings.Replace(old, "get", "get --scope x", 1)} {
 		theirs = strings.Replace(theirs, ".org/", ".org/?token=hush", 1)
-		if out, err := e.put(theirs, true); err == nil || err.Error() != "the remote [a]: it already has a bearer_token_command, which is not t2-cred's" {
+		if out, err := write(e, theirs, true); err == nil || err.Error() != "the remote [a]: it already has a bearer_token_command, which is not t2-cred's" {
 			t.Errorf("%q became %q, %v", theirs, out, err)
 		}
-		if rest, keep, err := e.cut(theirs); err != nil || !keep || rest != theirs {
+		if rest, keep, err := undo(e, theirs); err != nil || !keep || rest != theirs {
 			t.Errorf("%q: cut %q, %v", theirs, rest, err)
 		}
 	}
-	if out, err := e.put("[a]\ntype = webdav\nurl = https://dav.example.org/?token=hush\nuser = me\n", true); err == nil || strings.Contains(err.Error(), "hush") {
+	if out, err := write(e, "[a]\ntype = webdav\nurl = https://dav.example.org/?token=hush\nuser = me\n", true); err == nil || strings.Contains(err.Error(), "hush") {
 		t.Errorf("%q, %v", out, err)
 	}
 }
@@ -225,7 +238,7 @@ func TestSaveLooksAgain(t *testing.T) {
 		if c.before != "" {
 			write(c.before)
 		}
-		change, err := (&edit{file: file, put: b.put, cut: b.cut}).plan(c.undo)
+		change, err := b.edit(file, readNpmrc, nil).plan(c.undo)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -266,7 +279,7 @@ func TestSaveKeepsModesAndLinks(t *testing.T) {
 		t.Skip(err) // Windows wants a privilege
 	}
 	b := block{profile: "gep", lines: []string{"a"}}
-	e := &edit{file: link, put: b.put, cut: b.cut}
+	e := b.edit(link, readNpmrc, nil)
 	for n, undo := range []bool{false, false, true, true} {
 		c, err := e.plan(undo)
 		if err != nil {
@@ -288,32 +301,36 @@ func TestSaveKeepsModesAndLinks(t *testing.T) {
 // FuzzSetup: whatever is in a file, a change is refused, or can be made twice
 // without difference and taken back to the byte.
 func FuzzSetup(f *testing.F) {
-	ini := func(string) error { return nil }
+	b := block{profile: "gep", lines: []string{"[a]", "a = 1"}}
 	r := rclone{profile: Profile{Name: "gep", Flags: []string{"--profile", "gep"}, Serves: func(*url.URL) bool { return true }}, line: "bearer_token_command = /opt/t2-cred get --profile gep"}
 	edits := []*edit{
-		testKubeEdit(), pipEdit("pip.conf"), uvEdit("uv.toml"), {put: r.put, cut: r.cut}, blockEdit("x", "gep", []string{"a = 1"}, checkINI, nil), blockEdit("x", "gep", nil, ini, nil),
-		{put: func(text string, _ bool) (string, error) { return putDocker(text, "h") }, cut: func(text string) (string, bool, error) { return cutDocker(text, "h") }},
+		testKubeEdit(), pipEdit("pip.conf"), uvEdit("uv.toml"), r.edit("rclone.conf"), b.edit("x", readGitConfig, nil), b.edit("x", readConfigParser, nil), b.edit("x", readGDAL, nil),
+		block{profile: "gep", lines: []string{"a = 1"}}.edit("x", readNpmrc, nil),
+		block{profile: "gep", lines: []string{"GOAUTH=x"}, eol: "\n"}.edit("x", readGoEnv, nil),
+		block{profile: "gep", lines: []string{`h "t2" {`, "}"}}.edit("x", readHCL, nil),
+		(&cargo{profile: r.profile, command: []string{"/opt/t2-cred", "--profile", "gep"}, named: []string{"my"}}).edit("x"),
+		dockerEdit("x", Profile{Hosts: []string{"h"}}),
 	}
 	for _, seed := range []string{
-		"", "users: []\n", "users:\n  - name: a\n", "[global]\nx = 1", "a = 1\r\n", "[a]\ntype = webdav\nurl = https://h/\n", `{"credHelpers": {}, "a": [1]}`, "{}",
+		"", "users: []\n", "users:\n  - name: a\n", "[global]\nx = 1", "a = 1\r\n", "[a]\ntype = webdav\nurl = https://h/\n", `{"credHelpers": {}, "a": [1]}`, "{}", "[registries]\nmy.index = \"sparse+https://h/\"\n", "[registries.my]\nindex = \"https://h/\"", "a {\n}\n",
 	} {
 		for n := range edits {
 			f.Add(seed, n)
 		}
 	}
 	f.Fuzz(func(t *testing.T, text string, n int) {
-		if n < 0 || n >= len(edits) || strings.Contains(text, "t2") || text == "" && n == len(edits)-1 {
+		if n < 0 || n >= len(edits) || strings.Contains(text, "t2") || text == "" && edits[n].whole {
 			return // what is ours there already is another matter; nothing is no JSON
 		}
 		e := edits[n]
-		once, err := e.put(text, true)
+		once, err := write(e, text, true)
 		if err != nil || once == text {
 			return
 		}
-		if twice, err := e.put(once, true); err != nil || twice != once {
+		if twice, err := write(e, once, true); err != nil || twice != once {
 			t.Fatalf("%d: %q: a second time %q, %v; first %q", n, text, twice, err, once)
 		}
-		rest, keep, err := e.cut(once)
+		rest, keep, err := undo(e, once)
 		if err != nil || !keep || rest != text {
 			t.Fatalf("%d: %q: undone %q, keep %v, %v; was %q", n, text, rest, keep, err, once)
 		}
