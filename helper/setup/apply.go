@@ -50,6 +50,9 @@ func (t Tool) Write(e Env, p Plan) (r Report, err error) {
 			r.say("%s says so already", c.file)
 		}
 	}
+	for _, c := range changes {
+		r.Warnings = append(r.Warnings, c.notices...)
+	}
 	for _, l := range p.links {
 		if w := e.pathWarning(l); w != "" {
 			r.Warnings = append(r.Warnings, w)

@@ -44,9 +44,9 @@ func planAWS(e Env, p Profile, o Options) (Plan, error) {
 	b := block{profile: p.Name, lines: lines}
 	return Plan{
 		why: "AWS SDKs and aws --profile t2-" + p.Name + " get their keys from t2-cred, which asks the STS with the access token.",
-		edits: []*edit{b.edit(file, readConfigParser, func(_ string, says []setting) error {
+		edits: []*edit{b.edit(file, readConfigParser, func(says []setting) error {
 			if hasAWSProfile(says, p.Name) {
-				return taken("", "aws", section, false)
+				return p.taken("aws", section, "")
 			}
 			return e.refuseAWSKeys(p.Name)
 		})},

@@ -125,22 +125,23 @@ func (c cargo) serves(index string) bool {
 	return c.profile.servesAddress(address)
 }
 
-func (c cargo) refuse(rest string, _ []setting) error {
-	names, err := c.served(rest)
-	if err != nil {
-		return err
-	}
+func (c cargo) refuse(says []setting) error {
+	names := c.namesIn(says)
 	if len(names) == 0 {
 		return configRemedy("no registry in it has its index at a host of the profile "+c.profile.Name,
 			hint.Words("name one that a project's own file describes: "), hint.Run("setup", "cargo", "--registry", "NAME", "--write").With(c.profile.Flags...))
 	}
-	all, err := registries(rest)
-	if err != nil {
-		return err
-	}
 	for _, name := range names {
-		if _, ok := all[name]["credential-provider"]; ok {
-			return taken("", "cargo", "a credential-provider for the registry "+name, false)
+		const key = "credential-provider"
+		section := "registries." + name
+		var words []string
+		for _, s := range says {
+			if s.section == section && s.key == key || s.section == join(section, key) {
+				words = append(words, s.value)
+			}
+		}
+		if words != nil {
+			return c.profile.taken("cargo", "a credential-provider for the registry "+name, strings.Join(words, " "))
 		}
 	}
 	return nil
@@ -249,21 +250,26 @@ func (c cargo) cutAround(text string) (string, error) {
 	if err != nil || !found {
 		return c.cutLines(text), err
 	}
-	if outside := text[:start] + text[stop:]; c.cutLines(outside) == outside {
-		return text, nil
-	}
-	b := block{loose: c.isOurs}
-	return b.cutLoose(text[:start]) + text[start:stop] + b.cutLoose(text[stop:]), nil
+	return c.cutLines(text[:start]) + text[start:stop] + c.cutLines(text[stop:]), nil
 }
 
 // cutLines takes out our lines in the tables of others. A line that only looks so, in
 // the middle of a string, stays.
 func (c cargo) cutLines(text string) string {
-	rest := block{loose: c.isOurs}.cutLoose(text)
-	before, err1 := readTOML(text)
-	after, err2 := readTOML(rest)
-	if err1 == nil && (err2 != nil || !within(after, before)) {
-		return text
+	before, err := readTOML(text)
+	at := 0
+	for line := range strings.Lines(text) {
+		if !c.isOurs(line) {
+			at += len(line)
+			continue
+		}
+		rest := text[:at] + text[at+len(line):]
+		after, errAfter := readTOML(rest)
+		if err == nil && (errAfter != nil || !within(after, before)) {
+			at += len(line)
+			continue
+		}
+		text, before = rest, after
 	}
-	return rest
+	return text
 }

@@ -23,7 +23,9 @@ type edit struct {
 	read  grammar
 	// refuse, where it is set, looks for settings of somebody else that would win
 	// over ours. rest is the file without our lines.
-	refuse func(rest string, says []setting) error
+	refuse func(says []setting) error
+	// notice, where it is set, names what else a person should know of.
+	notice func(says []setting) []string
 	// want is what we add to what the file says.
 	want func(rest string, says []setting) []setting
 	put  func(text string, exists bool) (string, error)
@@ -39,6 +41,7 @@ type change struct {
 	// exists is whether it is there, keep whether it is to be.
 	exists, keep, quiet bool
 	attributes          []attribute
+	notices             []string
 }
 
 // maxFile bounds what is read of a tool's file.
@@ -72,19 +75,24 @@ func (e *edit) plan(undo bool) (*change, error) {
 
 // planWrite has the tool's grammar read the file before and after: the tool must
 // understand it, and all else that it says must stay the same.
-func (e *edit) planWrite(c *change) error {
-	rest, _, err := e.cut(c.old)
-	if err != nil {
-		return err
+func (e *edit) planWrite(c *change) (err error) {
+	rest := ""
+	if c.exists {
+		if rest, _, err = e.cut(c.old); err != nil {
+			return err
+		}
 	}
 	before, err := e.read(rest)
 	if err != nil {
 		return err
 	}
 	if e.refuse != nil {
-		if err := e.refuse(rest, before); err != nil {
+		if err := e.refuse(before); err != nil {
 			return err
 		}
+	}
+	if e.notice != nil {
+		c.notices = e.notice(before)
 	}
 	if c.text, err = e.put(c.old, c.exists); err != nil {
 		return err

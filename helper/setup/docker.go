@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
+
+	"github.com/terradue/t2-cred/helper/safefile"
 )
 
 // dockerHelper is what credHelpers calls us: docker-credential-t2 without the
@@ -205,7 +208,7 @@ func planDocker(e Env, p Profile, o Options) (Plan, error) {
 	}
 	return Plan{
 		why:   "docker, podman, skopeo, crane run docker-credential-t2, which must be on PATH, for these registries. They name no profile or account: those come from the host and T2_CRED_ACCOUNT.",
-		edits: []*edit{dockerEdit(file, p)}, links: []string{e.linkNamed("docker-credential-t2")}, used: usesDockerHelper,
+		edits: []*edit{dockerEdit(file, p)}, warnings: e.podmanLogins(p), links: []string{e.linkNamed("docker-credential-t2")}, used: usesDockerHelper,
 	}, p.someHosts(o)
 }
 
@@ -243,4 +246,34 @@ func dockerEdit(file string, p Profile) *edit {
 		e.lines = append(e.lines, fmt.Sprintf("credHelpers: %q: %q", host, dockerHelper))
 	}
 	return e
+}
+
+// podmanLogins are tokens that podman and skopeo keep in a file of their own, which
+// comes before docker's.
+func (e Env) podmanLogins(p Profile) (warnings []string) {
+	var files []string
+	if file := e.Getenv("REGISTRY_AUTH_FILE"); filepath.IsAbs(file) {
+		files = append(files, file)
+	}
+	if dir := e.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
+		files = append(files, filepath.Join(dir, "containers", "auth.json"))
+	}
+	if file, err := e.configFile("containers", "auth.json"); err == nil {
+		files = append(files, file)
+	}
+	for _, file := range files {
+		var kept struct {
+			Auths map[string]json.RawMessage
+		}
+		text, err := safefile.Read(file, safefile.Want{Max: maxFile})
+		if err != nil || json.Unmarshal(text, &kept) != nil {
+			continue // what cannot be read is podman's to tell
+		}
+		for _, host := range p.Hosts {
+			if kept.Auths[host] != nil {
+				warnings = append(warnings, fmt.Sprintf("%s has a login for %s, which podman and skopeo take instead: podman logout %s", file, host, host))
+			}
+		}
+	}
+	return warnings
 }

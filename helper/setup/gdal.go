@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/terradue/t2-cred/helper"
 )
@@ -40,10 +41,11 @@ func planGDAL(e Env, p Profile, o Options) (Plan, error) {
 	}
 	return Plan{
 		why: "GDAL reads headers from a file again for every request, and the path says for which server it is. Of a directory it is not to ask, which it would do without the header.",
-		edits: []*edit{block{profile: p.Name, lines: lines}.edit(file, readGDAL, func(_ string, says []setting) error {
+		edits: []*edit{block{profile: p.Name, lines: lines}.edit(file, readGDAL, func(says []setting) error {
 			for _, s := range says {
 				if path := "path=" + s.value; s.key == "path" && slices.Contains(paths, path) {
-					return taken("", "gdal", path, false)
+					other, _, _ := cutLast(strings.TrimPrefix(s.section, "credentials..t2-"), "-")
+					return p.taken("gdal", path, "--profile "+other)
 				}
 			}
 			return nil

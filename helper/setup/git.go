@@ -28,9 +28,11 @@ func planGit(e Env, p Profile, o Options) (Plan, error) {
 			lines = append(lines, fmt.Sprintf("[credential %q]", u), "\thelper =", fmt.Sprintf("\thelper = %s git %s", e.Program, p.words()))
 		}
 	}
+	change := block{profile: p.Name, lines: lines}.edit(file, readGitConfig, p.refuseGit)
+	change.notice = p.noticeGit
 	return Plan{
 		why:   "git asks t2-cred for these hosts. The empty helper ends the list of others, which would keep the token in their own place.",
-		edits: []*edit{block{profile: p.Name, lines: lines}.edit(file, readGitConfig, p.refuseGit)},
+		edits: []*edit{change},
 	}, p.someHosts(o)
 }
 
@@ -52,7 +54,7 @@ func (e Env) gitConfig() (string, error) {
 
 // refuseGit finds a helper line that lacks its word, and a header that git would send
 // beside ours.
-func (p Profile) refuseGit(_ string, says []setting) error {
+func (p Profile) refuseGit(says []setting) error {
 	for _, s := range says {
 		name := s.section + "." + s.key
 		if isBareHelper(s) {
@@ -67,6 +69,17 @@ func (p Profile) refuseGit(_ string, says []setting) error {
 	return nil
 }
 
+// noticeGit names another profile of ours for the same host: git asks the last.
+func (p Profile) noticeGit(says []setting) (notices []string) {
+	for _, s := range says {
+		place, ok := strings.CutPrefix(s.section, "credential.")
+		if other := profileIn(s.value); ok && s.key == "helper" && other != "" && other != p.Name && p.servesAddress(place) {
+			notices = append(notices, fmt.Sprintf("the profile %s is told to git for %s too, and git asks the one that is told last", other, place))
+		}
+	}
+	return notices
+}
+
 func (p Profile) servesAddress(address string) bool {
 	u, err := url.Parse(address)
 	return err == nil && p.Serves != nil && p.Serves(u)
@@ -79,8 +92,8 @@ func isBareHelper(s setting) bool {
 		return false
 	}
 	command, shell := strings.CutPrefix(s.value, "!")
-	words := strings.Fields(command)
-	if len(words) == 0 || !shell && !path.IsAbs(words[0]) || strings.TrimSuffix(path.Base(words[0]), ".exe") != "t2-cred" {
+	words := strings.Fields(strings.ReplaceAll(command, `\`, "/"))
+	if len(words) == 0 || !shell && !strings.Contains(words[0], "/") || strings.TrimSuffix(path.Base(words[0]), ".exe") != "t2-cred" {
 		return false
 	}
 	return !slices.Contains(words[1:], "git")

@@ -33,9 +33,9 @@ func planGo(e Env, p Profile, o Options) (Plan, error) {
 	b := block{profile: p.Name, lines: []string{"GOAUTH=" + value}, eol: "\n"}
 	plan := Plan{
 		why: "go asks t2-cred for the profile's hosts, then netrc. The same by hand: go env -w GOAUTH='" + value + "'",
-		edits: []*edit{b.edit(file, readGoEnv, func(rest string, says []setting) error {
-			if len(values(says, "", "GOAUTH")) > 0 {
-				return taken(rest, "go", "a GOAUTH", true)
+		edits: []*edit{b.edit(file, readGoEnv, func(says []setting) error {
+			if others := values(says, "", "GOAUTH"); len(others) > 0 {
+				return p.taken("go", "a GOAUTH", others[0])
 			}
 			return nil
 		})},

@@ -20,18 +20,15 @@ type grammar func(text string) ([]setting, error)
 var errOthers = errors.New("the change would alter other settings of the file")
 
 // compare refuses a change after which the file says anything else than it said
-// before and what is wanted.
+// before and what is wanted. What is wanted may be there already.
 func compare(before, after, want []setting) error {
-	expected := slices.Clone(before)
-	for _, w := range want {
-		if !slices.Contains(before, w) {
-			expected = append(expected, w)
+	missing := slices.DeleteFunc(slices.Clone(want), func(w setting) bool { return slices.Contains(before, w) })
+	for _, added := range [][]setting{want, missing} {
+		if slices.Equal(sorted(slices.Concat(before, added)), sorted(after)) {
+			return nil
 		}
 	}
-	if !slices.Equal(sorted(expected), sorted(after)) {
-		return errOthers
-	}
-	return nil
+	return errOthers
 }
 
 // within reports whether all settings are among others, as often.

@@ -63,9 +63,12 @@ func (r *gitReader) word(others string) string {
 // section is [name], [name "sub"] or, of old, [name.sub]. Only a sub in quotes keeps
 // its case.
 func (r *gitReader) section() (string, error) {
-	broken := errors.New("a section without its ]")
+	broken := errors.New("a section without its name or ]")
 	name := strings.ToLower(r.word("."))
 	rest := r.text[r.at:]
+	if name == "" {
+		return "", broken
+	}
 	if strings.HasPrefix(rest, "]") {
 		r.at++
 		return name, nil

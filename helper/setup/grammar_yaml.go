@@ -22,6 +22,11 @@ func readKubeconfig(text string) ([]setting, error) {
 	if lines[0] == "---" {
 		lines[0] = ""
 	}
+	for n, line := range lines {
+		if trimmed := strings.TrimLeft(line, " "); trimmed != "" && trimmed[0] == '\t' {
+			return nil, atLine(n, "indented by a tab")
+		}
+	}
 	r := &yamlReader{lines: lines}
 	r.skip()
 	if r.at == len(lines) {
@@ -151,13 +156,17 @@ func (r *yamlReader) value(rest string, indent int) (any, error) {
 		}
 		return nil, nil
 	case rest[0] == '|' || rest[0] == '>':
+		head := strings.TrimLeft(rest[1:], "+-0123456789")
+		if trimmed := strings.TrimLeft(head, " "); trimmed != "" && (trimmed == head || trimmed[0] != '#') {
+			return nil, errors.New("a block of text that begins on the line of its key")
+		}
 		var text []string
 		for r.at < len(r.lines) && (strings.TrimSpace(r.lines[r.at]) == "" || r.indent() > indent) {
 			text = append(text, r.lines[r.at])
 			r.at++
 		}
 		r.skip()
-		return strings.TrimRight(strings.Join(text, "\n"), "\n"), nil
+		return strings.TrimRight(strings.Join(text, "\n"), " \n"), nil
 	}
 	s := &yamlFlow{text: rest}
 	value, err := s.value(false)
@@ -200,6 +209,8 @@ func (s *yamlFlow) value(within bool) (any, error) {
 		return s.quoted(c)
 	case strings.IndexByte("&*!%@`|>\t", c) >= 0:
 		return nil, errors.New("an anchor, alias or tag, which t2-cred does not read")
+	case c == ']' || c == '}' || c == ',' || (c == '-' || c == '?') && strings.HasPrefix(s.text[s.at+1:]+" ", " "):
+		return nil, fmt.Errorf("a value that begins with %q", c)
 	}
 	start := s.at
 	for s.at < len(s.text) {

@@ -37,7 +37,7 @@ func firstURL(host string) string {
 }
 
 // edit is that of the block at the end of a file.
-func (b block) edit(file string, read grammar, refuse func(rest string, says []setting) error) *edit {
+func (b block) edit(file string, read grammar, refuse func(says []setting) error) *edit {
 	ours, err := read(strings.Join(b.lines, "\n") + "\n")
 	return &edit{
 		file: file, lines: b.shown(""), read: read, refuse: refuse, cut: b.cut,
@@ -51,12 +51,23 @@ func (b block) edit(file string, read grammar, refuse func(rest string, says []s
 	}
 }
 
-// taken is the error of a file where somebody else has said the same thing: what is
-// there, and by whom.
-func taken(rest, tool, what string, one bool) error {
-	if other := otherProfile(rest); one && other != "" {
-		return configRemedy(fmt.Sprintf("it has %s for the profile %s of t2-cred already, and %s takes one", what, other, tool),
+// taken is the error of a file where the same thing is said already, in the words of
+// value: by t2-cred for another profile, or by somebody else.
+func (p Profile) taken(tool, what, value string) error {
+	if other := profileIn(value); other != "" && other != p.Name {
+		return configRemedy(fmt.Sprintf("it already has %s, which is t2-cred's for the profile %s, and %s takes one", what, other, tool),
 			hint.Words("take that back first: "), hint.Run("setup", tool, "--undo", "--profile", other))
 	}
 	return errors.New("it already has " + what + ", which is not t2-cred's")
+}
+
+// profileIn is the profile that a command of t2-cred's names, in the words of some tool.
+func profileIn(command string) string {
+	words := strings.FieldsFunc(command, func(r rune) bool { return strings.ContainsRune(" \t,[]\"'=", r) })
+	for n, word := range words {
+		if word == "--profile" && n+1 < len(words) && Plain(words[n+1], "._-") {
+			return words[n+1]
+		}
+	}
+	return ""
 }

@@ -60,10 +60,10 @@ func pipEdit(file string) *edit {
 	return &edit{
 		file: file, lines: b.shown(""), read: readConfigParser, cut: b.cut,
 		want: func(string, []setting) []setting { return []setting{{"global", "keyring-provider", "subprocess"}} },
-		refuse: func(_ string, says []setting) error {
+		refuse: func(says []setting) error {
 			for _, s := range says {
 				if strings.ReplaceAll(s.key, "_", "-") == "keyring-provider" && s.value != "subprocess" {
-					return taken("", "pip", "a keyring-provider in ["+s.section+"]", false)
+					return Profile{}.taken("pip", "a keyring-provider in ["+s.section+"]", "")
 				}
 			}
 			return nil
@@ -116,10 +116,10 @@ func uvEdit(file string) *edit {
 	return &edit{
 		file: file, lines: b.shown(""), read: readTOML, cut: b.cut,
 		want: func(string, []setting) []setting { return []setting{{"", key, provider}} },
-		refuse: func(_ string, says []setting) error {
+		refuse: func(says []setting) error {
 			for _, s := range says {
 				if s.key == key && s.value != provider && (s.section == "" || s.section == "pip") {
-					return taken("", "uv", fmt.Sprintf("%s = %q", join(s.section, key), s.value), false)
+					return Profile{}.taken("uv", fmt.Sprintf("%s = %q", join(s.section, key), s.value), "")
 				}
 			}
 			return nil

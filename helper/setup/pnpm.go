@@ -24,10 +24,10 @@ func planPnpm(e Env, p Profile, o Options) (Plan, error) {
 	for _, host := range p.Hosts {
 		b.lines = append(b.lines, fmt.Sprintf("//%s/:tokenHelper=%s %s", host, e.Program, strings.Join(p.pnpm(host), " ")))
 	}
-	refuse := func(_ string, says []setting) error {
+	refuse := func(says []setting) error {
 		for _, s := range says {
 			if s.section == "" && p.isRegistryLogin(s.key) {
-				return taken("", "pnpm", s.key, false)
+				return p.taken("pnpm", s.key, s.value)
 			}
 		}
 		return nil
@@ -40,7 +40,7 @@ func planPnpm(e Env, p Profile, o Options) (Plan, error) {
 
 // leave is the edit that only takes the block out of a file in which t2-cred no longer
 // writes.
-func (b block) leave(file string, read grammar, refuse func(rest string, says []setting) error) *edit {
+func (b block) leave(file string, read grammar, refuse func(says []setting) error) *edit {
 	return &edit{
 		file: file, quiet: true, read: read, refuse: refuse, cut: b.cut,
 		want: func(string, []setting) []setting { return nil },

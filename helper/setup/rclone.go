@@ -93,7 +93,8 @@ func (r rclone) put(text string, _ bool) (string, error) {
 		case s.command == "":
 			text = text[:s.urlAt] + r.line + eol + text[s.urlAt:]
 		case !r.isOurs(s.command):
-			return "", fmt.Errorf("the remote %s: it already has a bearer_token_command, which is not t2-cred's", helper.Clean(s.name))
+			err := r.profile.taken("rclone", "a bearer_token_command", s.command)
+			return "", fmt.Errorf("the remote %s: %w", helper.Clean(s.name), err)
 		default:
 			old := strings.TrimRight(text[s.at:s.next], "\r\n")
 			text = text[:s.at] + r.line + text[s.at+len(old):]

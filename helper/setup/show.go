@@ -32,6 +32,11 @@ func (t Tool) Show(e Env, p Plan) string {
 
 func (e *edit) show(b *strings.Builder) {
 	c, err := e.plan(false)
+	if c != nil {
+		for _, notice := range c.notices {
+			fmt.Fprintf(b, "# warning: %s\n", notice)
+		}
+	}
 	switch {
 	case err != nil:
 		fmt.Fprintf(b, "# --write would leave this file alone: %v. By hand:\n+++ %s\n", err, e.file)

@@ -24,26 +24,32 @@ func planTerraform(e Env, p Profile, o Options) (Plan, error) {
 		}, nil
 	}
 	t, err := e.terraformPlaces()
+	if err == nil && !o.Undo {
+		err = t.noPlace
+	}
 	if err != nil {
 		return Plan{}, err
 	}
 	b := block{profile: p.Name, lines: []string{`credentials_helper "t2" {`, fmt.Sprintf(`  args = ["%s"]`, strings.Join(p.Flags, `", "`)), "}"}}
 	plan := Plan{
 		why:  "Terraform and OpenTofu run terraform-credentials-t2, from their plugin directory, for registries and services.",
-		used: func(text string) bool { return usesTerraformHelper(text) || e.usedElsewhere(t, p.Name) },
+		used: func(text string) bool { return usesTerraformHelper(text) || e.usedElsewhere(t) },
 	}
 	files, plugins := t.files, t.plugins[:1]
 	if o.Undo {
 		files, plugins = t.all, t.plugins
 	}
 	for _, file := range files {
-		plan.edits = append(plan.edits, b.edit(file, readHCL, func(rest string, says []setting) error { return p.refuseTerraform(rest, says, t.logins) }))
+		plan.edits = append(plan.edits, b.edit(file, readHCL, func(says []setting) error { return p.refuseTerraform(says, t.logins) }))
 	}
 	for _, dir := range plugins {
 		plan.links = append(plan.links, filepath.Join(dir, terraformHelper))
 	}
-	if t.hidden != "" && !o.Undo {
-		plan.warnings = append(plan.warnings, fmt.Sprintf("a new ~/.terraformrc or ~/.terraform.d would hide %s from OpenTofu, so this is for OpenTofu alone; Terraform reads the same file when TF_CLI_CONFIG_FILE names it, and wants the link in ~/.terraform.d/plugins", t.hidden))
+	if t.hiddenFile != "" && !o.Undo {
+		plan.warnings = append(plan.warnings, fmt.Sprintf("OpenTofu reads %s only while there is no ~/.terraformrc, so none is made; Terraform reads the same file when TF_CLI_CONFIG_FILE names it", t.hiddenFile))
+	}
+	if t.hiddenBelow != "" && !o.Undo {
+		plan.warnings = append(plan.warnings, fmt.Sprintf("OpenTofu reads %s only while there is no ~/.terraform.d, so none is made; Terraform looks for the link in ~/.terraform.d/plugins alone", t.hiddenBelow))
 	}
 	for _, host := range p.Hosts {
 		if name := "TF_TOKEN_" + strings.NewReplacer(".", "_", "-", "__").Replace(host); e.Getenv(name) != "" {
@@ -59,7 +65,10 @@ type terraformPlaces struct {
 	all     []string // that may have our lines
 	plugins []string // directories for the link; the first is the one to write
 	logins  []string // files of terraform login and tofu login
-	hidden  string   // what OpenTofu would no longer read if we made Terraform's own file
+	// What OpenTofu would no longer read: a file, if we made ~/.terraformrc, and a file
+	// or directory, if we made ~/.terraform.d.
+	hiddenFile, hiddenBelow string
+	noPlace                 error // for the link
 }
 
 // terraformPlaces follows OpenTofu's order. Where neither ~/.tofurc nor ~/.terraformrc
@@ -89,25 +98,26 @@ func (e Env) terraformPlaces() (t terraformPlaces, err error) {
 	case isThere(tofurc):
 		t.files = []string{rc, tofurc} // OpenTofu reads the second, and Terraform the first
 	case config != "" && !isThere(rc) && isThere(filepath.Join(config, "tofurc")):
-		t.hidden = filepath.Join(config, "tofurc")
-		t.files = []string{t.hidden}
+		t.hiddenFile = filepath.Join(config, "tofurc")
+		t.files = []string{t.hiddenFile}
 	}
 	t.all = slices.DeleteFunc(t.all, func(file string) bool { return !isThere(file) && !slices.Contains(t.files, file) })
 	if isThere(own) {
 		return t, nil
 	}
-	if t.hidden == "" && config != "" && isThere(filepath.Join(config, "credentials.tfrc.json")) {
-		t.hidden = filepath.Join(config, "credentials.tfrc.json")
-	}
-	if t.hidden == "" && data != "" && isThere(data) {
-		t.hidden = data
+	login := filepath.Join(config, "credentials.tfrc.json")
+	switch {
+	case config != "" && isThere(login):
+		t.hiddenBelow = login
+	case data != "" && isThere(data):
+		t.hiddenBelow = data
 	}
 	switch {
-	case t.hidden == "":
+	case t.hiddenBelow == "":
 	case data != "":
 		slices.Reverse(t.plugins)
-	case isThere(filepath.Join(config, "credentials.tfrc.json")):
-		return t, configError(fmt.Sprintf("the link in %s would hide %s from OpenTofu", t.plugins[0], filepath.Join(config, "credentials.tfrc.json")),
+	default:
+		t.noPlace = configError(fmt.Sprintf("the link in %s would hide %s from OpenTofu", t.plugins[0], login),
 			"set XDG_DATA_HOME for OpenTofu and t2-cred, so that the link can lie there")
 	}
 	return t, nil
@@ -121,12 +131,12 @@ func (e Env) TerraformPlugins() ([]string, error) {
 }
 
 // refuseTerraform finds another helper, and tokens that come before any helper's.
-func (p Profile) refuseTerraform(rest string, says []setting, logins []string) error {
+func (p Profile) refuseTerraform(says []setting, logins []string) error {
 	for _, s := range says {
 		kind, name, _ := strings.Cut(s.section, ".")
 		switch {
 		case kind == "credentials_helper":
-			return taken(rest, "terraform", "a credentials_helper", usesTerraformHelper(rest))
+			return p.taken("terraform", "a credentials_helper", strings.Join(values(says, s.section, "args"), " "))
 		case kind == "credentials" && p.servesAddress("https://"+name):
 			return errors.New("it has credentials for " + helperHost(name) + ", which are taken instead")
 		}
@@ -181,15 +191,14 @@ func usesTerraformHelper(text string) bool {
 	return regexp.MustCompile(`(?m)^\s*credentials_helper\s+"t2"`).MatchString(text)
 }
 
-// usedElsewhere is whether a file that the plan did not look at wants the link.
-func (e Env) usedElsewhere(t terraformPlaces, profile string) bool {
+// usedElsewhere is whether a file that the plan does not change wants the link.
+func (e Env) usedElsewhere(t terraformPlaces) bool {
 	for _, file := range []string{".terraformrc", ".tofurc"} {
 		path, err := e.homeFile("", file)
 		if err != nil || slices.Contains(t.all, path) {
 			continue
 		}
-		text, err := safefile.Read(path, safefile.Want{Max: maxFile})
-		if rest, _, err2 := (block{profile: profile}).cut(string(text)); err == nil && (err2 != nil || usesTerraformHelper(rest)) {
+		if text, err := safefile.Read(path, safefile.Want{Max: maxFile}); err == nil && usesTerraformHelper(string(text)) {
 			return true
 		}
 	}
