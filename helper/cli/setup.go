@@ -29,11 +29,11 @@ func (a *app) setupCommand() *cobra.Command {
 		Long: `Show what to change in a tool's configuration so that it asks t2-cred for the hosts of
 a profile, and why. HOOK is one of ` + strings.Join(names, ", ") + `.
 
-Nothing is changed without --write. That keeps all else in the file as it was; what is
-added is between two comments, or the tool's own words for t2-cred where comments would
-not last. --undo takes exactly that back. A file that cannot be read as what it should
-be, that says otherwise about the same thing, or whose lines of ours somebody has
-changed since, is left alone.`,
+Nothing is changed without --write. It adds lines between two comments, or lines that
+name t2-cred where a tool would drop comments. All else in the file stays as it was.
+--undo takes out exactly those lines. These files are left unchanged: a file that the
+tool itself cannot read, a file with conflicting settings, a file of another user, and a
+file whose t2-cred lines somebody edited.`,
 		Example: "  t2-cred setup git\n  t2-cred setup git --write\n  t2-cred setup git --undo",
 		RunE: func(_ *cobra.Command, args []string) error {
 			tool, ok := setup.Find(args[0])
@@ -55,6 +55,7 @@ changed since, is left alone.`,
 	f.StringVar(&o.RoleARN, "role-arn", "", "aws: the role, where the STS wants one")
 	f.StringVar(&o.Server, "url", "", "kubernetes: address of the cluster (default: that of the contexts that use the user)")
 	f.StringArrayVar(&o.Registries, "registry", nil, "cargo: a registry that a project's own file describes")
+	f.BoolVar(&o.NPMRC, "npmrc", false, "pnpm: write into ~/.npmrc, as pnpm 11.0 to 11.12 want it")
 	f.StringVar(&o.HeaderFile, "header-file", "", "gdal: the file that t2-cred write keeps fresh (default: below $XDG_RUNTIME_DIR)")
 	return cmd
 }

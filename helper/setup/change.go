@@ -17,8 +17,8 @@ type edit struct {
 	// whole is that the edit may rewrite lines that are not ours. They are not
 	// shown, as they may hold secrets.
 	whole bool
-	// quiet is of a file that the edit changes only to take out what an older
-	// t2-cred wrote there.
+	// quiet is of a file that is only changed to take out what was written there
+	// before; such an edit has no put.
 	quiet bool
 	read  grammar
 	// refuse, where it is set, looks for settings of somebody else that would win
@@ -93,6 +93,13 @@ func (e *edit) planWrite(c *change) (err error) {
 	}
 	if e.notice != nil {
 		c.notices = e.notice(before)
+	}
+	if e.put == nil {
+		c.keep = c.exists
+		if !c.exists {
+			return nil
+		}
+		return e.planUndo(c)
 	}
 	if c.text, err = e.put(c.old, c.exists); err != nil {
 		return err

@@ -143,6 +143,7 @@ func (s *goldenStage) run(words []string) error {
 	}
 	e := Env{Getenv: func(name string) string { return s.env[name] }, GOOS: "linux", Program: "/opt/t2-cred", BinDir: filepath.Join(s.home, "bin")}
 	o := Options{Undo: words[0] == "undo"}
+	o.NPMRC = slices.Contains(words, "--npmrc")
 	for n := 3; n+1 < len(words); n += 2 {
 		switch words[n] {
 		case "--registry":

@@ -32,23 +32,24 @@ func planPnpm(e Env, p Profile, o Options) (Plan, error) {
 		}
 		return nil
 	}
+	if o.NPMRC {
+		return Plan{
+			why:      "pnpm 11 and later run t2-cred for these registries. (pnpm 10 takes no arguments: docs/hooks/pnpm.md.)",
+			edits:    []*edit{b.edit(npmrc, readNpmrc, refuse), b.leave(file, readNpmrc, refuse)},
+			warnings: []string{"npm 11 reads this file too and says of the line that it will stop working; pnpm 11.13 and later need no --npmrc"},
+		}, p.someHosts(o)
+	}
 	return Plan{
-		why:   "pnpm 11.13 and later run t2-cred for these registries. This file is pnpm's own: in ~/.npmrc npm 11 would warn of the line. (Older pnpm: docs/hooks/pnpm.md.)",
+		why:   "pnpm 11.13 and later run t2-cred for these registries. The file is pnpm's own. In ~/.npmrc, npm 11 would warn of the line.",
 		edits: []*edit{b.edit(file, readNpmrc, refuse), b.leave(npmrc, readNpmrc, refuse)},
+		show:  "# pnpm 11.0 to 11.12 stop at this line: t2-cred setup pnpm --npmrc --write is for them. For pnpm 10: docs/hooks/pnpm.md.\n",
 	}, p.someHosts(o)
 }
 
 // leave is the edit that only takes the block out of a file in which t2-cred no longer
 // writes.
 func (b block) leave(file string, read grammar, refuse func(says []setting) error) *edit {
-	return &edit{
-		file: file, quiet: true, read: read, refuse: refuse, cut: b.cut,
-		want: func(string, []setting) []setting { return nil },
-		put: func(text string, _ bool) (string, error) {
-			rest, _, err := b.cut(text)
-			return rest, err
-		},
-	}
+	return &edit{file: file, quiet: true, read: read, refuse: refuse, cut: b.cut}
 }
 
 // pnpmAuth is https://pnpm.io/npmrc#auth-file-locations.

@@ -48,6 +48,7 @@ type Options struct {
 	HeaderFile        string   // gdal
 	Registries        []string // cargo: those that a project's own file describes
 	Server            string   // kubernetes: the address of the cluster
+	NPMRC             bool     // pnpm: write into npm's file
 	Undo              bool
 }
 
