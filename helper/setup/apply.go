@@ -8,19 +8,19 @@ import (
 	"github.com/terradue/t2-cred/helper/hint"
 )
 
-// A Report is what happened, in lines for a person.
+// A Report is the result of a change, in lines for a person.
 type Report struct {
 	Done     []string
 	Warnings []string
-	Next     string // what is left to do, as shown; empty for nothing
+	Next     string // what is left to do, or empty
 }
 
 func (r *Report) say(format string, args ...any) {
 	r.Done = append(r.Done, fmt.Sprintf(format, args...))
 }
 
-// Write makes the change. All files are looked at before anything is changed; links
-// come before the files that name them. The report is true with an error, too.
+// Write makes the change. It checks all files before it changes one. Links come before
+// the files that need them. The report is complete with an error, too.
 func (t Tool) Write(e Env, p Plan) (r Report, err error) {
 	changes, err := p.changes(false, "mend it, or do by hand what t2-cred setup "+t.Name+" shows")
 	if err != nil {
@@ -29,6 +29,9 @@ func (t Tool) Write(e Env, p Plan) (r Report, err error) {
 	for _, l := range p.links {
 		if err := checkLink(l, e.Program); err != nil {
 			return r, err
+		}
+		if link := (&change{path: l}); !isThere(l) && link.mayReplace() != nil {
+			return r, configError(fmt.Sprintf("%s: its directory belongs to another user", l), "run setup as that user, or name another directory on PATH: --bin-dir DIR")
 		}
 	}
 	for _, l := range p.links {
@@ -63,7 +66,7 @@ func (t Tool) Write(e Env, p Plan) (r Report, err error) {
 	return r, nil
 }
 
-// Undo takes the change back; links go after the files that name them.
+// Undo takes the change back. Links go after the files that need them.
 func (t Tool) Undo(e Env, p Plan) (r Report, err error) {
 	changes, err := p.changes(true, "mend it, or take out by hand what names t2-cred")
 	if err != nil {
@@ -95,7 +98,7 @@ func (t Tool) Undo(e Env, p Plan) (r Report, err error) {
 	return r, nil
 }
 
-// changes are those of all files, not yet made.
+// changes are the changes of all files, not yet written.
 func (p Plan) changes(undo bool, remedy string) (all []*change, err error) {
 	for _, e := range p.edits {
 		c, err := e.plan(undo)

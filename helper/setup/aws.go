@@ -63,7 +63,7 @@ func hasAWSProfile(says []setting, name string) bool {
 	return false
 }
 
-// refuseAWSKeys looks into the file of keys, which come before those of a program.
+// refuseAWSKeys looks for static keys of the profile, which SDKs prefer to a program.
 func (e Env) refuseAWSKeys(name string) error {
 	file := e.Getenv("AWS_SHARED_CREDENTIALS_FILE")
 	if !filepath.IsAbs(file) {

@@ -11,18 +11,17 @@ import (
 	"strings"
 )
 
-// A block is lines of ours in a file of somebody else's, between two comments
-// that name the profile. What is outside is never touched. The first comment also
-// remembers what a later undo cannot see: that there was no file, say, or that its
-// last line had no end. The second has a checksum of the lines, so that what
-// somebody else has changed among them is never written over.
+// A block is our lines in a file that is not ours, between two comments that name the
+// profile. Text outside of it is never touched. The first comment also has a note of
+// what an undo cannot see: that the file did not exist, or that its last line had no
+// newline. The second comment has a checksum, so that edited lines are not overwritten.
 type block struct {
 	profile string
 	lines   []string
-	// loose, where it is set, is whether a line is just as ours, without the comments,
-	// which another tool dropped.
+	// loose, if set, reports whether a line is exactly one that we write. It finds our
+	// lines after a tool dropped the comments.
 	loose func(line string) bool
-	eol   string // how our lines end; as the file's where it is empty
+	eol   string // line end of our lines; empty for the line end of the file
 }
 
 const (
@@ -33,7 +32,7 @@ const (
 func (b block) begin() string { return "# t2-cred " + b.profile + " begin" }
 func (b block) end() string   { return "# t2-cred " + b.profile + " end" }
 
-// sum is of lines, however they end.
+// sum is a checksum of lines. It does not depend on their line ends.
 func sum(lines []string) string {
 	return fmt.Sprintf(" %08x", crc32.ChecksumIEEE([]byte(strings.Join(lines, "\n"))))
 }
@@ -43,7 +42,7 @@ var (
 	errEdited = errors.New("somebody changed the lines between the comments of t2-cred; take them out by hand, or the comments alone to keep them")
 )
 
-// find is where the block lies: start and stop are offsets of whole lines.
+// find locates the block. start and stop are offsets of whole lines.
 func (b block) find(text string) (start, stop int, note string, found bool, err error) {
 	start, stop = -1, -1
 	var inside []string
@@ -85,12 +84,12 @@ func (b block) shown(note string) []string {
 	return append(append([]string{b.begin() + note}, b.lines...), b.end()+sum(b.lines))
 }
 
-// text is the block in the line ends of the file.
+// text is the block with the line ends of the file.
 func (b block) text(note, eol string) string {
 	return strings.Join(b.shown(note), eol) + eol
 }
 
-// put puts the block at the end, or in the place of the old one.
+// put adds the block at the end, or replaces the old one.
 func (b block) put(text string, exists bool) (string, error) {
 	if _, _, _, found, err := b.find(text); b.loose != nil && !found && err == nil {
 		text = b.cutLoose(text)
@@ -98,7 +97,7 @@ func (b block) put(text string, exists bool) (string, error) {
 	return b.putAt(text, len(text), exists)
 }
 
-// putAt puts the block where a line begins, or in the place of the old one.
+// putAt adds the block at an offset where a line begins, or replaces the old one.
 func (b block) putAt(text string, at int, exists bool) (string, error) {
 	start, stop, note, found, err := b.find(text)
 	if err != nil {
@@ -118,7 +117,7 @@ func (b block) putAt(text string, at int, exists bool) (string, error) {
 	return text[:at] + b.text("", eol) + text[at:], nil
 }
 
-// cut takes the block out; keep is false when the file was ours alone.
+// cut removes the block. keep is false if nothing else was in a file that we made.
 func (b block) cut(text string) (rest string, keep bool, err error) {
 	start, stop, note, found, err := b.find(text)
 	switch {
@@ -153,20 +152,20 @@ func (b block) cutLoose(text string) string {
 	return rest.String()
 }
 
-// runsUs is whether a command is t2-cred, by a path as we write it, with just these
-// words: one more is somebody's own doing.
+// runsUs reports whether a command is t2-cred, by a path, with exactly these arguments.
+// A command with one more argument was written by a person.
 func runsUs(command string, words ...string) bool {
 	all := strings.Fields(command)
 	return len(all) > 0 && strings.Contains(all[0], "/") &&
 		strings.TrimSuffix(path.Base(all[0]), ".exe") == "t2-cred" && slices.Equal(all[1:], words)
 }
 
-// otherBlock finds the first comment of a block of any profile's.
+// otherBlock matches the first comment of a block of any profile.
 func otherBlock() *regexp.Regexp {
 	return regexp.MustCompile(`(?m)^# t2-cred (\S+) begin(?: \(.*\))?\r?$`)
 }
 
-// otherProfile is whose block is the first in a text without ours.
+// otherProfile is the profile of the first block in a text.
 func otherProfile(rest string) string {
 	if m := otherBlock().FindStringSubmatch(rest); m != nil {
 		return m[1]
@@ -174,8 +173,8 @@ func otherProfile(rest string) string {
 	return ""
 }
 
-// passOn has the next block remember what the one that goes remembered, so that
-// the last one of them leaves the file as it was.
+// passOn moves the note of a removed block to the next block, so that removing the last
+// block restores the file.
 func passOn(text, note string) string {
 	m := otherBlock().FindStringIndex(text)
 	if m == nil {
@@ -183,13 +182,13 @@ func passOn(text, note string) string {
 	}
 	line, _ := strings.CutSuffix(text[m[0]:m[1]], "\r")
 	if !strings.HasSuffix(line, " begin") {
-		return text // it has something to remember
+		return text // it has a note of its own
 	}
 	at := m[0] + len(line)
 	return text[:at] + note + text[at:]
 }
 
-// eolOf is how the lines of a text end.
+// eolOf is the line end that a text uses.
 func eolOf(text string) string {
 	if strings.Contains(text, "\r\n") {
 		return "\r\n"

@@ -12,9 +12,9 @@ import (
 	"github.com/terradue/t2-cred/helper/hint"
 )
 
-// planCargo names t2-cred for each registry by itself. A provider for all registries
-// would be asked for an index that a manifest names, and could send the token to
-// wherever that index says.
+// planCargo adds the provider to each registry. cargo would ask a provider for all
+// registries about any index that a manifest names. The index then says where the token
+// is sent.
 func planCargo(e Env, p Profile, o Options) (Plan, error) {
 	file, err := e.cargoConfig()
 	if err != nil {
@@ -38,7 +38,7 @@ func planCargo(e Env, p Profile, o Options) (Plan, error) {
 	return plan, nil
 }
 
-// cargoConfig is the file that cargo reads: of two it takes the one without .toml.
+// cargoConfig is the file that cargo reads. If both exist, it is the one without .toml.
 func (e Env) cargoConfig() (string, error) {
 	old, err := e.homeFile("CARGO_HOME", ".cargo", "config")
 	if err != nil || isThere(old) {
@@ -47,8 +47,8 @@ func (e Env) cargoConfig() (string, error) {
 	return old + ".toml", nil
 }
 
-// cargo writes a line into the tables of registries. cargo never writes the file, so
-// the line is known as ours by what it says.
+// cargo adds a line to the tables of registries. A block would have to lie in each of
+// them, so our line is found by its content.
 type cargo struct {
 	profile Profile
 	command []string
@@ -59,7 +59,7 @@ func (c cargo) edit(file string) *edit {
 	return &edit{file: file, lines: c.shown(), read: readTOML, refuse: c.refuse, want: c.want, put: c.put, cut: c.cut}
 }
 
-// shown is what to put in by hand.
+// shown are the lines to put in by hand.
 func (c cargo) shown() []string {
 	if len(c.named) == 0 {
 		return []string{"[registries.NAME]", c.line("")}
@@ -77,7 +77,7 @@ func (c cargo) line(prefix string) string {
 	return prefix + `credential-provider = ["` + strings.Join(c.command, `", "`) + `"]`
 }
 
-// isOurs is whether a line is what we write, for this profile and account.
+// isOurs reports whether a line is one that we write for this profile and account.
 func (c cargo) isOurs(line string) bool {
 	key, value, ok := strings.Cut(line, "=")
 	var words []string
@@ -87,7 +87,7 @@ func (c cargo) isOurs(line string) bool {
 	return len(words) > 0 && !strings.ContainsAny(strings.Join(words, ""), " \t") && runsUs(strings.Join(words, " "), c.profile.Flags...)
 }
 
-// registries are those of a file, by name, and what it says of them.
+// registries are the tables of a file's registries by name.
 func registries(text string) (map[string]map[string]any, error) {
 	var all struct{ Registries map[string]map[string]any }
 	if err := toml.Unmarshal([]byte(text), &all); err != nil {
@@ -159,7 +159,7 @@ func (c cargo) want(_ string, says []setting) []setting {
 	return flatten("", map[string]any{"registries": tables})
 }
 
-// namesIn are the registries of what the file says without our lines.
+// namesIn are the registries to write to, from the settings of the file.
 func (c cargo) namesIn(says []setting) []string {
 	names := slices.Clone(c.named)
 	for _, s := range says {
@@ -171,8 +171,8 @@ func (c cargo) namesIn(says []setting) []string {
 	return slices.Compact(names)
 }
 
-// put writes the line before the one with the index, so that a last line without its
-// end stays the last. Registries that are not in the file come below it.
+// put adds the line before the one with the index, so that a last line without a newline
+// stays the last. A block at the end has the registries that are not in the file.
 func (c cargo) put(text string, exists bool) (string, error) {
 	rest, _, err := c.cut(text)
 	if err != nil {
@@ -197,7 +197,7 @@ func (c cargo) put(text string, exists bool) (string, error) {
 		}
 		at, before := cargoIndex(text, name)
 		if at < 0 {
-			return "", fmt.Errorf("the registry %s is written in a way that setup does not know; put into it: %s", name, c.line(""))
+			return "", fmt.Errorf("setup cannot edit the registry %s as it is written; add to it: %s", name, c.line(""))
 		}
 		text = text[:at] + c.line(before) + eol + text[at:]
 	}
@@ -208,8 +208,8 @@ func (c cargo) put(text string, exists bool) (string, error) {
 	return b.put(text, exists)
 }
 
-// cargoIndex is where the line with a registry's index begins, and what comes before
-// its key: an indentation, and the registry's name where the table is of all.
+// cargoIndex is the offset of the line with a registry's index, or -1, and the text
+// before the key: an indentation, and the registry's name in a table of all.
 func cargoIndex(text, name string) (at int, before string) {
 	quoted := `"?` + regexp.QuoteMeta(name) + `"?`
 	table := regexp.MustCompile(`^\s*\[\s*registries\s*\.\s*` + quoted + `\s*\]`)
@@ -217,7 +217,7 @@ func cargoIndex(text, name string) (at int, before string) {
 	index := regexp.MustCompile(`^(\s*)index\s*=`)
 	dotted := regexp.MustCompile(`^(\s*` + quoted + `\s*\.\s*)index\s*=`)
 	whole := regexp.MustCompile(`^(\s*registries\s*\.\s*` + quoted + `\s*\.\s*)index\s*=`)
-	looked := whole // for this before any table
+	looked := whole // before the first table
 	for line := range strings.Lines(text) {
 		switch {
 		case table.MatchString(line):
@@ -244,7 +244,7 @@ func (c cargo) cut(text string) (rest string, keep bool, err error) {
 	return c.cutLines(rest), keep, nil
 }
 
-// cutAround takes out our lines in the tables of others, and leaves the block.
+// cutAround removes our lines from the tables and leaves the block.
 func (c cargo) cutAround(text string) (string, error) {
 	start, stop, _, found, err := c.block().find(text)
 	if err != nil || !found {
@@ -253,8 +253,8 @@ func (c cargo) cutAround(text string) (string, error) {
 	return c.cutLines(text[:start]) + text[start:stop] + c.cutLines(text[stop:]), nil
 }
 
-// cutLines takes out our lines in the tables of others. A line that only looks so, in
-// the middle of a string, stays.
+// cutLines removes our lines from the tables. A line inside of a string that looks like
+// ours stays.
 func (c cargo) cutLines(text string) string {
 	before, err := readTOML(text)
 	at := 0

@@ -14,31 +14,30 @@ import (
 type edit struct {
 	file  string
 	lines []string // what is added, for people
-	// whole is that the edit may rewrite lines that are not ours. They are not
-	// shown, as they may hold secrets.
+	// whole: the edit may rewrite lines that are not ours. They are not shown, as they
+	// may hold secrets.
 	whole bool
-	// quiet is of a file that is only changed to take out what was written there
-	// before; such an edit has no put.
+	// quiet: the edit only removes lines that an older t2-cred wrote. It has no put.
 	quiet bool
 	read  grammar
-	// refuse, where it is set, looks for settings of somebody else that would win
-	// over ours. rest is the file without our lines.
+	// refuse, if set, looks for settings that the tool would prefer to ours. says is
+	// the file without our lines.
 	refuse func(says []setting) error
-	// notice, where it is set, names what else a person should know of.
+	// notice, if set, returns warnings about the file.
 	notice func(says []setting) []string
-	// want is what we add to what the file says.
+	// want is the settings that we add. rest is the file without our lines.
 	want func(rest string, says []setting) []setting
 	put  func(text string, exists bool) (string, error)
 	cut  func(text string) (rest string, keep bool, err error)
 }
 
-// A change is what an edit makes of its file, not yet made.
+// A change is the new content of a file, not yet written.
 type change struct {
 	file string // as people call it
-	path string // where it really lies, since many keep links to such files in their home
+	path string // with links resolved, since many people link such files
 	old  string
 	text string
-	// exists is whether it is there, keep whether it is to be.
+	// exists: the file exists now. keep: it exists after the change.
 	exists, keep, quiet bool
 	attributes          []attribute
 	notices             []string
@@ -73,8 +72,8 @@ func (e *edit) plan(undo bool) (*change, error) {
 	return c, err
 }
 
-// planWrite has the tool's grammar read the file before and after: the tool must
-// understand it, and all else that it says must stay the same.
+// planWrite reads the file by the tool's grammar before and after the change. All
+// other settings must stay the same.
 func (e *edit) planWrite(c *change) (err error) {
 	rest := ""
 	if c.exists {
@@ -106,13 +105,13 @@ func (e *edit) planWrite(c *change) (err error) {
 	}
 	after, err := e.read(c.text)
 	if err != nil {
-		return fmt.Errorf("with the lines of t2-cred the tool could not read it: %w", err)
+		return fmt.Errorf("the tool could not read the result: %w", err)
 	}
 	return compare(before, after, e.want(rest, before))
 }
 
-// planUndo takes the change back. What cannot be read is no reason to keep our
-// lines, but the file must not become worse.
+// planUndo removes our lines, also from a file that the tool cannot read. A file that it
+// can read must keep all other settings.
 func (e *edit) planUndo(c *change) (err error) {
 	if c.text, c.keep, err = e.cut(c.old); err != nil {
 		return err
@@ -128,14 +127,14 @@ func (e *edit) planUndo(c *change) (err error) {
 	return nil
 }
 
-var errLean = errors.New("lines of somebody else rest on those of t2-cred; take both out by hand")
+var errLean = errors.New("lines below those of t2-cred belong to its section; take both out by hand")
 
-// idle is whether the file is as it should be.
+// idle reports whether there is nothing to write.
 func (c *change) idle() bool {
 	return !c.keep && !c.exists || c.keep && c.exists && c.old == c.text || c.text == "" && !c.exists
 }
 
-// save writes the file, with the mode that it had, unless it is already so.
+// save writes the file with its old mode, unless there is nothing to write.
 func (c *change) save() (changed bool, err error) {
 	switch {
 	case c.idle():
@@ -162,8 +161,8 @@ func (c *change) save() (changed bool, err error) {
 	return true, nil
 }
 
-// unchanged looks again, since the tool may have written meanwhile. What it writes
-// between this and the replacing is lost even so: tools have no lock in common.
+// unchanged reads the file again, as the tool may have written it meanwhile. A write
+// between this check and the replacement is lost: tools have no common lock.
 func (c *change) unchanged() error {
 	switch b, err := safefile.Read(c.path, safefile.Want{Max: maxFile}); {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):

@@ -10,11 +10,11 @@ import (
 	"github.com/terradue/t2-cred/helper/safefile"
 )
 
-// dockerHelper is what credHelpers calls us: docker-credential-t2 without the
-// part that all have.
+// dockerHelper is our name in credHelpers: docker-credential-t2 without the common
+// prefix.
 const dockerHelper = "t2"
 
-// newDockerFile is a configuration that was not there before.
+// newDockerFile and newDockerEnd enclose the hosts in a file that we make.
 const newDockerFile, newDockerEnd = "{\n\t\"credHelpers\": {\n\t\t", "\n\t}\n}\n"
 
 // A member is one of a JSON object's, by offsets in the text.
@@ -107,9 +107,9 @@ func openDocker(text string) (top []member, helpers member, inner []member, err 
 	return top, helpers, inner, nil
 }
 
-// putDocker adds one host, in the file's own way of writing. Where there was
-// something empty, nothing but what is new comes into it, right after its brace:
-// by that cutDocker knows it from what was made here.
+// putDocker adds one host in the style of the file. An empty object that was there gets
+// the new entry right after its brace; an object that we make has a space there.
+// cutDocker tells the two apart by that.
 func putDocker(text, host string) (string, error) {
 	entry := fmt.Sprintf("%q: %q", host, dockerHelper)
 	if text == "" {
@@ -152,8 +152,8 @@ func spaceBefore(text string, at int) string {
 	return text[len(strings.TrimRight(text[:at], " \t\r\n")):at]
 }
 
-// cutDocker takes one host out if it is ours. keep is false when nothing is left
-// of a file that was not there before.
+// cutDocker removes one host if it is ours. keep is false if nothing is left in a file
+// that we made.
 func cutDocker(text, host string) (rest string, keep bool, err error) {
 	top, helpers, inner, err := openDocker(text)
 	if err != nil {
@@ -179,7 +179,7 @@ func cutDocker(text, host string) (rest string, keep bool, err error) {
 	return text, true, nil
 }
 
-// cutMember takes a member out with the comma before it, or else the one after.
+// cutMember removes a member with the comma before it, or else the one after it.
 func cutMember(text string, all []member, n int) string {
 	switch {
 	case n > 0:
@@ -190,7 +190,7 @@ func cutMember(text string, all []member, n int) string {
 	return text[:all[0].start] + text[all[0].finish:]
 }
 
-// usesDockerHelper is whether some host is still ours.
+// usesDockerHelper reports whether a host still uses our helper.
 func usesDockerHelper(text string) bool {
 	_, _, inner, err := openDocker(text)
 	for _, m := range inner {
@@ -248,8 +248,8 @@ func dockerEdit(file string, p Profile) *edit {
 	return e
 }
 
-// podmanLogins are tokens that podman and skopeo keep in a file of their own, which
-// comes before docker's.
+// podmanLogins are warnings about logins in podman's own file, which podman and skopeo
+// prefer to docker's.
 func (e Env) podmanLogins(p Profile) (warnings []string) {
 	var files []string
 	if file := e.Getenv("REGISTRY_AUTH_FILE"); filepath.IsAbs(file) {
@@ -267,7 +267,7 @@ func (e Env) podmanLogins(p Profile) (warnings []string) {
 		}
 		text, err := safefile.Read(file, safefile.Want{Max: maxFile})
 		if err != nil || json.Unmarshal(text, &kept) != nil {
-			continue // what cannot be read is podman's to tell
+			continue // podman reports a file that it cannot read
 		}
 		for _, host := range p.Hosts {
 			if kept.Auths[host] != nil {

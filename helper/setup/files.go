@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 )
 
-// homeFile is a file of the user's: at the place that the variable names, or below HOME.
+// homeFile is a file of the user: in the directory that a variable names, or below HOME.
 func (e Env) homeFile(variable, below string, rest ...string) (string, error) {
 	if dir := e.Getenv(variable); variable != "" && filepath.IsAbs(dir) {
 		return filepath.Join(append([]string{dir}, rest...)...), nil
@@ -22,8 +22,8 @@ func (e Env) homeFile(variable, below string, rest ...string) (string, error) {
 	return filepath.Join(append([]string{home, below}, rest...)...), nil
 }
 
-// configFile is a tool's file of the user's: in XDG_CONFIG_HOME or ~/.config, and
-// in AppData on Windows.
+// configFile is a tool's file in XDG_CONFIG_HOME or ~/.config, and in AppData on
+// Windows.
 func (e Env) configFile(rest ...string) (string, error) {
 	switch {
 	case e.GOOS == "windows":
@@ -34,7 +34,7 @@ func (e Env) configFile(rest ...string) (string, error) {
 	return e.homeFile("", ".config", rest...)
 }
 
-// isThere is whether a name is taken, by a link to nowhere too.
+// isThere reports whether a name is taken, also by a dangling link.
 func isThere(path string) bool {
 	_, err := os.Lstat(path)
 	return !errors.Is(err, fs.ErrNotExist)

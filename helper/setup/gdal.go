@@ -9,8 +9,8 @@ import (
 	"github.com/terradue/t2-cred/helper"
 )
 
-// planGDAL binds a file of headers to the paths of the profile's hosts. Who keeps
-// that file fresh is a program that runs on, so people start it themselves.
+// planGDAL binds a file of headers to the paths of the profile's hosts. People start the
+// program that keeps the file fresh themselves, as it runs on.
 func planGDAL(e Env, p Profile, o Options) (Plan, error) {
 	file := e.Getenv("GDAL_CONFIG_FILE")
 	if !filepath.IsAbs(file) {

@@ -15,8 +15,8 @@ import (
 	"github.com/terradue/t2-cred/helper/safefile"
 )
 
-// planGit makes a section a host. The empty helper comes first: git offers what
-// worked to all helpers, and one of them would keep our token in a file.
+// planGit adds a section for each host. The empty helper comes first: git offers a
+// credential that worked to all helpers, and another one could keep it in a file.
 func planGit(e Env, p Profile, o Options) (Plan, error) {
 	file, err := e.gitConfig()
 	if err != nil {
@@ -36,7 +36,7 @@ func planGit(e Env, p Profile, o Options) (Plan, error) {
 	}, p.someHosts(o)
 }
 
-// gitConfig is the file that git config --global writes to.
+// gitConfig is the file to which git config --global writes.
 func (e Env) gitConfig() (string, error) {
 	if f := e.Getenv("GIT_CONFIG_GLOBAL"); filepath.IsAbs(f) {
 		return f, nil
@@ -52,8 +52,8 @@ func (e Env) gitConfig() (string, error) {
 	return own, nil
 }
 
-// refuseGit finds a helper line that lacks its word, and a header that git would send
-// beside ours.
+// refuseGit finds a helper line that lacks the word git, and a header that git would
+// send beside ours.
 func (p Profile) refuseGit(says []setting) error {
 	for _, s := range says {
 		name := s.section + "." + s.key
@@ -69,12 +69,12 @@ func (p Profile) refuseGit(says []setting) error {
 	return nil
 }
 
-// noticeGit names another profile of ours for the same host: git asks the last.
+// noticeGit warns of another profile for the same host.
 func (p Profile) noticeGit(says []setting) (notices []string) {
 	for _, s := range says {
 		place, ok := strings.CutPrefix(s.section, "credential.")
 		if other := profileIn(s.value); ok && s.key == "helper" && other != "" && other != p.Name && p.servesAddress(place) {
-			notices = append(notices, fmt.Sprintf("the profile %s is told to git for %s too, and git asks the one that is told last", other, place))
+			notices = append(notices, fmt.Sprintf("the profile %s has lines for %s too; git asks the last helper of the file", other, place))
 		}
 	}
 	return notices
@@ -85,8 +85,8 @@ func (p Profile) servesAddress(address string) bool {
 	return err == nil && p.Serves != nil && p.Serves(u)
 }
 
-// isBareHelper is whether a helper of git's runs t2-cred without the word git. To a
-// helper that is no path and no shell command git puts git-credential- itself.
+// isBareHelper reports whether a helper line runs t2-cred without the word git. git puts
+// git-credential- before a helper that is neither a path nor a shell command.
 func isBareHelper(s setting) bool {
 	if s.key != "helper" || s.section != "credential" && !strings.HasPrefix(s.section, "credential.") {
 		return false

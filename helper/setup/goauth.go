@@ -5,8 +5,8 @@ import (
 	"path/filepath"
 )
 
-// planGo changes the file that go env -w writes. go keeps comments there, and
-// sorts only what is between them.
+// planGo changes the file that go env -w writes. go keeps the comments in it, and sorts
+// only the lines between them.
 func planGo(e Env, p Profile, o Options) (Plan, error) {
 	file := e.Getenv("GOENV")
 	if file == "off" {
@@ -29,7 +29,7 @@ func planGo(e Env, p Profile, o Options) (Plan, error) {
 		}
 	}
 	value := fmt.Sprintf("%s goauth %s; netrc", e.Program, p.words())
-	// go takes all of the line for the value, so its end must have no \r.
+	// go takes the whole line for the value, so the line must not end with \r.
 	b := block{profile: p.Name, lines: []string{"GOAUTH=" + value}, eol: "\n"}
 	plan := Plan{
 		why: "go asks t2-cred for the profile's hosts, then netrc. The same by hand: go env -w GOAUTH='" + value + "'",

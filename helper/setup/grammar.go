@@ -17,7 +17,7 @@ type setting struct{ section, key, value string }
 // cannot read, or that is written in a way that setup does not know.
 type grammar func(text string) ([]setting, error)
 
-var errOthers = errors.New("the change would alter other settings of the file")
+var errOthers = errors.New("the change would alter other settings in the file")
 
 // compare refuses a change after which the file says anything else than it said
 // before and what is wanted. What is wanted may be there already.

@@ -136,7 +136,7 @@ func (r *gitReader) value() (string, error) {
 			}
 			n := strings.IndexByte(`tbn\"`, r.text[r.at])
 			if n < 0 {
-				return "", errors.New(`a \ before a character that needs none`)
+				return "", errors.New("an unknown escape")
 			}
 			b.WriteByte("\t\b\n\\\""[n])
 		default:

@@ -53,7 +53,7 @@ func (r *hclReader) next() (string, error) {
 				n++
 			}
 			if n == 0 {
-				return "", fmt.Errorf("%q, which means nothing here", c)
+				return "", fmt.Errorf("unexpected %q", c)
 			}
 			r.at += n
 			return rest[:n], nil
@@ -90,7 +90,7 @@ func (r *hclReader) body(section string, nested bool) error {
 		case key == "":
 			return errors.New("a block without its }")
 		case strings.Contains("={}[]", key):
-			return fmt.Errorf("a %s without a name before it", key)
+			return fmt.Errorf("unexpected %s", key)
 		}
 		name := join(section, strings.Trim(key, `"`))
 		for what := ""; what != "{"; {
@@ -143,5 +143,5 @@ func (r *hclReader) value(first string) (string, error) {
 	case first == "true", first == "false", first != "" && (first[0] == '"' || first[0] >= '0' && first[0] <= '9' || first[0] == '-'):
 		return first, nil
 	}
-	return "", fmt.Errorf("%q is no value", first)
+	return "", fmt.Errorf("%q is not a value", first)
 }

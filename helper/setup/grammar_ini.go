@@ -29,7 +29,7 @@ func readConfigParser(text string) (all []setting, err error) {
 		if end := strings.LastIndexByte(value, ']'); value[0] == '[' && end > 1 {
 			section, inSection, inOption = value[1:end], true, false
 			if seen[section] {
-				return nil, atLine(n, fmt.Sprintf("the section [%s], once more", section))
+				return nil, atLine(n, fmt.Sprintf("duplicate section [%s]", section))
 			}
 			seen[section] = true
 			continue
@@ -45,7 +45,7 @@ func readConfigParser(text string) (all []setting, err error) {
 		if name := section + "\x00" + key; !seen[name] {
 			seen[name] = true
 		} else {
-			return nil, atLine(n, key+", once more")
+			return nil, atLine(n, "duplicate key "+key)
 		}
 		all = append(all, setting{section, key, strings.TrimSpace(value[at+1:])})
 		inOption = true

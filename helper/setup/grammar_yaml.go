@@ -95,7 +95,7 @@ func (r *yamlReader) list(indent int) (any, error) {
 		all = append(all, item)
 	}
 	if r.indent() > indent {
-		return nil, errors.New("an indentation that fits nothing above")
+		return nil, errors.New("wrong indentation")
 	}
 	return all, nil
 }
@@ -108,7 +108,7 @@ func (r *yamlReader) mapping(indent int) (any, error) {
 			return nil, errors.New("not of one kubeconfig in YAML's block style")
 		}
 		if _, twice := all[key]; twice {
-			return nil, fmt.Errorf("%s, once more", key)
+			return nil, fmt.Errorf("duplicate key %s", key)
 		}
 		value, err := r.value(rest, indent)
 		if err != nil {
@@ -117,7 +117,7 @@ func (r *yamlReader) mapping(indent int) (any, error) {
 		all[key] = value
 	}
 	if r.indent() > indent {
-		return nil, errors.New("an indentation that fits nothing above")
+		return nil, errors.New("wrong indentation")
 	}
 	return all, nil
 }
@@ -158,7 +158,7 @@ func (r *yamlReader) value(rest string, indent int) (any, error) {
 	case rest[0] == '|' || rest[0] == '>':
 		head := strings.TrimLeft(rest[1:], "+-0123456789")
 		if trimmed := strings.TrimLeft(head, " "); trimmed != "" && (trimmed == head || trimmed[0] != '#') {
-			return nil, errors.New("a block of text that begins on the line of its key")
+			return nil, errors.New("text on the line of a block scalar")
 		}
 		var text []string
 		for r.at < len(r.lines) && (strings.TrimSpace(r.lines[r.at]) == "" || r.indent() > indent) {
@@ -176,7 +176,7 @@ func (r *yamlReader) value(rest string, indent int) (any, error) {
 	}
 	if left := strings.TrimLeft(s.text[s.at:], " "); left != "" && (left[0] != '#' || s.text[s.at] != ' ') {
 		r.at = first
-		return nil, errors.New("a value with something after its end")
+		return nil, errors.New("text after the end of a value")
 	}
 	r.skip()
 	if r.indent() > indent {

@@ -10,15 +10,16 @@ import (
 	"github.com/terradue/t2-cred/helper/hint"
 )
 
-// someHosts wants the profile to name a host exactly.
+// someHosts demands a host without a wildcard.
 func (p Profile) someHosts(o Options) error {
 	if len(p.Hosts) == 0 && !o.Undo {
-		return configError(fmt.Sprintf("profile %s names no host exactly, so there is nothing to tell the tool", p.Name), "add hosts to the profile: t2-cred profile add --host HOST …, or in the configuration file")
+		return configError(fmt.Sprintf("profile %s has no exact host to configure", p.Name),
+			"add hosts to the profile: t2-cred profile add --host HOST …, or in the configuration file")
 	}
 	return nil
 }
 
-// urls are how tools address a host; plain http is for loopback alone.
+// urls are the addresses of a host. Plain http is for loopback alone.
 func urls(host string) []string {
 	name := host
 	if h, _, err := net.SplitHostPort(host); err == nil {
@@ -30,13 +31,13 @@ func urls(host string) []string {
 	return []string{"https://" + host}
 }
 
-// firstURL is the one where only one can be said.
+// firstURL is the address for a tool that takes only one.
 func firstURL(host string) string {
 	all := urls(host)
 	return all[len(all)-1]
 }
 
-// edit is that of the block at the end of a file.
+// edit adds the block at the end of a file.
 func (b block) edit(file string, read grammar, refuse func(says []setting) error) *edit {
 	ours, err := read(strings.Join(b.lines, "\n") + "\n")
 	return &edit{
@@ -51,8 +52,8 @@ func (b block) edit(file string, read grammar, refuse func(says []setting) error
 	}
 }
 
-// taken is the error of a file where the same thing is said already, in the words of
-// value: by t2-cred for another profile, or by somebody else.
+// taken is the error for a setting that the file has already. value tells whether
+// t2-cred wrote it for another profile.
 func (p Profile) taken(tool, what, value string) error {
 	if other := profileIn(value); other != "" && other != p.Name {
 		return configRemedy(fmt.Sprintf("it already has %s, which is t2-cred's for the profile %s, and %s takes one", what, other, tool),
@@ -61,7 +62,7 @@ func (p Profile) taken(tool, what, value string) error {
 	return errors.New("it already has " + what + ", which is not t2-cred's")
 }
 
-// profileIn is the profile that a command of t2-cred's names, in the words of some tool.
+// profileIn is the profile that a command of t2-cred names.
 func profileIn(command string) string {
 	words := strings.FieldsFunc(command, func(r rune) bool { return strings.ContainsRune(" \t,[]\"'=", r) })
 	for n, word := range words {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// planKubernetes makes a user. Which context uses it is for people to say.
+// planKubernetes adds a user. People choose the contexts that use it.
 func planKubernetes(e Env, p Profile, o Options) (Plan, error) {
 	file, err := e.kubeconfig()
 	if err != nil {
@@ -44,8 +44,8 @@ func (k kubeUser) edit(file string) *edit {
 	}
 }
 
-// kubeconfig is the file that kubectl config writes a new user to: of those that
-// KUBECONFIG lists the first that is there, else the last.
+// kubeconfig is the file to which kubectl config writes a new user: the first file in
+// KUBECONFIG that exists, else the last.
 func (e Env) kubeconfig() (string, error) {
 	files := slices.DeleteFunc(filepath.SplitList(e.Getenv("KUBECONFIG")), func(file string) bool { return file == "" })
 	if len(files) == 0 {
@@ -58,19 +58,19 @@ func (e Env) kubeconfig() (string, error) {
 	return filepath.Abs(file)
 }
 
-// A kubeUser is a user of a kubeconfig, by lines of its YAML in block style, as
-// kubectl and people write it. kubectl drops comments when it writes, so our user
-// is known by all that it says, too.
+// A kubeUser is a user of a kubeconfig in YAML's block style, as kubectl and people
+// write it. kubectl drops comments when it writes. Our user is then found by its exact
+// content.
 type kubeUser struct {
 	block
 	name, program string
 	args          []string
-	server        string // that a person named, or that the file tells
+	server        string // from --url or from the file
 	serves        func(address string) bool
 }
 
-// serverOf is the one server of the contexts that use our user, as some clients do not
-// tell the program which it is; "" where there are more or none.
+// serverOf is the server of the contexts that use our user, or "" if they have several
+// or none. Some clients do not tell the program which server it is for.
 func (k kubeUser) serverOf(says []setting) string {
 	if k.server != "" {
 		return k.server
@@ -91,8 +91,8 @@ func (k kubeUser) serverOf(says []setting) string {
 	return ""
 }
 
-// emptyUsers are the lists without users that kubectl writes. The comment that
-// begins the block remembers which it was.
+// emptyUsers are the empty lists that kubectl writes. The note of the block has the
+// one that was there.
 func emptyUsers() []string { return []string{"users: []", "users: null", "users: {}"} }
 
 func (k kubeUser) item(indent string) []string {
@@ -147,8 +147,8 @@ func (k kubeUser) putUser(text string, exists bool) (string, error) {
 	return head + "users:" + eol + k.text(" ("+list.empty+" before)", eol) + rest[list.start:], nil
 }
 
-// behindBlock is where the block of another profile ends, when an offset is in one
-// that began the list.
+// behindBlock moves an offset that lies in another profile's block to the end of that
+// block.
 func behindBlock(text string, at int) int {
 	for _, m := range otherBlock().FindAllStringSubmatchIndex(text, -1) {
 		_, stop, _, found, err := block{profile: text[m[2]:m[3]]}.find(text)
@@ -177,8 +177,8 @@ func (k kubeUser) cutUser(text string) (rest string, keep bool, err error) {
 	return text, true, nil
 }
 
-// cutBlock leaves the line that begins the list to what follows of the list: the block
-// of another profile, or items of somebody else.
+// cutBlock removes the block. If the list goes on after it, the line that begins the
+// list stays, or becomes part of the next block.
 func (k kubeUser) cutBlock(text string, start, stop int, note string) (rest string, keep bool, err error) {
 	before, after := text[:start], text[stop:]
 	var header []string
@@ -188,7 +188,7 @@ func (k kubeUser) cutBlock(text string, start, stop int, note string) (rest stri
 		}
 		header = append(header, line)
 	}
-	header = header[1:] // less our comment
+	header = header[1:] // without our comment
 	eol, follows := eolOf(text), itemFollows(after)
 	empty := strings.TrimSuffix(strings.TrimPrefix(note, " ("), " before)")
 	head, first := strings.CutSuffix(before, "users:"+eol)
@@ -211,7 +211,7 @@ func (k kubeUser) cutBlock(text string, start, stop int, note string) (rest stri
 	return k.cut(text)
 }
 
-// withHeader gives the block at the beginning of a text the lines that begin the list.
+// withHeader adds the lines that begin the list to the block at the start of a text.
 func withHeader(text string, header []string, note, eol string) string {
 	b := block{profile: otherProfile(text)}
 	start, stop, own, found, err := b.find(text)
@@ -225,7 +225,7 @@ func withHeader(text string, header []string, note, eol string) string {
 	return b.text(cmp.Or(own, note), eol) + text[stop:]
 }
 
-// itemFollows is whether the list of users goes on.
+// itemFollows reports whether a text begins with an item of a list.
 func itemFollows(text string) bool {
 	for line := range strings.Lines(text) {
 		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
@@ -235,8 +235,8 @@ func itemFollows(text string) bool {
 	return false
 }
 
-// isOurs is whether an item says what ours does and nothing else, for some path of
-// t2-cred. kubectl sorts what is in it, and adds that there is no env.
+// isOurs reports whether an item has exactly the content of ours, for any path of
+// t2-cred. kubectl sorts the keys and adds "env: null".
 func (k kubeUser) isOurs(item string) bool {
 	says := kubeSays(item)
 	for n, line := range says {
@@ -247,14 +247,14 @@ func (k kubeUser) isOurs(item string) bool {
 	}
 	k.server = ""
 	ours := kubeSays(strings.Join(k.item(""), "\n"))
-	// The server, at the end of the arguments, may have been another then.
+	// --url comes last. The server may have been another one then.
 	if n := len(says) - 2; n >= 0 && len(says) == len(ours)+2 && says[n] == "--url" {
 		says = says[:n]
 	}
 	return slices.Equal(says, ours)
 }
 
-// kubeSays are the keys and values of an item, sorted, args as on one line.
+// kubeSays are the keys and values of an item, sorted, then its args.
 func kubeSays(item string) []string {
 	var says, args []string
 	inArgs := false
@@ -283,7 +283,7 @@ func kubeSays(item string) []string {
 	return append(says, args...)
 }
 
-// unquoted is a YAML scalar without its quotes, if it is a plain word in them.
+// unquoted removes the quotes of a YAML scalar.
 func unquoted(value string) string {
 	value = strings.TrimSpace(value)
 	if n := len(value) - 1; n > 0 && value[0] == value[n] && (value[0] == '"' || value[0] == '\'') {
@@ -292,7 +292,7 @@ func unquoted(value string) string {
 	return value
 }
 
-// users is where a kubeconfig has its list of users.
+// users is the place of the list of users in a kubeconfig.
 type users struct {
 	line        string // the line that begins it, up to start
 	start, stop int    // start is -1 where there is none
@@ -300,8 +300,8 @@ type users struct {
 	empty       string // one of emptyUsers, when it is that
 }
 
-// findUsers refuses a text that is not of one document in block style, since the
-// list may then be where it is not looked for.
+// findUsers locates the list. It refuses a text that is not one document in block
+// style, as the list may be elsewhere in it.
 func (k kubeUser) findUsers(text string) (users, error) {
 	list := users{start: -1, stop: len(text)}
 	key := regexp.MustCompile(`^"?([A-Za-z][\w-]*)"?:( .*)?$`)
@@ -346,8 +346,8 @@ func (k kubeUser) findUsers(text string) (users, error) {
 	return list, nil
 }
 
-// within is where the item of our user's name begins and ends, or nil. Comments
-// and empty lines after it are of what follows.
+// within is the start and end of the item with our user's name, or nil. Comments and
+// empty lines after it belong to the next item.
 func (k kubeUser) within(text string, list users) []int {
 	if list.start < 0 {
 		return nil

@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// linkNamed is the path of the link by which a tool finds us on PATH.
+// linkNamed is the path of a link on PATH by which a tool finds t2-cred.
 func (e Env) linkNamed(name string) string {
 	if e.GOOS == "windows" {
 		name += ".exe"
@@ -16,13 +16,13 @@ func (e Env) linkNamed(name string) string {
 	return filepath.Join(e.BinDir, name)
 }
 
-// checkLink refuses when something else has the name.
+// checkLink refuses a name that something else has.
 func checkLink(path, program string) error {
 	if !isThere(path) {
 		return nil
 	}
 	target, err := os.Readlink(path)
-	if err == nil && !filepath.IsAbs(target) { // as a package makes it
+	if err == nil && !filepath.IsAbs(target) { // packages make relative links
 		target = filepath.Join(filepath.Dir(path), target)
 	}
 	if err == nil && filepath.ToSlash(target) == program {
@@ -44,8 +44,8 @@ func makeLink(path, program string) error {
 	return nil
 }
 
-// pathWarning tells when a tool will not find our link by its name. A tool finds the
-// link of a plugin directory otherwise.
+// pathWarning warns if a tool would not find the link on PATH. A link in a plugin
+// directory needs no PATH.
 func (e Env) pathWarning(link string) string {
 	if filepath.Dir(link) != e.BinDir {
 		return ""

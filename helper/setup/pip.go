@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// planPip is for pip and uv, and of no profile: they run whatever is called
-// keyring, and t2-cred finds the profile by the host that they name.
+// planPip is for pip and uv. It depends on no profile: both run the program keyring, and
+// t2-cred finds the profile by the host.
 func planPip(e Env, _ Profile, o Options) (Plan, error) {
 	pip, err1 := e.pipConfig()
 	uv, err2 := e.uvConfig()
@@ -26,8 +26,7 @@ func planPip(e Env, _ Profile, o Options) (Plan, error) {
 	return plan, errors.Join(err1, err2)
 }
 
-// pipConfig is the file that pip config set writes to, or the one that stands in
-// its place: https://pip.pypa.io/en/stable/topics/configuration/#location
+// pipConfig is the file to which pip config set writes, or PIP_CONFIG_FILE: https://pip.pypa.io/en/stable/topics/configuration/#location
 func (e Env) pipConfig() (string, error) {
 	switch f := e.Getenv("PIP_CONFIG_FILE"); {
 	case f == "/dev/null" || f == "nul":
@@ -53,7 +52,7 @@ func (e Env) uvConfig() (string, error) {
 	return e.configFile("uv", "uv.toml")
 }
 
-// pipEdit puts the line into the section that is there, or makes one.
+// pipEdit adds the line to [global], and the section if there is none.
 func pipEdit(file string) *edit {
 	const line = "keyring-provider = subprocess"
 	b := block{profile: "pip", lines: []string{"[global]", line}}
@@ -78,7 +77,7 @@ func pipEdit(file string) *edit {
 				return "", err
 			}
 			if len(values(says, "global", "keyring-provider")) > 0 {
-				return text, nil // by somebody else, who keeps it
+				return text, nil // a person wrote it and keeps it
 			}
 			at, indent := pipSection(rest)
 			if at < 0 {
@@ -90,9 +89,9 @@ func pipEdit(file string) *edit {
 	}
 }
 
-// pipSection is where the lines of [global] begin, and how far its first key is
-// indented: a key further to the right than the one before it would be part of
-// that one's value. It is -1 where there is no such section.
+// pipSection is the offset of the first line of [global], or -1, and the indentation of
+// its first key. configparser takes a line that is indented more than the key before it
+// for a part of that key's value.
 func pipSection(text string) (at int, indent string) {
 	section := regexp.MustCompile(`(?m)^[ \t]*\[global\][^\n]*(\n|$)`).FindStringIndex(text)
 	if section == nil {
@@ -109,7 +108,7 @@ func pipSection(text string) (at int, indent string) {
 	return section[1], indent
 }
 
-// uvEdit puts the line at the top, before any table.
+// uvEdit adds the line at the top, before any table.
 func uvEdit(file string) *edit {
 	const key, provider = "keyring-provider", "subprocess"
 	b := block{profile: "uv", lines: []string{fmt.Sprintf("%s = %q", key, provider)}}
@@ -134,7 +133,7 @@ func uvEdit(file string) *edit {
 				return "", err
 			}
 			if len(values(says, "", key)) > 0 {
-				return text, nil // by somebody else, who keeps it
+				return text, nil // a person wrote it and keeps it
 			}
 			return b.putAt(text, 0, exists)
 		},

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// planPnpm changes the file that pnpm alone reads. npm reads ~/.npmrc too and warns of
-// keys that it does not know.
+// planPnpm changes the file that only pnpm reads. npm reads ~/.npmrc too, and warns of
+// unknown keys.
 func planPnpm(e Env, p Profile, o Options) (Plan, error) {
 	file, err := e.pnpmAuth()
 	if err != nil {
@@ -46,8 +46,7 @@ func planPnpm(e Env, p Profile, o Options) (Plan, error) {
 	}, p.someHosts(o)
 }
 
-// leave is the edit that only takes the block out of a file in which t2-cred no longer
-// writes.
+// leave removes the block from a file to which t2-cred wrote before.
 func (b block) leave(file string, read grammar, refuse func(says []setting) error) *edit {
 	return &edit{file: file, quiet: true, read: read, refuse: refuse, cut: b.cut}
 }
@@ -69,8 +68,8 @@ func (p Profile) pnpm(host string) []string {
 	return slices.Concat([]string{"pnpm"}, p.Flags, []string{"--url", firstURL(host) + "/"})
 }
 
-// isRegistryLogin is whether a key says how to log in at a host of the profile. The
-// longest path that fits wins, so one below the host hides ours.
+// isRegistryLogin reports whether a key is a login at a host of the profile. pnpm takes
+// the longest path that matches, so a key for a path hides ours.
 func (p Profile) isRegistryLogin(key string) bool {
 	place, what, ok := cutLast(key, ":")
 	if !ok || !strings.HasPrefix(place, "//") || !slices.Contains([]string{"_authToken", "_auth", "username", "_password", "tokenHelper"}, what) {
@@ -87,8 +86,8 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s[:n], s[n+len(sep):], true
 }
 
-// isTokenHelper is whether a line is what we write for some host, which may have
-// left the profile since.
+// isTokenHelper reports whether a line is one that we write, for any host: a host may
+// have left the profile.
 func (p Profile) isTokenHelper(line string) bool {
 	key, command, _ := strings.Cut(line, "=")
 	host, ok := strings.CutSuffix(strings.TrimSpace(key), "/:tokenHelper")

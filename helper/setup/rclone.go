@@ -9,7 +9,7 @@ import (
 	"github.com/terradue/t2-cred/helper"
 )
 
-// planRclone tells those webdav remotes that are at a host of the profile's.
+// planRclone changes the webdav remotes at hosts of the profile.
 func planRclone(e Env, p Profile, o Options) (Plan, error) {
 	file, err := e.rcloneConfig()
 	if err != nil {
@@ -22,7 +22,7 @@ func planRclone(e Env, p Profile, o Options) (Plan, error) {
 	}, nil
 }
 
-// rcloneConfig is what rclone config file says, but for a file beside rclone itself:
+// rcloneConfig is the file that rclone reads, unless one lies beside rclone itself:
 // https://rclone.org/docs/#config-string
 func (e Env) rcloneConfig() (string, error) {
 	if f := e.Getenv("RCLONE_CONFIG"); filepath.IsAbs(f) {
@@ -46,8 +46,8 @@ func (e Env) rcloneConfig() (string, error) {
 	return files[0], nil
 }
 
-// rclone writes a line into sections of rclone's file. rclone may move comments
-// when it writes, so the line is known as ours by what it says.
+// rclone adds a line to sections of rclone's file. rclone may move comments when it
+// writes, so our line is found by its content.
 type rclone struct {
 	profile Profile
 	line    string
@@ -68,11 +68,11 @@ func (r rclone) edit(file string) *edit {
 	}
 }
 
-// A remote is a section, as far as it matters here. Offsets are of lines.
+// A remote is a section of rclone's file. Offsets are those of lines.
 type remote struct {
-	name               string // as it is in the file, [ and ] and all
+	name               string // with its brackets
 	kind, url, command string
-	other              string // by what else it proves itself
+	other              string // another credential of the remote
 	urlAt, at, next    int    // of the line of url, and of the command
 }
 
@@ -82,7 +82,7 @@ func (r rclone) put(text string, _ bool) (string, error) {
 		return "", err
 	}
 	eol, ours := eolOf(text), 0
-	for _, s := range slices.Backward(remotes) { // so that offsets hold
+	for _, s := range slices.Backward(remotes) { // backward, so that offsets stay valid
 		if s.kind != "webdav" || !r.profile.servesAddress(s.url) {
 			continue
 		}
@@ -119,7 +119,7 @@ func (r rclone) cut(text string) (string, bool, error) {
 	return text, true, nil
 }
 
-// isOurs is whether a command is what we write, for this profile and account.
+// isOurs reports whether a command is one that we write for this profile and account.
 func (r rclone) isOurs(command string) bool {
 	return runsUs(command, append([]string{"get"}, r.profile.Flags...)...)
 }

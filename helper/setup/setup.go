@@ -17,10 +17,10 @@ import (
 
 // Kinds of failure. Package cli turns them into exit codes.
 var (
-	// ErrUsage is of an option that is missing or cannot be meant.
+	// ErrUsage: an option is missing or wrong.
 	ErrUsage = errors.New("usage")
-	// ErrConfiguration is of a profile, an environment or a tool's file that setup
-	// cannot work with.
+	// ErrConfiguration: the profile, the environment or a tool's file does not allow the
+	// change.
 	ErrConfiguration = errors.New("configuration")
 )
 
@@ -32,7 +32,7 @@ type Env struct {
 	BinDir  string // the directory on PATH for the names by which tools call t2-cred
 }
 
-// A Profile is what a tool is told of a profile.
+// A Profile is the part of a profile that goes into the files of tools.
 type Profile struct {
 	Name   string
 	Flags  []string            // --profile NAME, and --account where it is not the default
@@ -42,17 +42,17 @@ type Profile struct {
 
 func (p Profile) words() string { return strings.Join(p.Flags, " ") }
 
-// Options are what a person may say beside the profile.
+// Options are the flags of the command.
 type Options struct {
 	Endpoint, RoleARN string   // aws
 	HeaderFile        string   // gdal
-	Registries        []string // cargo: those that a project's own file describes
+	Registries        []string // cargo: registries that only a project's file describes
 	Server            string   // kubernetes: the address of the cluster
 	NPMRC             bool     // pnpm: write into npm's file
 	Undo              bool
 }
 
-// A Tool is one whose configuration setup knows.
+// A Tool is a program whose configuration setup can change.
 type Tool struct {
 	Name    string
 	Hook    string   // the protocol that the tool speaks; empty where it needs none
@@ -103,15 +103,14 @@ type Plan struct {
 	why   string
 	edits []*edit  // none where we only show
 	links []string // by these names the tool calls us; paths of symlinks to t2-cred
-	// used is whether a file, when the change was taken back, still wants the
-	// links: of docker's names another profile may have some.
+	// used, if set, reports whether a file still needs the links after an undo: another
+	// profile may have lines in it.
 	used     func(text string) bool
 	show     string   // what is left for a person to do
-	warnings []string // what else decides what the tool does
+	warnings []string // about files and variables that the tool prefers
 }
 
-// Changes reports whether there is something to write; else the plan only shows
-// what a person has to do.
+// Changes reports whether the plan changes files. If not, it only shows what to do.
 func (p Plan) Changes() bool { return len(p.edits) > 0 }
 
 func configError(detail, remedy string) error {

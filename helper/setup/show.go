@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Show is the change as text: a diff without context, since the file's other lines
-// may hold secrets. Where the change cannot be made, it is what to put in by hand.
+// Show is the change as a diff without context, since the other lines may hold secrets.
+// If the change would be refused, Show has the lines to put in by hand.
 func (t Tool) Show(e Env, p Plan) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s\n", p.why)
@@ -59,9 +59,8 @@ func (e *edit) show(b *strings.Builder) {
 	}
 }
 
-// changes are the lines that differ, each group with where it is in the old text
-// and the new one, as diff --unified=0 has it. It is for small changes: what is
-// new is looked for as the fewest lines after which both go on alike.
+// changes are the lines that differ, in the form of diff --unified=0. The algorithm is
+// meant for small changes: it looks for the fewest lines after which both texts agree.
 func changes(before, after string) string {
 	var b strings.Builder
 	old, now := splitLines(before), splitLines(after)
@@ -83,7 +82,7 @@ func changes(before, after string) string {
 	return b.String()
 }
 
-// meet is after how many lines of each, as few as can be, two texts go on alike.
+// meet is the smallest number of lines of each text after which both agree.
 func meet(old, now []string) (gone, come int) {
 	for all := 1; all < len(old)+len(now); all++ {
 		for gone := max(0, all-len(now)); gone <= min(all, len(old)); gone++ {

@@ -61,19 +61,19 @@ func planTerraform(e Env, p Profile, o Options) (Plan, error) {
 
 // terraformPlaces are the files and directories of Terraform and of OpenTofu.
 type terraformPlaces struct {
-	files   []string // to write
-	all     []string // that may have our lines
+	files   []string // to write to
+	all     []string // may have our lines
 	plugins []string // directories for the link; the first is the one to write
 	logins  []string // files of terraform login and tofu login
-	// What OpenTofu would no longer read: a file, if we made ~/.terraformrc, and a file
-	// or directory, if we made ~/.terraform.d.
+	// OpenTofu would no longer read hiddenFile if we made ~/.terraformrc, and hiddenBelow
+	// if we made ~/.terraform.d.
 	hiddenFile, hiddenBelow string
-	noPlace                 error // for the link
+	noPlace                 error // if no directory can take the link
 }
 
-// terraformPlaces follows OpenTofu's order. Where neither ~/.tofurc nor ~/.terraformrc
-// is there, it reads $XDG_CONFIG_HOME/opentofu/tofurc. Where ~/.terraform.d is not
-// there, it has its tokens and plugins below the XDG directories too.
+// terraformPlaces follows OpenTofu's order. If neither ~/.tofurc nor ~/.terraformrc
+// exists, OpenTofu reads $XDG_CONFIG_HOME/opentofu/tofurc. If ~/.terraform.d does not
+// exist, its tokens and plugins are below the XDG directories.
 func (e Env) terraformPlaces() (t terraformPlaces, err error) {
 	home, err := e.homeFile("", "")
 	if err != nil {
@@ -130,7 +130,7 @@ func (e Env) TerraformPlugins() ([]string, error) {
 	return t.plugins, err
 }
 
-// refuseTerraform finds another helper, and tokens that come before any helper's.
+// refuseTerraform finds another helper, and tokens that are preferred to any helper.
 func (p Profile) refuseTerraform(says []setting, logins []string) error {
 	for _, s := range says {
 		kind, name, _ := strings.Cut(s.section, ".")
@@ -138,7 +138,7 @@ func (p Profile) refuseTerraform(says []setting, logins []string) error {
 		case kind == "credentials_helper":
 			return p.taken("terraform", "a credentials_helper", strings.Join(values(says, s.section, "args"), " "))
 		case kind == "credentials" && p.servesAddress("https://"+name):
-			return errors.New("it has credentials for " + helperHost(name) + ", which are taken instead")
+			return errors.New("it has credentials for " + quoteHost(name) + ", which are taken instead")
 		}
 	}
 	for _, file := range logins {
@@ -148,7 +148,7 @@ func (p Profile) refuseTerraform(says []setting, logins []string) error {
 		}
 		for _, host := range hosts {
 			if p.servesAddress("https://" + host) {
-				return configRemedy(fmt.Sprintf("%s has a token for %s, which is taken instead", file, helperHost(host)),
+				return configRemedy(fmt.Sprintf("%s has a token for %s, which is taken instead", file, quoteHost(host)),
 					hint.Words("log out there first: "), hint.Shell("terraform", "logout", host))
 			}
 		}
@@ -156,15 +156,15 @@ func (p Profile) refuseTerraform(says []setting, logins []string) error {
 	return nil
 }
 
-// helperHost is a host as a file has it, in quotes where it is not plain.
-func helperHost(host string) string {
+// quoteHost is a host from a file, quoted unless it is plain.
+func quoteHost(host string) string {
 	if Plain(host, ".-:[]") {
 		return host
 	}
 	return fmt.Sprintf("%q", host)
 }
 
-// terraformLogins are the hosts of which terraform login has kept a token.
+// terraformLogins are the hosts for which terraform login kept a token.
 func terraformLogins(file string) (hosts []string, err error) {
 	text, err := safefile.Read(file, safefile.Want{Max: maxFile})
 	if errors.Is(err, fs.ErrNotExist) {
@@ -186,12 +186,12 @@ func terraformLogins(file string) (hosts []string, err error) {
 	return hosts, nil
 }
 
-// usesTerraformHelper is whether a file wants the program that the link names.
+// usesTerraformHelper reports whether a file names our helper.
 func usesTerraformHelper(text string) bool {
 	return regexp.MustCompile(`(?m)^\s*credentials_helper\s+"t2"`).MatchString(text)
 }
 
-// usedElsewhere is whether a file that the plan does not change wants the link.
+// usedElsewhere reports whether a file outside of the plan names our helper.
 func (e Env) usedElsewhere(t terraformPlaces) bool {
 	for _, file := range []string{".terraformrc", ".tofurc"} {
 		path, err := e.homeFile("", file)

@@ -94,6 +94,11 @@ func TestKubeconfigAfterKubectl(t *testing.T) {
 	if err != nil || strings.Count(once, "name: t2-gep") != 1 || !strings.Contains(once, "users:\n# t2-cred gep begin\n") {
 		t.Errorf("%q, %v", once, err)
 	}
+	// With the server, of whichever it was then.
+	withServer := strings.Replace(ours, "      - gep\n", "      - gep\n      - --url\n      - https://k8s.example.org:6443\n", 1)
+	if rest, _, err := undo(e, before+withServer+after); err != nil || rest != before+after {
+		t.Errorf("%q, %v", rest, err)
+	}
 	// A comment before the next item is not of ours.
 	const note = "# my note about bob\n\n"
 	if rest, _, err := undo(e, before+ours+note+after); err != nil || rest != before+note+after {
