@@ -137,6 +137,15 @@ func (g *getter) Get(ctx context.Context, r helper.Request) (helper.Credential, 
 	return h.Get(ctx, r)
 }
 
+// Serves implements hook.Getter.
+func (g *getter) Serves(_ context.Context, r helper.Request) error {
+	c, err := g.app.loadConfig()
+	if err == nil {
+		_, err = g.choose(c, r)
+	}
+	return err
+}
+
 // Reject implements hook.Getter.
 func (g *getter) Reject(ctx context.Context, r helper.Request, token string) error {
 	h, r, err := g.resolve(r)

@@ -107,7 +107,7 @@ func answerCargo(ctx context.Context, c *Call, line []byte) (cargoAnswer, error)
 	}
 	if kind != "get" {
 		// Not for another registry's login, which is somebody else's then.
-		if err := mine(ctx, c, r); err != nil {
+		if err := c.Serves(ctx, r); err != nil {
 			return cargoAnswer{}, err
 		}
 		return cargoAnswer{Err: &cargoError{Kind: cargoUnsupported}}, nil

@@ -140,7 +140,7 @@ func dockerErase(ctx context.Context, c *Call) error {
 	if err != nil {
 		return err
 	}
-	err = mine(ctx, c, helper.Request{URL: dockerURL(server)})
+	err = c.Serves(ctx, helper.Request{URL: dockerURL(server)})
 	if errors.Is(err, helper.ErrNotMine) {
 		return nil // nothing of it is kept
 	}

@@ -22,6 +22,8 @@ import (
 // [helper.ErrNotMine] when no profile is for the request's URL.
 type Getter interface {
 	Get(context.Context, helper.Request) (helper.Credential, error)
+	// Serves is nil if a profile is for the request's URL. It gets no token.
+	Serves(context.Context, helper.Request) error
 	// Reject says that a server refused the token that Get gave for that place.
 	Reject(ctx context.Context, r helper.Request, token string) error
 }

@@ -115,6 +115,12 @@ func (g guard) Get(ctx context.Context, r helper.Request) (helper.Credential, er
 	return c, err
 }
 
+func (g guard) Serves(ctx context.Context, r helper.Request) error {
+	err := g.toolGetter.Serves(ctx, r)
+	g.watch(r, err)
+	return err
+}
+
 func (g guard) Reject(ctx context.Context, r helper.Request, token string) error {
 	err := g.toolGetter.Reject(ctx, r, token)
 	g.watch(r, err)

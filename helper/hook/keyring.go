@@ -53,7 +53,7 @@ func serveKeyring(ctx context.Context, c *Call) error {
 	var err error
 	if k.verb == "get" {
 		err = keyringGet(ctx, c, r, k)
-	} else if err = mine(ctx, c, r); err == nil {
+	} else if err = c.Serves(ctx, r); err == nil {
 		// The password on standard input is never read.
 		err = &helper.Problem{
 			Kind: ErrUsage, Detail: fmt.Sprintf("keyring %s: the token for %q comes from a grant, which no password can be kept for or taken from", k.verb, place.Host),
@@ -68,7 +68,7 @@ func serveKeyring(ctx context.Context, c *Call) error {
 
 func keyringGet(ctx context.Context, c *Call, r helper.Request, k keyringCall) error {
 	if k.user == "" && !k.creds {
-		if err := mine(ctx, c, r); err != nil {
+		if err := c.Serves(ctx, r); err != nil {
 			return err
 		}
 		return fmt.Errorf("%w: keyring get SERVICE USER, or keyring get SERVICE --mode creds", ErrUsage)

@@ -1,15 +1,6 @@
 package hook
 
-import (
-	"context"
-	"errors"
-
-	"github.com/terradue/t2-cred/helper"
-)
-
-// mine is nil when a profile is for the request's URL, without getting a token:
-// there is no empty token that could be dropped.
-func mine(ctx context.Context, g Getter, r helper.Request) error { return g.Reject(ctx, r, "") }
+import "errors"
 
 // hintOf is the next command to type, where the error knows it.
 func hintOf(err error) string {

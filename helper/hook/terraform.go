@@ -52,7 +52,7 @@ func serveTerraform(ctx context.Context, c *Call) error {
 			Remedy: "give terraform the token in " + terraformVariable(host) + ", or in a credentials block; a profile's hosts need no login but t2-cred exchange",
 		}
 	case "forget":
-		err := mine(ctx, c, r)
+		err := c.Serves(ctx, r)
 		if errors.Is(err, helper.ErrNotMine) {
 			return nil // nothing of it is kept
 		}

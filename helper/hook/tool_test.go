@@ -30,7 +30,10 @@ type toolGetter struct {
 
 var toolExpiry = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 
-func (g *toolGetter) serves(verb string, r helper.Request) error {
+func (g *toolGetter) Serves(_ context.Context, r helper.Request) error { return g.ask("serves", r) }
+
+// ask notes what was asked for.
+func (g *toolGetter) ask(verb string, r helper.Request) error {
 	where := "anywhere"
 	if r.URL != nil {
 		where = r.URL.String()
@@ -57,7 +60,7 @@ func (g *toolGetter) serves(verb string, r helper.Request) error {
 func (g *toolGetter) token() string { return fmt.Sprintf("token-%d", g.rejected+1) }
 
 func (g *toolGetter) Get(_ context.Context, r helper.Request) (helper.Credential, error) {
-	if err := errors.Join(g.serves("get", r), g.fails); err != nil {
+	if err := errors.Join(g.ask("get", r), g.fails); err != nil {
 		return helper.Credential{}, err
 	}
 	c := helper.Credential{Token: secret.Secret(g.token()), Type: "Bearer", Expiry: toolExpiry}
@@ -68,7 +71,7 @@ func (g *toolGetter) Get(_ context.Context, r helper.Request) (helper.Credential
 }
 
 func (g *toolGetter) Reject(_ context.Context, r helper.Request, token string) error {
-	if err := g.serves("reject "+token, r); err != nil {
+	if err := g.ask("reject "+token, r); err != nil {
 		return err
 	}
 	if token == g.token() {
