@@ -6,8 +6,6 @@ import (
 	"testing"
 )
 
-func TestCargo(t *testing.T) { toolTranscripts(t, cargo) }
-
 func cargoRequest(t testing.TB, index string) string {
 	text, err := json.Marshal(map[string]any{"v": 1, "kind": "get", "operation": "read", "registry": map[string]string{"index-url": index}})
 	if err != nil {
@@ -75,4 +73,27 @@ func FuzzCargo(f *testing.F) {
 			}
 		}
 	})
+}
+
+func cargoWays() []way { return []way{cargoWay("get"), cargoWay("login")} }
+
+func cargoWay(kind string) way {
+	const hello = "{\"v\":[1]}\n"
+	before := `{"v":1,"kind":"` + kind + `","operation":"read","registry":{`
+	return way{
+		name: "cargo " + kind, protocol: cargo, call: toStdin(cargoFlag),
+		says: asJSON(before+`"index-url":`, "sparse+", "}}\n"),
+		more: func(value string) string {
+			return before + `"index-url":"sparse+https://tool.example.org/"},"colour":"` + value + "\"}\n"
+		},
+		twice:   pair(before, "index-url", "sparse+", "}}\n"),
+		notMine: hello + `{"Err":{"kind":"url-not-supported"}}` + "\n",
+		refusal: func(stdout string, err error) bool {
+			answers, ok := strings.CutPrefix(stdout, hello)
+			for line := range strings.Lines(answers) {
+				ok = ok && (strings.HasPrefix(line, `{"Err":{"kind":"other",`) || line == `{"Err":{"kind":"operation-not-supported"}}`+"\n")
+			}
+			return ok && err == nil && answers != ""
+		},
+	}
 }

@@ -9,8 +9,6 @@ import (
 	"github.com/terradue/t2-cred/helper"
 )
 
-func TestDocker(t *testing.T) { toolTranscripts(t, docker) }
-
 func TestDocker_lookalikes(t *testing.T) {
 	for _, host := range lookalikes {
 		if host == "evil.org/tool.example.org" {
@@ -124,4 +122,16 @@ func FuzzDocker(f *testing.F) {
 			t.Fatalf("%s says %q", verb, stdout)
 		}
 	})
+}
+
+func dockerWays() []way {
+	return []way{{
+		name: "docker get", protocol: docker, call: toStdin("get"),
+		says: func(scheme, host string) string { return strings.TrimPrefix(scheme+"://"+host, "https://") },
+		refusal: func(stdout string, err error) bool {
+			said := errors.Is(err, ErrUsage) && stdout == err.Error()+"\n" || errors.Is(err, Exit(1)) && stdout == errDockerNoServer.Error()+"\n"
+			return said && !strings.ContainsFunc(strings.TrimSuffix(stdout, "\n"), isControl)
+		},
+		notMine: errDockerNotFound.Error() + "\n", notMineErr: Exit(1),
+	}}
 }

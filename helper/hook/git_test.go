@@ -8,8 +8,6 @@ import (
 	"github.com/terradue/t2-cred/helper"
 )
 
-func TestGit(t *testing.T) { toolTranscripts(t, git) }
-
 func TestGit_lookalikes(t *testing.T) {
 	for _, host := range lookalikes {
 		for _, protocol := range []string{"https", "http", "HTTPS", "ssh", "", "https://tool.example.org/?", "javascript"} {
@@ -156,4 +154,22 @@ func FuzzGit(f *testing.F) {
 			t.Fatalf("%q names a host", stdout)
 		}
 	})
+}
+
+// The ways in which git tells a place.
+func gitWays() []way {
+	return []way{gitWay("get", "\n"), gitWay("erase", "password=token-1\n")}
+}
+
+func gitWay(verb, rest string) way {
+	return way{
+		name: "git " + verb, protocol: git, call: toStdin(verb),
+		says: func(scheme, host string) string { return "protocol=" + scheme + "\nhost=" + host + "\n" + rest },
+		more: func(value string) string {
+			return "protocol=https\nhost=tool.example.org\ncolour=" + value + "\n" + rest
+		},
+		twice: func(first, second string) string {
+			return "protocol=https\nhost=" + first + "\nhost=" + second + "\n" + rest
+		},
+	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/terradue/t2-cred/helper"
 )
 
 // askKubernetes calls as client-go does: all that is said is in the environment.
@@ -17,25 +19,6 @@ func askKubernetes(g *toolGetter, info string, args ...string) (stdout string, e
 		Getenv: func(name string) string { return map[string]string{"KUBERNETES_EXEC_INFO": info}[name] },
 	})
 	return out.String(), err
-}
-
-// TestKubernetes plays testdata/kubernetes: info is KUBERNETES_EXEC_INFO as
-// kubectl sets it, and what comes of it stands below, to the byte.
-func TestKubernetes(t *testing.T) {
-	eachTranscript(t, "kubernetes", func(t *testing.T, part map[string]string) {
-		g := &toolGetter{hosts: []string{"tool.example.org:8443", "*.wild.example.org"}, fails: toolFailures[strings.TrimSpace(part["fails"])]}
-		got := map[string]string{}
-		stdout, err := askKubernetes(g, part["info"], strings.Fields(part["args"])...)
-		got["stdout"], got["asked"] = stdout, strings.Join(append(g.log, ""), "\n")
-		if err != nil {
-			got["error"] = err.Error() + "\n"
-		}
-		for _, name := range []string{"stdout", "error", "asked"} {
-			if got[name] != part[name] {
-				t.Errorf("%s is\n%s, not\n%s", name, got[name], part[name])
-			}
-		}
-	})
 }
 
 func execInfo(t testing.TB, version, server string) string {
@@ -111,4 +94,19 @@ func FuzzKubernetes(f *testing.F) {
 			t.Fatalf("%q: a token for %q", info, asked)
 		}
 	})
+}
+
+func kubernetesWays() []way {
+	const before, after = `{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","spec":{"cluster":{`, "}}}\n"
+	return []way{{
+		name: "kubernetes", protocol: kubernetes, notMineErr: helper.ErrNotMine,
+		call: func(c *Call, text string) {
+			c.Getenv = func(name string) string { return map[string]string{"KUBERNETES_EXEC_INFO": text}[name] }
+		},
+		says: asJSON(before+`"server":`, "", after),
+		more: func(value string) string {
+			return before + `"server":"https://tool.example.org","colour":"` + value + `"},"interactive":false}}` + "\n"
+		},
+		twice: pair(before, "server", "", after),
+	}}
 }
