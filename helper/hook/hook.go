@@ -56,8 +56,14 @@ type Call struct {
 
 // A Protocol is one tool's way to ask for a credential.
 type Protocol struct {
-	Name    string   // the command: t2-cred NAME
-	Alias   string   // the name of the program by which a tool calls it (argv[0]), or empty
+	Name  string // the command: t2-cred NAME
+	Alias string // the name of the program by which a tool calls it (argv[0]), or empty
+	// PluginDir is the directory, below the user's home, in which alone the tool
+	// looks for Alias. Empty is for tools that search PATH.
+	PluginDir []string
+	// Shared is set where another program has the name Alias, too, and says who
+	// asks that one. A release makes no link of such a name.
+	Shared  string
 	Flag    string   // the one argument with which a tool calls the program itself, without a command, or empty
 	Short   string   // one line for help
 	Long    string   // how a tool is told to use it
