@@ -15,8 +15,8 @@ import (
 	"github.com/terradue/t2-cred/helper"
 )
 
-// cargoFlag is what cargo calls every credential provider with; the arguments of
-// its configuration come inside of the request instead.
+// cargoFlag is the one argument of every call. The arguments from cargo's configuration
+// are in the request.
 const cargoFlag = "--cargo-plugin"
 
 // cargo is Cargo's credential provider protocol, version 1:
@@ -35,7 +35,7 @@ The host of the index must be among a profile's hosts. "--profile NAME" and
 	Serve: serveCargo,
 }
 
-// What is said, in the order of the protocol's page.
+// The answers, in the order of the protocol's page.
 type (
 	cargoToken struct {
 		Kind       string `json:"kind"`

@@ -103,8 +103,8 @@ func dockerGet(ctx context.Context, c *Call) error {
 	return writeDocker(c.Stdout, struct{ ServerURL, Username, Secret string }{server, user, cred.Token.Reveal()})
 }
 
-// dockerStore is what docker login ends with. Nothing that another program brings
-// is kept, but it may bring what get has just given it.
+// dockerStore is called at the end of docker login. It keeps no secret. It accepts the
+// token that get has just given to docker.
 func dockerStore(ctx context.Context, c *Call) error {
 	text, err := readAll(c.Stdin)
 	if err != nil {
@@ -133,8 +133,8 @@ func dockerStore(ctx context.Context, c *Call) error {
 	}
 }
 
-// dockerErase is docker logout, which is no refusal of the token and does not end
-// the grant, which serves other tools too.
+// dockerErase is docker logout. It neither drops the token, which no server refused, nor
+// ends the grant, which serves other tools too.
 func dockerErase(ctx context.Context, c *Call) error {
 	server, err := readDockerServer(c.Stdin)
 	if err != nil {

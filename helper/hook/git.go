@@ -35,8 +35,7 @@ the server takes that; else it goes as the password of Basic, for the user that 
 // gitUser is the user that GitLab, Gitea and most others take an OAuth token of.
 const gitUser = "oauth2"
 
-// serveGit answers one word. A word that is not known, now or in a later git, is
-// no reason to disturb it.
+// serveGit answers one word. It ignores an unknown word, which a later git may have.
 func serveGit(ctx context.Context, c *Call) error {
 	if len(c.Args) != 1 {
 		return fmt.Errorf("%w: git calls git-credential-t2 get|store|erase|capability", ErrUsage)
@@ -56,7 +55,7 @@ func serveGit(ctx context.Context, c *Call) error {
 	return err
 }
 
-// gitGet prints a credential. git takes what is printed whatever the exit code.
+// gitGet prints a credential. git uses the output even if the exit code is not 0.
 func gitGet(ctx context.Context, c *Call) error {
 	asked, err := readGit(c.Stdin)
 	if err != nil {
@@ -97,7 +96,7 @@ const (
 	bearer = "bearer"
 )
 
-// A gitRequest is what git says about where it has to prove itself.
+// A gitRequest is what git says about the server and the credential.
 type gitRequest struct {
 	url    *url.URL
 	user   string // as git named it, or gitUser

@@ -28,7 +28,7 @@ host until it ends. The host must be among a profile's hosts. With --prefix go h
 from its first request on, and for nothing outside of that URL:
 
   go env -w GOAUTH='t2-cred goauth --prefix https://go.example.org/private; netrc'`,
-	Options: []Option{{Name: "prefix", Usage: "https URL below which alone the token may be sent"}, wholeRunOption},
+	Options: []Option{{Name: "prefix", Usage: "https URL below which alone the token may be sent"}, longRunOption},
 	Serve:   serveGoauth,
 }
 
@@ -57,7 +57,7 @@ func serveGoauth(ctx context.Context, c *Call) error {
 	default:
 		return fmt.Errorf("%w: go calls t2-cred goauth with one URL or none", ErrUsage)
 	}
-	r, err := forWholeRun(c, helper.Request{URL: target})
+	r, err := forLongRun(c, helper.Request{URL: target})
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ const keyringName = "keyring"
 // keyringUser is the user of an answer where nobody named one.
 const keyringUser = "oauth2"
 
-// keyringCall is a command line of keyring's. What is not ours has no verb.
+// keyringCall is a command line of keyring's. It has no verb if the call is not for us.
 type keyringCall struct {
 	verb, service, user string
 	creds, json         bool
@@ -49,7 +49,7 @@ func serveKeyring(ctx context.Context, c *Call) error {
 	if k.verb == "" || place == nil {
 		return nextKeyring(c)
 	}
-	r := helper.Request{URL: place, Prefer: wholeRun} // pip and uv do not ask again
+	r := helper.Request{URL: place, Prefer: longRun} // pip and uv do not ask again
 	var err error
 	if k.verb == "get" {
 		err = keyringGet(ctx, c, r, k)
@@ -98,8 +98,8 @@ func keyringGet(ctx context.Context, c *Call, r helper.Request, k keyringCall) e
 	return err
 }
 
-// readKeyring reads a command line. Who names a backend of keyring's, or what is
-// not known here, does not mean us.
+// readKeyring reads a command line. A call that names a backend of keyring's, or has an
+// unknown flag, is not for us.
 func readKeyring(args []string) (k keyringCall) {
 	var words []string
 	for len(args) > 0 {

@@ -54,8 +54,8 @@ type execCredential struct {
 
 type execStatus struct {
 	Token string `json:"token"`
-	// Without it a client would use the token until a server refuses it, and let
-	// the request fail that found it out.
+	// Without it a client uses the token until a server refuses it, and that request
+	// fails.
 	Expiration string `json:"expirationTimestamp"`
 }
 
