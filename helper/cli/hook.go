@@ -9,7 +9,6 @@ import (
 	"maps"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -107,19 +106,42 @@ type misused struct{ error }
 
 func (m misused) Unwrap() []error { return []error{m.error, usageError(m.error)} }
 
-// calledAs turns the name of the program into a command: tools call some helpers
-// by a name of their own (git-credential-t2), which is then a link to us. Others
-// know no command, only a flag of their own (--cargo-plugin).
-func calledAs(argv0 string, args []string) []string {
-	name := strings.TrimSuffix(filepath.Base(argv0), ".exe")
+// calledAs puts the name of a hook before the arguments if the program is called by a
+// tool: by a name of the tool's (git-credential-t2), which is a link to t2-cred, or with
+// the tool's own flag (--cargo-plugin).
+func calledAs(argv0 string, args []string) ([]string, error) {
+	name, err := hook.Called(argv0)
+	if err != nil {
+		return nil, misused{err}
+	}
 	for _, p := range hook.Protocols {
-		byName := p.Alias != "" && p.Alias == name
-		byFlag := p.Flag != "" && len(args) == 1 && args[0] == p.Flag
-		if byName || byFlag {
-			return append([]string{p.Name}, args...)
+		if p.Flag != "" && len(args) == 1 && args[0] == p.Flag {
+			name = p.Name
 		}
 	}
-	return args
+	if name != "" {
+		args = append([]string{name}, args...)
+	}
+	return args, nil
+}
+
+// refuseHookInput is an error if a request of a hook lies on standard input. The tool's
+// configuration then lacks the name of the hook: git runs "t2-cred get" for the helper
+// "t2-cred", and would take a bare token for its answer. It runs "t2-cred erase" too,
+// after a 401, which must not end the grant. Nothing is read and nothing is waited for.
+func (a *app) refuseHookInput(command string) error {
+	f, ok := a.Stdin.(*os.File)
+	if !ok {
+		return nil
+	}
+	name := hook.Recognize(peek(f))
+	if name == "" {
+		return nil
+	}
+	return misused{&helper.Problem{
+		Kind: hook.ErrUsage, Detail: fmt.Sprintf("%s: a request in %s's protocol is on standard input", command, name),
+		Remedy: fmt.Sprintf("in the tool's configuration, write t2-cred %s as the command", name),
+	}}
 }
 
 // getter finds the profile that a hook's request is for. It is all that a hook

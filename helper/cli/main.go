@@ -76,13 +76,17 @@ func Main(ctx context.Context, env Env) (code int) {
 			code = exitUnexpected
 		}
 	}()
-	a.Args = calledAs(env.Name, env.Args)
+	args, err := calledAs(env.Name, env.Args)
+	if err != nil {
+		return a.report(err)
+	}
+	a.Args = args
 	root := a.root()
 	root.SetArgs(a.Args)
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
-	err := root.ExecuteContext(ctx)
+	err = root.ExecuteContext(ctx)
 	if err != nil && errors.Is(err, context.Canceled) {
 		err = errInterrupted
 	}

@@ -26,6 +26,10 @@ func TestMain(m *testing.M) {
 			commands[p.Alias] = t2cred
 		}
 	}
+	for _, name := range []string{"GIT-CREDENTIAL-T2.EXE", "docker-credential-t2.EXE", "helm-credential-t2",
+		"git-credential-gep", "docker-credential-gep", "bazel-credential-gep", "terraform-credentials-gep", "pnpm-credential-gep"} {
+		commands[name] = t2cred // for hook_dispatch.txtar
+	}
 	testscript.Main(m, commands)
 }
 

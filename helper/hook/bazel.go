@@ -23,6 +23,7 @@ t2-cred, and in ~/.bazelrc say:
 
 The host must be among a profile's hosts; for others the answer is {}, no credentials.`,
 	Options: []Option{minValidOption},
+	Begins:  func(text []byte) bool { return beginsObject(text, "uri") },
 	Serve:   serveBazel,
 }
 

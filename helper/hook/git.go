@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -29,7 +30,20 @@ other one gets to keep the token:
 The host must be among a profile's hosts. git 2.46 or later sends the token as Bearer where
 the server takes that; else it goes as the password of Basic, for the user that git names
 (credential.username) or "oauth2".`,
-	Serve: serveGit,
+	Begins: beginsGit,
+	Serve:  serveGit,
+}
+
+// beginsGit wants the attributes that every request has: git writes them first, after
+// its capabilities, and gitoxide after the url. One line alone may be anybody's.
+func beginsGit(text []byte) bool {
+	if bytes.HasPrefix(text, []byte("capability[]=")) {
+		return true
+	}
+	first, _, _ := strings.Cut(string(text), "=")
+	known := slices.Contains([]string{"protocol", "host", "path", "username", "password", "url", "wwwauth[]", "state[]", "authtype", "credential"}, first)
+	lines := "\n" + string(text)
+	return known && strings.Contains(lines, "\nprotocol=") && strings.Contains(lines, "\nhost=")
 }
 
 // gitUser is the user that GitLab, Gitea and most others take an OAuth token of.

@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ from its first request on, and for nothing outside of that URL:
 
   go env -w GOAUTH='t2-cred goauth --prefix https://go.example.org/private; netrc'`,
 	Options: []Option{{Name: "prefix", Usage: "https URL below which alone the token may be sent"}, longRunOption},
+	Begins:  func(text []byte) bool { return bytes.HasPrefix(text, []byte("HTTP/")) },
 	Serve:   serveGoauth,
 }
 

@@ -79,6 +79,10 @@ type Protocol struct {
 	// Quiet is set if the tool reads standard error as a part of the answer. Warnings
 	// and -v are then dropped.
 	Quiet bool
+	// Begins reports whether standard input that begins with this text is a request of
+	// this protocol. Nil is for tools that write nothing first, or nothing to know
+	// them by.
+	Begins func(text []byte) bool
 	// Serve answers one call. It translates errors that have words in the protocol,
 	// and returns all others.
 	Serve func(context.Context, *Call) error

@@ -41,6 +41,12 @@ func readObject(text []byte) (map[string]json.RawMessage, error) {
 	return members, nil
 }
 
+// beginsObject reports whether text is the beginning of a JSON object and has a string,
+// a name or a value, in it.
+func beginsObject(text []byte, has string) bool {
+	return bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("{")) && bytes.Contains(text, []byte(`"`+has+`"`))
+}
+
 // member decodes one member of an object. It leaves into unchanged if there is none.
 func member(of map[string]json.RawMessage, name string, into any) error {
 	value, ok := of[name]
