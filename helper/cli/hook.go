@@ -20,10 +20,15 @@ import (
 	"github.com/terradue/t2-cred/helper/secret"
 )
 
+// hookTimeout is the --timeout of hooks, unless one is given. A tool waits for its helper,
+// and so does its user; some tools end it after 10 s themselves.
+const hookTimeout = "10s"
+
 // hookCommand is a protocol as a command.
 func (a *app) hookCommand(p hook.Protocol) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: p.Name, Short: p.Short, Long: p.Long, DisableFlagParsing: p.RawArgs,
+		Annotations: map[string]string{ownTimeout: hookTimeout},
+		Use:         p.Name, Short: p.Short, Long: p.Long, DisableFlagParsing: p.RawArgs,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if !p.RawArgs {
 				return nil

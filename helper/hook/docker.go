@@ -191,8 +191,8 @@ func readDockerServer(in io.Reader) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	server := strings.TrimSuffix(string(text), "\n") // as a person types it
-	if strings.TrimSpace(server) == "" {
+	server := strings.TrimRight(string(text), " \t\r\n") // clients add line ends and spaces
+	if strings.Trim(server, " \t\r\n") == "" {
 		return "", errDockerNoServer
 	}
 	if strings.ContainsFunc(server, func(r rune) bool { return r <= ' ' || r == 0x7f }) {

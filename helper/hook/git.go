@@ -130,10 +130,12 @@ func readGit(in io.Reader) (gitRequest, error) {
 			return gitRequest{}, fmt.Errorf("%w: git's request: a control character is in %s", ErrUsage, key)
 		}
 	}
-	if _, ok := said.get("url"); ok || value["protocol"] == "" || value["host"] == "" {
-		// Blank ones have matched everything before (CVE-2020-11008), and git takes
-		// a url apart before it asks.
-		return gitRequest{}, fmt.Errorf("%w: git's request: it must have a protocol, a host and no url", ErrUsage)
+	if value["protocol"] == "" || value["host"] == "" {
+		// Blank ones have matched everything before (CVE-2020-11008).
+		return gitRequest{}, fmt.Errorf("%w: git's request: it must have a protocol and a host", ErrUsage)
+	}
+	if address, ok := said.get("url"); ok && !samePlace(address, value["protocol"], value["host"]) {
+		return gitRequest{}, fmt.Errorf("%w: git's request: the url must name the same protocol and host", ErrUsage)
 	}
 	r := gitRequest{
 		url:  placeURL(value["protocol"], value["host"]),
@@ -146,6 +148,17 @@ func readGit(in io.Reader) (gitRequest, error) {
 		r.secret = value["password"]
 	}
 	return r, nil
+}
+
+// samePlace reports whether a url names that protocol and host. git takes a url apart
+// before it asks, but gitoxide sends it too.
+func samePlace(address, protocol, host string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != protocol || u.Opaque != "" || strings.ContainsAny(address, "\\\t ") {
+		return false
+	}
+	_, password := u.User.Password()
+	return strings.EqualFold(u.Host, host) && !password
 }
 
 // gitScheme is Bearer where git can (2.46) and the server does not say that it

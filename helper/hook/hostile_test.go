@@ -132,6 +132,9 @@ func (g guard) Derive(ctx context.Context, r helper.Request, _ helper.Derivation
 // meet is one call under attack, and the letter of what came of it.
 func (w way) meet(t *testing.T, a attack, text string) rune {
 	about := w.name + ", " + a.name
+	if w.trims && strings.TrimRight(text, " \t\r\n") == w.says("https", "tool.example.org") {
+		a.ours = "tool.example.org"
+	}
 	g := guard{&toolGetter{hosts: hostileHosts}, t, about, a.ours}
 	var out, errs bytes.Buffer
 	c := newCall(w.protocol, g.toolGetter)

@@ -15,6 +15,8 @@ type way struct {
 	says func(scheme, host string) string
 	call func(c *Call, text string)
 	tls  bool // the place is always reached by https
+	// trims is set if spaces and line ends after the place are not of it.
+	trims bool
 	// more is that text with an unknown key, or the key of the place twice.
 	more  func(value string) string
 	twice func(first, second string) string
