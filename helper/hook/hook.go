@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/terradue/t2-cred/helper"
@@ -55,6 +56,8 @@ type Call struct {
 	// error.
 	UntilStopped func(do func(context.Context) error) error
 	Timeout      time.Duration
+	// Transport is for requests of the hook's own; nil is the network.
+	Transport http.RoundTripper
 	Getter
 	Deriver
 }

@@ -3,7 +3,6 @@ package hook
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/xml"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -37,7 +35,7 @@ const maxSTSAnswer = 1 << 20
 // send asks for keys. The duration is always said: without it MinIO's keys end
 // with the token.
 func (r stsRequest) send(ctx context.Context, cred helper.Credential) (keys awsKeys, ends time.Time, err error) {
-	client, err := r.client()
+	client, err := newClient(r.caFile)
 	if err != nil {
 		return keys, ends, err
 	}
@@ -81,33 +79,6 @@ func (r stsRequest) send(ctx context.Context, cred helper.Credential) (keys awsK
 		return keys, ends, r.unreachable(err, cred.Token)
 	}
 	return keys, ends, nil
-}
-
-// client follows no redirect: the token must reach no other server.
-func (r stsRequest) client() (*http.Client, error) {
-	conf := &tls.Config{MinVersion: tls.VersionTLS12}
-	if r.caFile != "" {
-		pem, err := os.ReadFile(r.caFile)
-		if err != nil {
-			return nil, fmt.Errorf("%w: the CA's certificates: %w", ErrUsage, err)
-		}
-		pool, err := x509.SystemCertPool()
-		if err != nil {
-			pool = x509.NewCertPool()
-		}
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%w: no PEM certificate in %s", ErrUsage, r.caFile)
-		}
-		conf.RootCAs = pool
-	}
-	return &http.Client{
-		Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment, TLSClientConfig: conf, ForceAttemptHTTP2: true,
-			TLSHandshakeTimeout: 10 * time.Second, MaxResponseHeaderBytes: 64 << 10,
-			DisableCompression: true, // so that a small answer is a small answer
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}, nil
 }
 
 // stsKeys is the answer. AWS, MinIO and Ceph differ in the namespace.

@@ -90,7 +90,7 @@ func newCall(p Protocol, g *toolGetter) *Call {
 		Hosts: func() ([]string, error) {
 			return slices.DeleteFunc(slices.Clone(g.hosts), func(h string) bool { return strings.HasPrefix(h, "*.") }), nil
 		},
-		Version: "v1.2.3",
+		Version: "v1.2.3", Transport: registries{},
 	}
 }
 
