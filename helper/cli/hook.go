@@ -49,7 +49,8 @@ func (a *app) hookCommand(p hook.Protocol) *cobra.Command {
 			call := &hook.Call{
 				Args: args, Option: map[string]string{}, Stdin: a.Stdin, Stdout: a.Stdout, Stderr: a.Stderr,
 				Getenv: a.Getenv, Now: a.Now, Getter: &getter{app: a}, Deriver: &getter{app: a},
-				Hosts: a.exactHosts, Version: version(), Timeout: a.flags.timeout,
+				Explain: func(why string) { a.log.Info("no credential", "why", why) },
+				Hosts:   a.exactHosts, Version: version(), Timeout: a.flags.timeout,
 				UntilStopped: func(do func(context.Context) error) error { return untilStopped(a.patience.Context, do) },
 			}
 			for _, o := range p.Options {
@@ -159,7 +160,7 @@ type getter struct {
 func (g *getter) Get(ctx context.Context, r helper.Request) (helper.Credential, error) {
 	h, r, err := g.resolve(r)
 	if err != nil {
-		return helper.Credential{}, err
+		return helper.Credential{}, g.explained(err)
 	}
 	return h.Get(ctx, r)
 }
@@ -170,6 +171,17 @@ func (g *getter) Serves(_ context.Context, r helper.Request) error {
 	if err == nil {
 		_, err = g.choose(c, r)
 	}
+	return g.explained(err)
+}
+
+// explained logs why a hook has nothing for a request: most protocols have no words for it.
+func (g *getter) explained(err error) error {
+	if errors.Is(err, helper.ErrNotMine) {
+		var hinted interface{ Hint() string }
+		if errors.As(err, &hinted) {
+			g.app.log.Info("no credential", "why", err.Error(), "hint", hinted.Hint())
+		}
+	}
 	return err
 }
 
@@ -177,7 +189,7 @@ func (g *getter) Serves(_ context.Context, r helper.Request) error {
 func (g *getter) Reject(ctx context.Context, r helper.Request, token string) error {
 	h, r, err := g.resolve(r)
 	if err != nil {
-		return err
+		return g.explained(err)
 	}
 	return h.Reject(ctx, r, secret.Secret(token))
 }
@@ -186,7 +198,7 @@ func (g *getter) Reject(ctx context.Context, r helper.Request, token string) err
 func (g *getter) Derive(ctx context.Context, r helper.Request, d helper.Derivation) (helper.Derived, error) {
 	h, r, err := g.resolve(r)
 	if err != nil {
-		return helper.Derived{}, err
+		return helper.Derived{}, g.explained(err)
 	}
 	return h.Derive(ctx, r, d)
 }

@@ -25,9 +25,12 @@ get|store|erase|list|version": make that name a link to t2-cred on PATH, and say
 
 The registry must be among a profile's hosts. The token goes to it, or to its token server,
 as the password of Basic, for the user "oauth2".`,
-	Options: []Option{{Name: "username", Default: "oauth2", Usage: "the user that the registry takes a token of"}},
+	Options: []Option{dockerUserOption},
 	Serve:   serveDocker,
 }
+
+// dockerUserOption is the user beside the token, which is the password.
+var dockerUserOption = Option{Name: "username", Default: "oauth2", Usage: "the user that the registry takes a token of"}
 
 // What clients know by its words: after the first they go on without credentials.
 var (

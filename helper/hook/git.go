@@ -76,7 +76,8 @@ func gitGet(ctx context.Context, c *Call) error {
 		return err
 	}
 	if asked.scheme == "" {
-		return nil // it wants one that a token is not for
+		c.explain("git or the server wants another scheme than Bearer and Basic")
+		return nil
 	}
 	cred, err := c.Get(ctx, helper.Request{URL: asked.url})
 	if err != nil {

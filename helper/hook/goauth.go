@@ -47,10 +47,12 @@ func serveGoauth(ctx context.Context, c *Call) error {
 	switch len(c.Args) {
 	case 0:
 		if prefix == nil {
-			return nil // go has not said where to, and a token is for no other place
+			c.explain("go names no server in its first call, and there is no --prefix")
+			return nil
 		}
 	case 1:
 		if target, err = url.Parse(c.Args[0]); err != nil || target.Scheme != "https" || prefix != nil && !below(prefix, target) {
+			c.explain("the URL is not https, or not below --prefix")
 			return nil
 		}
 		if head, err = readGoHead(c.Stdin); err != nil {

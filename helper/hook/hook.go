@@ -58,8 +58,17 @@ type Call struct {
 	Timeout      time.Duration
 	// Transport is for requests of the hook's own; nil is the network.
 	Transport http.RoundTripper
+	// Explain is told why the answer has no credential, where the Getter was not asked. -v
+	// shows it. Nil drops it.
+	Explain func(why string)
 	Getter
 	Deriver
+}
+
+func (c *Call) explain(why string) {
+	if c.Explain != nil {
+		c.Explain(why)
+	}
 }
 
 // A Protocol is one tool's way to ask for a credential.
@@ -120,6 +129,7 @@ var Protocols = []Protocol{
 	keyring,
 	google,
 	bazel,
+	kubelet,
 }
 
 // maxInput bounds the input that is read from a tool. No request comes near it.

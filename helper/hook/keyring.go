@@ -47,6 +47,7 @@ func serveKeyring(ctx context.Context, c *Call) error {
 	k := readKeyring(c.Args)
 	place := keyringURL(k.service)
 	if k.verb == "" || place == nil {
+		c.explain("the call is not one of pip's or uv's, or its service is neither a URL nor a host")
 		return nextKeyring(c)
 	}
 	r := helper.Request{URL: place, Prefer: longRun} // pip and uv do not ask again

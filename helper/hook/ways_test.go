@@ -85,5 +85,6 @@ func ways() []way {
 		keyringWays(),
 		googleWays(),
 		bazelWays(),
+		kubeletWays(),
 	)
 }
