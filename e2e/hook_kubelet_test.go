@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/http"
 	"testing"
@@ -33,29 +32,11 @@ func TestHookKubelet(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := s.WantDo(0, run.Cmd{Args: []string{"kubelet", "--profile", "gep"}, Stdin: string(request)})
+		r := s.WantDo(0, run.Cmd{Args: []string{"kubelet", "--profile", "gep"}, Stdin: string(request), Product: true})
 		object, kind, err := decoder.Decode([]byte(r.Stdout), nil, nil)
 		answer, ok := object.(*credentialprovider.CredentialProviderResponse)
 		if err != nil || !ok {
 			t.Fatalf("%v: %v", kind, err)
-		}
-		// Nothing of the answer is lost in the published type.
-		var ours, theirs bytes.Buffer
-		again, err := json.Marshal(answer)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for text, into := range map[string]*bytes.Buffer{r.Stdout: &ours, string(again): &theirs} {
-			var v any
-			if err := json.Unmarshal([]byte(text), &v); err != nil {
-				t.Fatal(err)
-			}
-			if err := json.NewEncoder(into).Encode(v); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if ours.String() != theirs.String() {
-			t.Error("the answer and its published type differ")
 		}
 		return *answer
 	}

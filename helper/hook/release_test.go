@@ -42,7 +42,8 @@ func TestReleaseLinks(t *testing.T) {
 			got = append(got, name)
 		}
 		slices.Sort(got)
-		if !slices.Equal(got, slices.Sorted(slices.Values(c.want))) {
+		slices.Sort(c.want)
+		if !slices.Equal(got, c.want) {
 			t.Errorf(".goreleaser.yaml: the names of each %s are %q, not %q", what, got, c.want)
 		}
 	}
