@@ -3,8 +3,10 @@ package cli
 import (
 	"context"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/terradue/t2-cred/helper/hook"
@@ -19,9 +21,9 @@ func (d *doctor) checkHooks(context.Context) []finding {
 	if linked, err := filepath.EvalSymlinks(self); err == nil {
 		self = linked
 	}
-	path := d.searchPath()
+	onPath := d.searchPath()
 	found := []finding{}
-	if f, ok := (nameCheck{title: "program", name: "t2-cred"}).in(path, self); ok {
+	if f, ok := (nameCheck{title: "program", name: "t2-cred"}).in(onPath, self); ok {
 		found = append(found, f)
 	} else {
 		found = append(found, warning("program", "put its directory on PATH, for tools that look for it there", "%s %s is not on PATH", self, version()))
@@ -31,7 +33,7 @@ func (d *doctor) checkHooks(context.Context) []finding {
 		if p.Alias == "" {
 			continue
 		}
-		dirs := path
+		dirs := onPath
 		if len(p.PluginDir) > 0 {
 			if dir, err := d.homeFile("", p.PluginDir[0], p.PluginDir[1:]...); err == nil {
 				dirs = []string{dir}
@@ -46,7 +48,55 @@ func (d *doctor) checkHooks(context.Context) []finding {
 	if len(missing) > 0 {
 		found = append(found, fine("hooks", "not installed, which is fine where they are not needed: %s", strings.Join(missing, " ")))
 	}
+	return append(found, d.checkGitHelpers()...)
+}
+
+// checkGitHelpers finds helper lines in git's configuration that run t2-cred without the
+// word git: git then runs "t2-cred get".
+func (d *doctor) checkGitHelpers() (found []finding) {
+	files := []string{d.Getenv("GIT_CONFIG_GLOBAL")}
+	if files[0] == "" {
+		if own, err := d.homeFile("", ".gitconfig"); err == nil {
+			files = append(files, own)
+		}
+		if other, err := d.homeFile("XDG_CONFIG_HOME", ".config/git/config", "git", "config"); err == nil {
+			files = append(files, other)
+		}
+	}
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil || !info.Mode().IsRegular() || info.Size() > 1<<20 {
+			continue // git says so itself
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		for n, line := range strings.Split(string(text), "\n") {
+			if lacksHookName(line, "git") {
+				found = append(found, warning("hook", "in "+file+", write git after t2-cred", "%s:%d: the helper runs t2-cred without the word git, so it refuses git's requests", file, n+1))
+			}
+		}
+	}
 	return found
+}
+
+// lacksHookName reports whether a line of git's configuration names t2-cred as a helper,
+// by its path or as a shell command, without the name of the hook.
+func lacksHookName(line, name string) bool {
+	key, value, ok := strings.Cut(line, "=")
+	if key = strings.TrimSpace(key); !ok || !strings.EqualFold(key, "helper") {
+		return false
+	}
+	value = strings.Trim(strings.TrimSpace(value), `"`)
+	command, shell := strings.CutPrefix(value, "!")
+	words := strings.Fields(strings.ReplaceAll(command, `\\`, "/"))
+	if len(words) == 0 {
+		return false
+	}
+	program := strings.ToLower(path.Base(strings.Trim(words[0], `"'\`)))
+	isPath := strings.Contains(words[0], "/")
+	return (shell || isPath) && strings.TrimSuffix(program, ".exe") == "t2-cred" && !slices.Contains(words[1:], name)
 }
 
 // searchPath is PATH without what depends on the current directory.
@@ -70,22 +120,22 @@ func (n nameCheck) in(dirs []string, self string) (f finding, ok bool) {
 	title := n.title
 	var first, ours string
 	for _, dir := range dirs {
-		path := filepath.Join(dir, n.name)
+		file := filepath.Join(dir, n.name)
 		if runtime.GOOS == "windows" {
-			path += ".exe"
+			file += ".exe"
 		}
-		info, err := os.Stat(path)
-		if err != nil && isThere(path) {
-			return warning(title, "remove it, or link it to "+self, "%s is a link to nowhere", path), true
+		info, err := os.Stat(file)
+		if err != nil && isThere(file) {
+			return warning(title, "remove it, or link it to "+self, "%s is a link to nowhere", file), true
 		}
 		if err != nil || info.IsDir() || runtime.GOOS != "windows" && info.Mode()&0o111 == 0 {
 			continue
 		}
 		if first == "" {
-			first = path
+			first = file
 		}
 		if me, err := os.Stat(self); err == nil && os.SameFile(info, me) && ours == "" {
-			ours = path
+			ours = file
 		}
 	}
 	switch {

@@ -32,3 +32,17 @@ func TestHookCommand_timeout(t *testing.T) {
 		}
 	}
 }
+
+func TestLacksHookName(t *testing.T) {
+	for line, want := range map[string]bool{
+		"helper = /usr/local/bin/t2-cred": true, "\tHelper=/opt/t2-cred --profile gep": true, `helper = "/a/t2-cred"`: true, "helper = !t2-cred": true, `helper = "!'/a/t2-cred' -p gep"`: true,
+		`helper = C:\\Tools\\t2-cred.EXE`: true, "helper = ~/bin/t2-cred": true,
+		"helper = /usr/local/bin/t2-cred git": false, "helper = /usr/local/bin/t2-cred -p gep git": false, "helper = !t2-cred git -p gep": false, "helper =": false, "helper = t2": false,
+		"helper = t2-cred": false, // this runs git-credential-t2-cred
+		"helper = store":   false, "# helper = /a/t2-cred": false, "other = /a/t2-cred": false, "helper = /a/git-credential-t2": false, "": false,
+	} {
+		if got := lacksHookName(line, "git"); got != want {
+			t.Errorf("%q: %t", line, got)
+		}
+	}
+}
