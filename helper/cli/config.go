@@ -19,8 +19,13 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/helper/safefile"
 	"github.com/terradue/t2-cred/store"
 )
+
+// maxConfig bounds what is read of a configuration, in bytes.
+const maxConfig = 16 << 20
 
 // config is the configuration file. It holds no secret.
 type config struct {
@@ -99,7 +104,7 @@ func (a *app) loadConfig() (*config, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := store.ReadFile(path)
+	text, err := safefile.Read(path, safefile.Want{Max: maxConfig})
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, &configError{detail: fmt.Sprintf("configuration: %v", err)}
 	}
@@ -341,7 +346,7 @@ func notLocked(path string, err error) error {
 	case errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, context.DeadlineExceeded):
-		return &store.Error{Kind: store.ErrBusy, Detail: "the configuration's, " + path}
+		return &hint.Error{Kind: store.ErrBusy, Detail: fmt.Sprintf("%v: the configuration's, %s", store.ErrBusy, path)}
 	}
 	return &configError{detail: fmt.Sprintf("configuration: the lock %s: %v", path, err)}
 }

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/terradue/t2-cred/store"
+	"github.com/terradue/t2-cred/helper/safefile"
 )
 
 // largeConfig is from where on, in bytes, reading all of a configuration would
@@ -43,7 +43,7 @@ func (a *app) excerptOf(path, profile string) (excerpt, error) {
 
 // kept is the excerpt that was kept of this file; nil when there is none.
 func (e excerpt) kept(info fs.FileInfo) *config {
-	text, err := store.ReadFile(e.file)
+	text, err := safefile.Read(e.file, safefile.Want{Max: maxConfig})
 	if err != nil || !bytes.HasPrefix(text, e.mark(info)) {
 		return nil
 	}
@@ -83,7 +83,7 @@ func (a *app) loadExcerpt(path, profile string) *config {
 	if c := e.kept(info); c != nil {
 		return c
 	}
-	text, err := store.ReadFile(path)
+	text, err := safefile.Read(path, safefile.Want{Max: maxConfig})
 	if err != nil {
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/store"
 )
@@ -122,7 +123,7 @@ func (a *app) report(err error) int {
 		return int(child)
 	}
 	code, name := classify(err)
-	message, hint := oneLine(err.Error()), hintFor(err)
+	message, do := oneLine(err.Error()), hintFor(err)
 	if a.flags.json {
 		type body struct {
 			Code    string `json:"code"`
@@ -130,18 +131,21 @@ func (a *app) report(err error) int {
 			Message string `json:"message"`
 			Hint    string `json:"hint"`
 		}
-		_ = json.NewEncoder(a.Stderr).Encode(map[string]body{"error": {name, code, message, hint}})
+		_ = json.NewEncoder(a.Stderr).Encode(map[string]body{"error": {name, code, message, do}})
 		return code
 	}
 	fmt.Fprintf(a.Stderr, "t2-cred: %s\n", message)
-	if hint != "" {
-		fmt.Fprintf(a.Stderr, "hint: %s\n", hint)
+	if do != "" {
+		fmt.Fprintf(a.Stderr, "hint: %s\n", do)
 	}
 	return code
 }
 
 // hintFor is an error's own hint, or that of its exit code.
 func hintFor(err error) string {
+	if r := hint.Of(err); r != nil {
+		return oneLine(r.String())
+	}
 	var hinted interface{ Hint() string }
 	if errors.As(err, &hinted) && hinted.Hint() != "" {
 		return oneLine(hinted.Hint())

@@ -278,7 +278,7 @@ func (a *app) profileRemove() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if slices.ContainsFunc(notes, func(n store.Note) bool { return n.Key.Profile == p.Name }) {
+			if slices.ContainsFunc(notes, func(n store.Account) bool { return n.Key.Profile == p.Name }) {
 				return &configError{
 					detail: fmt.Sprintf("profile %s keeps accounts; without it they could no longer be revoked", p.Name),
 					remedy: "t2-cred erase --all --profile " + p.Name,

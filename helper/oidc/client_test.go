@@ -186,7 +186,7 @@ func TestClientKey_refuses(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if strings.Contains(err.Error()+refused.Hint(), "hunter2") {
+		if strings.Contains(err.Error()+refused.Hint().String(), "hunter2") {
 			t.Errorf("%s: the key is quoted: %v", name, err)
 		}
 	}
@@ -245,7 +245,7 @@ func TestSecret_remembersOnlyAWayThatWasBelieved(t *testing.T) {
 		keepsItsCode bool // it is not told as the first way's refusal
 	}{
 		"post is no way":       {400, "invalid_request", "client_secret must not be in the body", false, false},
-		"nor is it known":      {403, "", "", false, false},
+		"nor is it known":      {403, "", "", false, true},
 		"overloaded":           {503, "", "", false, true},
 		"not its scope":        {400, "invalid_scope", "Invalid scopes: gep", true, true},
 		"not its target":       {400, "invalid_target", "", true, true},
@@ -261,7 +261,7 @@ func TestSecret_remembersOnlyAWayThatWasBelieved(t *testing.T) {
 		if !errors.As(err, &e) || (e.Status == 401) == c.keepsItsCode {
 			t.Errorf("%s: %v", name, err)
 		}
-		if way := i.rememberedAuth(client); (way == AuthPost) != c.believed {
+		if way := i.cachedAuth(client); (way == AuthPost) != c.believed {
 			t.Errorf("%s: %q is remembered", name, way)
 		}
 		issuer.Close()
@@ -274,7 +274,7 @@ func TestSecret_isTriedOnceAsTold(t *testing.T) {
 	defer issuer.Close()
 	err := proves(t, at(issuer.URL(), ""), Client{ID: oidctest.ClientID, Auth: AuthBasic, Secret: secret.Secret(issuer.ClientSecret())})
 	var e *Error
-	if !errors.As(err, &e) || !strings.Contains(e.Hint(), "--client-auth") || issuer.Count("token") != 1 {
+	if !errors.As(err, &e) || !strings.Contains(e.Hint().String(), "--client-auth") || issuer.Count("token") != 1 {
 		t.Errorf("%d requests, %v", issuer.Count("token"), err)
 	}
 }
@@ -307,7 +307,8 @@ func TestAssertion_isNewForEachTry(t *testing.T) {
 			a.Status = http.StatusTooManyRequests
 		}
 	}})
-	if err := proves(t, at(issuer.URL(), ""), Client{ID: oidctest.ClientID, Auth: AuthKeyJWT, Key: secret.Secret(text)}); err != nil {
+	client := Client{ID: oidctest.ClientID, Auth: AuthKeyJWT, Key: secret.Secret(text)}
+	if _, err := at(issuer.URL(), "").Exchange(t.Context(), client, ExchangeRequest{SubjectToken: secret.Secret(issuer.UserToken("alice"))}); err != nil {
 		t.Error(err)
 	}
 	if len(seen) != 3 || issuer.Count("token") != 3 {
@@ -321,7 +322,7 @@ func TestAssertion_clockIsToBlame(t *testing.T) {
 	issuer.Clock.Advance(5 * time.Minute)
 	err := proves(t, at(issuer.URL(), ""), Client{ID: oidctest.ClientID, Auth: AuthSecretJWT, Secret: secret.Secret(issuer.ClientSecret())})
 	var e *Error
-	if !errors.As(err, &e) || !strings.Contains(e.Hint(), "set this machine's clock: the issuer's is ") {
+	if !errors.As(err, &e) || !strings.Contains(e.Hint().String(), "set this machine's clock: the issuer's is ") {
 		t.Error(err)
 	}
 }

@@ -25,8 +25,8 @@ func (i *Issuer) Revoke(ctx context.Context, c Client, token secret.Secret) erro
 		"token":           {token.Reveal()}, // leaves in the form
 		"token_type_hint": {"refresh_token"},
 	}
-	return i.retry(ctx, true, func() error {
-		_, err := i.submit(ctx, "revoke", meta, door{meta.RevocationEndpoint, meta.Aliases.RevocationEndpoint}, c, form, token)
+	return i.retry(ctx, func() error {
+		_, err := i.submit(ctx, "revoke", meta, authEndpoint{meta.RevocationEndpoint, meta.Aliases.RevocationEndpoint}, c, form, token)
 		return err
 	})
 }

@@ -2,7 +2,6 @@ package oidc
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"maps"
 	"net/http"
@@ -12,13 +11,13 @@ import (
 	"github.com/terradue/t2-cred/helper/secret"
 )
 
-// submit posts a form, with the client's authentication, to an endpoint that is
-// not the token endpoint (x/oauth2 does that one) and returns the body of a
-// success. sent are the secrets in the form.
-func (i *Issuer) submit(ctx context.Context, op string, meta *Metadata, d door, c Client, form url.Values, sent ...secret.Secret) (body []byte, err error) {
+// submit posts a form, with the client's authentication, to an endpoint that is not
+// the token endpoint (Spend does that one) and returns the body of a success. sent are
+// the secrets in the form.
+func (i *Issuer) submit(ctx context.Context, op string, meta *Metadata, to authEndpoint, c Client, form url.Values, sent ...secret.Secret) (body []byte, err error) {
 	sent = append(sent, c.secrets()...)
-	err = i.asClient(meta, c, func(c Client) error {
-		endpoint, client, err := i.open(d, c)
+	err = i.withClientAuth(meta, c, false, func(c Client) error {
+		endpoint, client, err := i.open(to, c)
 		if err != nil {
 			return err
 		}
@@ -46,15 +45,10 @@ func (i *Issuer) send(op string, client *http.Client, req *http.Request, sent []
 	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
 		return body, nil
 	}
-	var said struct {
-		Code        string `json:"error"`
-		Description string `json:"error_description"`
-	}
-	_ = json.Unmarshal(body, &said) // a body that is no JSON leaves the status to speak
-	return nil, &Error{
-		Op: op, Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, i.opt.Now()),
-		Code: cleanWords(said.Code, sent...), Description: cleanWords(said.Description, sent...),
-	}
+	said, _ := readMembers(body) // a body that is no JSON leaves the status to speak
+	code, _ := said.text("error")
+	words, _ := said.text("error_description")
+	return nil, i.failed(op, resp, code, words, sent)
 }
 
 // authenticated is a form with the client's proof (RFC 6749 §2.3.1, RFC 7521 §4.2).

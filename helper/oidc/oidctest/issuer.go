@@ -96,7 +96,11 @@ func Start(opts ...Option) (*Issuer, error) {
 			_ = l.Close()
 			return nil, err
 		}
-		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert})
+		conf := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert}
+		if i.conf.http2 {
+			conf.NextProtos = []string{"h2", "http/1.1"}
+		}
+		l = tls.NewListener(l, conf)
 	}
 	i.base = scheme + "://" + l.Addr().String()
 	i.path, i.remote = i.conf.path, i.conf.control
@@ -213,6 +217,8 @@ func (i *Issuer) endpoint(e Endpoint) string {
 		return i.url + "/protocol/openid-connect/token"
 	case Revocation:
 		return i.url + "/protocol/openid-connect/revoke"
+	case Introspect:
+		return i.url + "/protocol/openid-connect/token/introspect"
 	}
 	panic(fmt.Sprintf("oidctest: no endpoint %q", e))
 }

@@ -1,0 +1,232 @@
+package oidc
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/terradue/t2-cred/helper/secret"
+)
+
+// members are those of a JSON object that was read as far as it is whole.
+type members map[string]json.RawMessage
+
+// readMembers reads the members of the object that body begins with. What was read
+// before an error is returned too: in an answer that was cut off, a refresh token may
+// be whole. Of a name that occurs twice the last one counts, as with encoding/json.
+func readMembers(body []byte) (members, error) {
+	dec := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(body, []byte("\ufeff"))))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return nil, errors.New("the answer is not a JSON object")
+	}
+	found := members{}
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return found, err
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return found, err
+		}
+		found[name.(string)] = value // a JSON object has no other names
+	}
+	_, err := dec.Token()
+	return found, err
+}
+
+// text is a member that is a string. Null and a missing member are empty; odd reports
+// a value of another type.
+func (m members) text(name string) (value string, odd bool) {
+	raw, ok := m[name]
+	if !ok || string(raw) == "null" {
+		return "", false
+	}
+	return value, json.Unmarshal(raw, &value) != nil
+}
+
+// seconds is a member that is a number of seconds, or a string with one as some
+// issuers send it.
+func (m members) seconds(name string) (time.Duration, bool) {
+	var f float64
+	raw := m[name]
+	if json.Unmarshal(raw, &f) != nil || string(raw) == "null" {
+		s, _ := m.text(name)
+		p, err := strconv.ParseFloat(s, 64)
+		if err != nil || math.IsNaN(p) {
+			return 0, false
+		}
+		f = p
+	}
+	const most = 100 * 365 * 24 * 3600
+	return time.Duration(min(max(f, -1), most) * float64(time.Second)), true
+}
+
+// list is a member that is a space-separated string or a list of strings. It is nil
+// when there is none.
+func (m members) list(name string, clean func(string) string) []string {
+	if s, odd := m.text(name); !odd && m[name] != nil && string(m[name]) != "null" {
+		return strings.Fields(clean(s))
+	}
+	var many []string
+	if json.Unmarshal(m[name], &many) != nil {
+		return nil
+	}
+	for n := range many {
+		many[n] = clean(many[n])
+	}
+	return many
+}
+
+// fromForm reads an answer in the form encoding that some servers of OAuth 2.0 drafts
+// send.
+func fromForm(body []byte) members {
+	form, err := url.ParseQuery(strings.TrimSpace(string(body)))
+	if err != nil || form.Get("access_token") == "" && form.Get("refresh_token") == "" && form.Get("error") == "" {
+		return nil
+	}
+	found := members{}
+	for name := range form {
+		found[name], _ = json.Marshal(form.Get(name)) // a string always marshals
+	}
+	return found
+}
+
+// readAnswer makes a Response or an error of the token endpoint's answer. cut is the
+// error that ended the body early. The refresh token is read before all else is
+// looked at: whatever is odd in the answer, it is kept.
+func (i *Issuer) readAnswer(g Grant, resp *http.Response, body []byte, cut error, sent []secret.Secret) (Response, error) {
+	found, broken := readMembers(body)
+	if found == nil {
+		if found = fromForm(body); found != nil {
+			broken = nil
+		}
+	}
+	noAnswer := func(err error) error { return &outcomeError{NoAnswer, unreachable(g.op, err, sent...)} }
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return Response{}, i.refusal(g.op, resp, found, sent)
+	}
+	r := i.response(found, sent)
+	code, _ := found.text("error")
+	sent = append(slices.Clone(sent), r.AccessToken, r.RefreshToken, r.IDToken)
+	if r.RefreshToken != "" { // spent and answered: nothing below may lose it
+		if broken != nil {
+			r.AccessToken, r.IDToken = "", ""
+		}
+		return r.checked(cleanWords(code, sent...), cut, broken)
+	}
+	switch {
+	case cut != nil && broken != nil:
+		return Response{}, noAnswer(cut)
+	case broken != nil:
+		return Response{}, noAnswer(errors.New("the answer is not one of a token endpoint"))
+	case r.AccessToken == "" && code != "":
+		return Response{}, i.refusal(g.op, resp, found, sent)
+	case r.AccessToken == "" && r.IDToken == "":
+		return Response{}, noAnswer(errors.New("the answer is not one of a token endpoint: it has no access_token"))
+	}
+	return r.checked(cleanWords(code, sent...), nil, nil)
+}
+
+// refusal is the error of an answer that is none of success.
+func (i *Issuer) refusal(op string, resp *http.Response, found members, sent []secret.Secret) error {
+	code, _ := found.text("error")
+	words, _ := found.text("error_description")
+	e := i.failed(op, resp, code, words, sent)
+	switch {
+	case e.Code == "" && e.Status >= 300 && e.Status < 400:
+		why := fmt.Errorf("the token endpoint redirects to %s; tokens do not follow redirects", resp.Header.Get("Location"))
+		return &outcomeError{NoAnswer, unreachable(op, why, sent...)}
+	case e.Temporary():
+		return &outcomeError{NoAnswer, e}
+	}
+	return &outcomeError{Answered, e}
+}
+
+// response reads what is there; checked says what is wrong with it.
+func (i *Issuer) response(found members, sent []secret.Secret) Response {
+	text := func(name string) string { s, _ := found.text(name); return s }
+	for _, name := range []string{"access_token", "refresh_token", "id_token"} {
+		sent = append(slices.Clone(sent), secret.Secret(text(name)))
+	}
+	clean := func(s string) string { return cleanWords(s, sent...) }
+	r := Response{
+		AccessToken:     secret.Secret(text("access_token")),
+		RefreshToken:    secret.Secret(text("refresh_token")),
+		IDToken:         secret.Secret(text("id_token")),
+		TokenType:       clean(text("token_type")),
+		IssuedTokenType: clean(text("issued_token_type")),
+		Scopes:          found.list("scope", clean),
+		Received:        i.opt.Now(),
+	}
+	if d, ok := found.seconds("expires_in"); ok && d > 0 {
+		r.ExpiresIn = d
+	}
+	// refresh_expires_in is Keycloak's name; ADFS and Kakao have the other.
+	for _, name := range []string{"refresh_expires_in", "refresh_token_expires_in"} {
+		if d, ok := found.seconds(name); ok && r.RefreshExpiresIn == nil {
+			d = max(d, 0)
+			r.RefreshExpiresIn = &d
+		}
+	}
+	if wellFormed(r.IDToken) != nil {
+		r.IDToken = "" // it is not needed, and not worth a grant
+	}
+	return r
+}
+
+// checked refuses an access token that cannot be used. The rest of the answer goes
+// along with the error. code is the `error` of an answer that also has tokens, cleaned.
+func (r Response) checked(code string, cut, broken error) (Response, error) {
+	refuse := func(what, why string) (Response, error) {
+		r.AccessToken = ""
+		return r, &outcomeError{Answered, &VerifyError{What: what, Why: why}}
+	}
+	if len(r.RefreshToken) > maxToken {
+		r.RefreshToken = ""
+		return refuse("refresh_token", fmt.Sprintf("it measures more than %d bytes", maxToken))
+	}
+	err := wellFormed(r.AccessToken)
+	switch {
+	case cut != nil && broken != nil:
+		return refuse("access_token", "the answer was cut off")
+	case broken != nil:
+		return refuse("access_token", "the answer is not well-formed JSON")
+	case code != "":
+		return refuse("access_token", "an error came with it: "+code)
+	case r.AccessToken == "":
+		return refuse("access_token", "the answer has none")
+	case err != nil:
+		return refuse("access_token", err.Error())
+	case strings.EqualFold(r.TokenType, "DPoP"):
+		r.AccessToken = ""
+		return r, &outcomeError{Answered, &VerifyError{What: "access_token", Why: "its token_type is DPoP, not Bearer", Remedy: needsDPoP(nil)}}
+	case r.TokenType != "" && !strings.EqualFold(r.TokenType, "Bearer") && !strings.EqualFold(r.TokenType, "N_A"):
+		return refuse("access_token", fmt.Sprintf("its token_type is %s, not Bearer", r.TokenType))
+	}
+	return r, nil
+}
+
+// wellFormed refuses what cannot be a bearer token (RFC 6750 §2.1's b64token,
+// wider by the visible characters that some issuers use) and what could break
+// out of a header or a line.
+func wellFormed(t secret.Secret) error {
+	v := t.Reveal() // looked at, not passed on
+	if len(v) > maxToken {
+		return fmt.Errorf("it measures %d bytes, more than %d", len(v), maxToken)
+	}
+	for n := 0; n < len(v); n++ {
+		if v[n] <= ' ' || v[n] >= 0x7f {
+			return errors.New("it holds a space, a control character or a byte beyond ASCII")
+		}
+	}
+	return nil
+}
