@@ -38,11 +38,11 @@ func TestCompat_oldHome(t *testing.T) {
 // Without it the next refresh would send a token that was spent.
 func (h *compatHome) storesCopy(first []string) {
 	h.t.Helper()
-	var clear []byte
+	var plain []byte
 	files := h.files("run/t2-cred/recovery-*")
 	if len(files) == 1 {
 		var err error
-		if clear, err = os.ReadFile(files[0]); err != nil {
+		if plain, err = os.ReadFile(files[0]); err != nil {
 			h.t.Fatal(err)
 		}
 	}
@@ -51,11 +51,11 @@ func (h *compatHome) storesCopy(first []string) {
 		h.t.Errorf("%v left the recovery copy where it was, in %q: %s", first, left, r)
 	}
 	h.fresh("gep", davesAccount, "dave")
-	if clear == nil {
+	if plain == nil {
 		return
 	}
 	// A copy that is older than the record is not used.
-	if err := os.WriteFile(files[0], clear, 0o600); err != nil {
+	if err := os.WriteFile(files[0], plain, 0o600); err != nil {
 		h.t.Fatal(err)
 	}
 	h.fresh("gep", davesAccount, "dave")
