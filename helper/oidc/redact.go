@@ -110,7 +110,7 @@ func lettersAndDigits(s string) (text []byte, at []int32) {
 		default:
 			continue
 		}
-		text, at = append(text, c), append(at, int32(n)) //nolint:gosec // a token is shorter than 2^31
+		text, at = append(text, c), append(at, int32(n))
 	}
 	return text, at
 }
