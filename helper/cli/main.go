@@ -37,6 +37,9 @@ type Env struct {
 	// StdinTerminal is whether standard input is a terminal, so that nothing is
 	// piped in.
 	StdinTerminal bool
+	// AnswerTime is how long the answer to a sent refresh token is waited for. Zero is
+	// 30 seconds.
+	AnswerTime time.Duration
 }
 
 // System is the real world.
