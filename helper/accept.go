@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/terradue/t2-cred/helper/oidc"
@@ -43,23 +44,32 @@ func (h *Helper) accept(ctx context.Context, r Request, issuer *oidc.Issuer, ans
 	if t.Scopes == nil {
 		t.Scopes = claims.Scopes
 	}
-	switch {
-	// expires_in counts on our clock; exp would need the issuer's.
-	case answer.ExpiresIn > 0:
-		t.Expiry = answer.Received.Add(answer.ExpiresIn)
-	case !claims.Expiry.IsZero():
-		t.Expiry = claims.Expiry
-	default:
-		t.Expiry = answer.Received.Add(assumedLife)
-	}
+	skew, _ := issuer.Skew() // zero where the issuer does not tell its time
+	t.Expiry = expiry(answer, claims, skew)
 	return t, claims, nil
+}
+
+// expiry is the earlier of what expires_in and exp say. expires_in counts on our clock,
+// exp on the issuer's, which is skew ahead of ours.
+func expiry(answer oidc.Response, claims oidc.Claims, skew time.Duration) time.Time {
+	var ends []time.Time
+	if answer.ExpiresIn > 0 {
+		ends = append(ends, answer.Received.Add(answer.ExpiresIn))
+	}
+	if !claims.Expiry.IsZero() {
+		ends = append(ends, claims.Expiry.Add(-skew))
+	}
+	if len(ends) == 0 {
+		return answer.Received.Add(assumedLife)
+	}
+	return slices.MinFunc(ends, time.Time.Compare)
 }
 
 // kind tells an offline refresh token from an online one by what it says of
 // itself, and when it ends: Keycloak's typ is "Offline" or "Refresh"; a token
 // that is opaque, or has no typ, is offline when no end is set for it.
 func kind(answer oidc.Response) (offline bool, expiry time.Time) {
-	peek, isJWT := oidc.Look(answer.RefreshToken)
+	peek, isJWT := oidc.ParseUnverified(answer.RefreshToken)
 	if isJWT {
 		expiry = peek.ExpiresAt()
 	}
@@ -75,12 +85,12 @@ func kind(answer oidc.Response) (offline bool, expiry time.Time) {
 // sameSubject refuses a refresh token that says it is another user's
 // (CVE-2025-12390 of Keycloak: tokens of another session handed out).
 func sameSubject(token secret.Secret, subject string) error {
-	peek, ok := oidc.Look(token)
+	peek, ok := oidc.ParseUnverified(token)
 	if !ok || peek.Claims.Subject == "" || subject == "" || peek.Claims.Subject == subject {
 		return nil
 	}
 	return &oidc.VerifyError{
-		What: "refresh_token", Identity: true,
+		What: "answer", Identity: true,
 		Why: fmt.Sprintf("it is for another subject: sub is %q, the grant is of %q", oidc.Clean(peek.Claims.Subject), oidc.Clean(subject)),
 	}
 }

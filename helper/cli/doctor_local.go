@@ -66,13 +66,10 @@ func (d *doctor) checkStore(ctx context.Context) []finding {
 		return []finding{failing(name, err)}
 	}
 	d.store = s
-	if err := s.Prove(ctx); err != nil {
+	if err := s.CheckWritable(ctx); err != nil {
 		return []finding{failing(name, fmt.Errorf("%s: %w", s.Name(), err))}
 	}
-	if s.Name() == "memory" {
-		return []finding{warning(name, "--store keyring, or --store file", "memory: it works, and keeps nothing when the command has ended")}
-	}
-	return []finding{fine(name, "%s: wrote, read and deleted a probe", s.Name())}
+	return []finding{fine(name, "%s: it can be read, and has room for a renewed credential", s.Name())}
 }
 
 // checkAccount says how the account's grant is, as far as our notes tell.
@@ -93,7 +90,7 @@ func (d *doctor) checkAccount(context.Context) []finding {
 	seen := fmt.Sprintf("%s: %s, of %s, refreshed %s", who, kindWord(n), clean(or(n.Username, n.Subject, "an unnamed subject")), ago(lastUse(n), d.Now()))
 	switch state := d.state(n); {
 	case state == stateDead:
-		why := fmt.Sprintf("%s: the issuer ended the grant %s: %s", who, ago(n.DeadAt, d.Now()), clean(n.Dead))
+		why := fmt.Sprintf("%s: the issuer ended the grant %s: %s", who, ago(n.RevokedAt, d.Now()), clean(n.RevokedBy))
 		return []finding{failing(name, &hint.Error{Kind: helper.ErrLoginRequired, Detail: why, Remedy: again})}
 	case state == stateExpired:
 		why := fmt.Sprintf("%s: the grant %s", who, ahead(n.RefreshExpiry, d.Now()))

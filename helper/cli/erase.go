@@ -70,7 +70,7 @@ func (a *app) warnOfSiblings(notes []store.Note, r helper.Request, erased []stri
 	var others []string
 	for _, n := range notes {
 		goes := n.Key.Profile == r.Profile.Name && slices.Contains(erased, n.Key.Account)
-		if n.Session == mine.Session && n.Dead == "" && !goes {
+		if n.Session == mine.Session && n.RevokedBy == "" && !goes {
 			others = append(others, named(n))
 		}
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,18 +74,18 @@ else that of the first failure.`,
 }
 
 // toKeep are the accounts that are meant, the longest unused first.
-func (a *app) toKeep(ctx context.Context, s *store.Store, account string) ([]store.Note, error) {
+func (a *app) toKeep(ctx context.Context, s *store.Store, account string) ([]store.Account, error) {
 	notes, err := s.Accounts(ctx)
 	if err != nil {
 		return nil, err
 	}
-	notes = slices.DeleteFunc(notes, func(n store.Note) bool {
+	notes = slices.DeleteFunc(notes, func(n store.Account) bool {
 		return a.flags.profile != "" && n.Key.Profile != a.flags.profile || account != "" && n.Key.Account != account
 	})
 	if len(notes) == 0 && (a.flags.profile != "" || account != "") {
 		return nil, &hint.Error{Kind: helper.ErrLoginRequired, Detail: "keepalive: nothing is stored for what was chosen", Remedy: hint.Do(hint.Run("list"))}
 	}
-	slices.SortStableFunc(notes, func(x, y store.Note) int { return lastUse(x).Compare(lastUse(y)) })
+	slices.SortStableFunc(notes, func(x, y store.Account) int { return lastUse(x.Note).Compare(lastUse(y.Note)) })
 	return notes, nil
 }
 
@@ -105,20 +106,20 @@ type kept struct {
 	err   error
 }
 
-func (k *keeper) keepAll(ctx context.Context, notes []store.Note) error {
+func (k *keeper) keepAll(ctx context.Context, notes []store.Account) error {
 	var all []kept
 	var stopped error
 	for _, n := range notes {
-		one := kept{n, keptFailed, stopped}
-		if stopped == nil {
-			one = k.keep(ctx, n)
+		one := kept{n.Note, keptFailed, cmp.Or(n.Err, stopped)}
+		if one.err == nil {
+			one = k.keep(ctx, n.Note)
 		}
 		if errors.Is(one.err, context.Canceled) {
 			return one.err
 		}
 		all = append(all, one)
 		if !k.flags.json {
-			fmt.Fprintf(k.people(), "%-9s  %s  %s\n", one.state, named(n), one.words(k.Now()))
+			fmt.Fprintf(k.people(), "%-9s  %s  %s\n", one.state, named(n.Note), one.words(k.Now()))
 		}
 		if stopped == nil && one.storeFailed() { // for all, or for this one record?
 			if err := k.helper.Store.Check(ctx); err != nil {
@@ -150,7 +151,7 @@ func (k *keeper) keep(ctx context.Context, n store.Note) kept {
 	case errors.Is(err, store.ErrNotFound):
 		return kept{n, keptInUse, nil}
 	case state == stateDead:
-		return dead(fmt.Sprintf("the issuer ended the grant %s: %s", ago(n.DeadAt, k.Now()), clean(n.Dead)))
+		return dead(fmt.Sprintf("the issuer ended the grant %s: %s", ago(n.RevokedAt, k.Now()), clean(n.RevokedBy)))
 	case state == stateExpired:
 		return dead("the grant " + ahead(n.RefreshExpiry, k.Now()))
 	case k.Now().Sub(lastUse(n)) < k.olderThan:

@@ -122,7 +122,7 @@ func (a *app) profileRemove() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if slices.ContainsFunc(notes, func(n store.Note) bool { return n.Key.Profile == name }) {
+			if slices.ContainsFunc(notes, func(n store.Account) bool { return n.Key.Profile == name }) {
 				return configErrorf(hint.Do(hint.Run("erase", "--all").For(name, "")),
 					"profile %s keeps accounts; without it they could no longer be revoked", name)
 			}

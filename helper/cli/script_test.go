@@ -94,7 +94,7 @@ func setupScript(env *testscript.Env) error {
 	w := &world{dir: env.WorkDir}
 	env.Values[worldKey{}] = w
 	data := filepath.Join(env.WorkDir, "identity")
-	identity, err := store.InitFile(store.Options{
+	identity, err := store.InitFile(context.Background(), store.Options{
 		Backend: "file", Config: filepath.Join(data, "config.toml"), StateDir: data, DataDir: data, RuntimeDir: data,
 		Getenv: func(string) string { return "" }, Now: time.Now,
 	})

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -20,6 +21,10 @@ const (
 	stateOK      = "ok"
 	stateDead    = "dead"    // the issuer refused the grant for good
 	stateExpired = "expired" // the refresh token's own end has passed
+	// stateUnreadable is of a record that cannot be read: the note is all that is known.
+	stateUnreadable = "unreadable"
+	// stateInDoubt is of a grant whose last refresh got no answer.
+	stateInDoubt = "in doubt"
 )
 
 func (a *app) statusCommand() *cobra.Command {
@@ -67,26 +72,41 @@ func (a *app) listCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			notes, err := s.Accounts(cmd.Context())
+			accounts, err := s.Accounts(cmd.Context())
 			if err != nil {
 				return err
 			}
-			shown := notes[:0]
-			for _, n := range notes {
-				if a.flags.profile == "" || n.Key.Profile == a.flags.profile {
-					shown = append(shown, n)
-				}
-			}
-			return a.printList(shown)
+			accounts = slices.DeleteFunc(accounts, func(n store.Account) bool {
+				return a.flags.profile != "" && n.Key.Profile != a.flags.profile
+			})
+			return errors.Join(a.printList(accounts), unreadableAccounts(accounts))
 		},
 	}
 }
 
-func (a *app) printList(notes []store.Note) error {
+// unreadableAccounts is the error of the accounts whose records cannot be read.
+func unreadableAccounts(accounts []store.Account) error {
+	failed := 0
+	var first error
+	for _, n := range accounts {
+		if n.Err != nil {
+			failed++
+			if first == nil {
+				first = fmt.Errorf("%s: %w", named(n.Note), n.Err)
+			}
+		}
+	}
+	if failed == 0 {
+		return nil
+	}
+	return fmt.Errorf("list: %d of %d records cannot be read, the first %w", failed, len(accounts), first)
+}
+
+func (a *app) printList(notes []store.Account) error {
 	if a.flags.json {
 		all := make([]map[string]any, len(notes))
 		for i, n := range notes {
-			all[i] = accountJSON(n, a.state(n))
+			all[i] = accountJSON(n.Note, a.accountState(n))
 		}
 		return a.printJSON(all)
 	}
@@ -97,15 +117,26 @@ func (a *app) printList(notes []store.Note) error {
 	w := tabwriter.NewWriter(a.people(), 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "PROFILE\tACCOUNT\tKIND\tSUBJECT\tREFRESHED\tENDS\tSTATE")
 	for _, n := range notes {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", n.Key.Profile, clean(n.Key.Account), kindWord(n),
-			clean(or(n.Username, n.Subject, "-")), ago(n.Refreshed, a.Now()), ahead(n.RefreshExpiry, a.Now()), a.state(n))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", n.Key.Profile, clean(n.Key.Account), kindWord(n.Note),
+			clean(or(n.Username, n.Subject, "-")), ago(n.Refreshed, a.Now()), ahead(n.RefreshExpiry, a.Now()), a.accountState(n))
 	}
 	return w.Flush()
 }
 
+// accountState is state for a record that was read, or could not be.
+func (a *app) accountState(n store.Account) string {
+	switch {
+	case n.Err != nil:
+		return stateUnreadable
+	case n.Doubt != nil && n.RevokedBy == "":
+		return stateInDoubt
+	}
+	return a.state(n.Note)
+}
+
 func (a *app) state(n store.Note) string {
 	switch {
-	case n.Dead != "":
+	case n.RevokedBy != "":
 		return stateDead
 	case !n.RefreshExpiry.IsZero() && !n.RefreshExpiry.After(a.Now()):
 		return stateExpired
@@ -127,8 +158,8 @@ func (a *app) printStatus(n store.Note) {
 	}
 	line("account", "%s/%s", n.Key.Profile, clean(n.Key.Account))
 	line("state", "%s", a.state(n))
-	if n.Dead != "" {
-		line("refused", "%s: %s", ago(n.DeadAt, now), clean(n.Dead))
+	if n.RevokedBy != "" {
+		line("refused", "%s: %s", ago(n.RevokedAt, now), clean(n.RevokedBy))
 	}
 	line("kind", "%s", kindWord(n))
 	line("subject", "%s", clean(strings.TrimSpace(n.Username+" "+n.Subject)))
@@ -141,7 +172,7 @@ func (a *app) printStatus(n store.Note) {
 	line("access token", "%s", ahead(n.TokenExpiry, now))
 	line("kept in", "%s", n.Backend)
 	// The issuer ends an idle grant without telling; Keycloak's default is 30 days.
-	if idle := now.Sub(lastUse(n)); n.Offline && n.Dead == "" && idle > 20*day {
+	if idle := now.Sub(lastUse(n)); n.Offline && n.RevokedBy == "" && idle > 20*day {
 		a.warn(fmt.Sprintf("not used for %d days; Keycloak forgets offline sessions after 30 days unless told otherwise: t2-cred keepalive", idle/day))
 	}
 }
@@ -161,8 +192,8 @@ func accountJSON(n store.Note, state string) map[string]any {
 		"scope": strings.Join(n.Scopes, " "), "created_at": jsonTime(n.Created), "refreshed_at": jsonTime(n.Refreshed),
 		"refresh_expires_at": jsonTime(n.RefreshExpiry), "access_expires_at": jsonTime(n.TokenExpiry), "store": n.Backend,
 	}
-	if n.Dead != "" {
-		m["refused"], m["refused_at"] = n.Dead, jsonTime(n.DeadAt)
+	if n.RevokedBy != "" {
+		m["refused"], m["refused_at"] = n.RevokedBy, jsonTime(n.RevokedAt)
 	}
 	return m
 }

@@ -35,7 +35,7 @@ The identity is looked for in this order: the file t2-cred-identity in
 $CREDENTIALS_DIRECTORY (systemd's LoadCredential=), the file that
 T2_CRED_IDENTITY_FILE names, what identity_command in the configuration prints (an
 absolute path and arguments, without a shell), and the file that this command makes.`,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.loadConfig()
 			if err != nil {
 				return err
@@ -44,7 +44,7 @@ absolute path and arguments, without a shell), and the file that this command ma
 			if err != nil {
 				return err
 			}
-			path, err := store.InitFile(s)
+			path, err := store.InitFile(cmd.Context(), s)
 			if errors.Is(err, fs.ErrExist) {
 				fmt.Fprintf(a.Stderr, "an identity is there already: %s\n", path)
 				return nil
@@ -121,15 +121,13 @@ that is interrupted loses nothing, and is finished by running it again.`,
 				return err
 			}
 			switch {
-			case !target.Keeps() || !from.Keeps():
-				return usageError(errors.New("the memory store keeps nothing, so nothing can be moved to it or from it"))
 			case target.Name() == from.Name():
 				return usageError(fmt.Errorf("%s is the store in use already (%s)", to, a.storeChosenBy(c)))
 			}
 			if a.flags.store == "" && c.byHand.Store != "" && c.byHand.Store != to {
 				return c.moveByHand(to, from.Name())
 			}
-			if err := target.Prove(cmd.Context()); err != nil {
+			if err := target.CheckWritable(cmd.Context()); err != nil {
 				return err
 			}
 			return a.moveAll(cmd.Context(), c, from, target)
@@ -187,12 +185,12 @@ func (a *app) moveAll(ctx context.Context, c *config, from, to *store.Store) err
 }
 
 // moveAccounts goes on past one that cannot be moved.
-func (a *app) moveAccounts(ctx context.Context, from, to *store.Store, notes []store.Note) error {
+func (a *app) moveAccounts(ctx context.Context, from, to *store.Store, notes []store.Account) error {
 	var failed error
 	moved := 0
 	for _, n := range notes {
 		if err := store.Move(ctx, from, to, n.Key); err != nil {
-			failed = errors.Join(failed, fmt.Errorf("move account %s: %w", named(n), err))
+			failed = errors.Join(failed, fmt.Errorf("move account %s: %w", named(n.Note), err))
 			continue
 		}
 		moved++

@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -115,11 +116,12 @@ func (i *Issuer) readAnswer(g Grant, resp *http.Response, body []byte, cut error
 	}
 	r := i.response(found, sent)
 	code, _ := found.text("error")
+	sent = append(slices.Clone(sent), r.AccessToken, r.RefreshToken, r.IDToken)
 	if r.RefreshToken != "" { // spent and answered: nothing below may lose it
 		if broken != nil {
 			r.AccessToken, r.IDToken = "", ""
 		}
-		return r.checked(code, cut, broken)
+		return r.checked(cleanWords(code, sent...), cut, broken)
 	}
 	switch {
 	case cut != nil && broken != nil:
@@ -131,17 +133,14 @@ func (i *Issuer) readAnswer(g Grant, resp *http.Response, body []byte, cut error
 	case r.AccessToken == "" && r.IDToken == "":
 		return Response{}, noAnswer(errors.New("the answer is not one of a token endpoint: it has no access_token"))
 	}
-	return r.checked(code, nil, nil)
+	return r.checked(cleanWords(code, sent...), nil, nil)
 }
 
 // refusal is the error of an answer that is none of success.
 func (i *Issuer) refusal(op string, resp *http.Response, found members, sent []secret.Secret) error {
 	code, _ := found.text("error")
 	words, _ := found.text("error_description")
-	e := &Error{
-		Op: op, Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, i.opt.Now()),
-		Code: cleanWords(code, sent...), Description: cleanWords(words, sent...),
-	}
+	e := i.failed(op, resp, code, words, sent)
 	switch {
 	case e.Code == "" && e.Status >= 300 && e.Status < 400:
 		why := fmt.Errorf("the token endpoint redirects to %s; tokens do not follow redirects", resp.Header.Get("Location"))
@@ -154,8 +153,11 @@ func (i *Issuer) refusal(op string, resp *http.Response, found members, sent []s
 
 // response reads what is there; checked says what is wrong with it.
 func (i *Issuer) response(found members, sent []secret.Secret) Response {
-	clean := func(s string) string { return cleanWords(s, sent...) }
 	text := func(name string) string { s, _ := found.text(name); return s }
+	for _, name := range []string{"access_token", "refresh_token", "id_token"} {
+		sent = append(slices.Clone(sent), secret.Secret(text(name)))
+	}
+	clean := func(s string) string { return cleanWords(s, sent...) }
 	r := Response{
 		AccessToken:     secret.Secret(text("access_token")),
 		RefreshToken:    secret.Secret(text("refresh_token")),
@@ -182,7 +184,7 @@ func (i *Issuer) response(found members, sent []secret.Secret) Response {
 }
 
 // checked refuses an access token that cannot be used. The rest of the answer goes
-// along with the error. code is the `error` of an answer that also has tokens.
+// along with the error. code is the `error` of an answer that also has tokens, cleaned.
 func (r Response) checked(code string, cut, broken error) (Response, error) {
 	refuse := func(what, why string) (Response, error) {
 		r.AccessToken = ""
@@ -199,11 +201,14 @@ func (r Response) checked(code string, cut, broken error) (Response, error) {
 	case broken != nil:
 		return refuse("access_token", "the answer is not well-formed JSON")
 	case code != "":
-		return refuse("access_token", fmt.Sprintf("an error came with it: %s", Clean(code)))
+		return refuse("access_token", "an error came with it: "+code)
 	case r.AccessToken == "":
 		return refuse("access_token", "the answer has none")
 	case err != nil:
 		return refuse("access_token", err.Error())
+	case strings.EqualFold(r.TokenType, "DPoP"):
+		r.AccessToken = ""
+		return r, &outcomeError{Answered, &VerifyError{What: "access_token", Why: "its token_type is DPoP, not Bearer", Remedy: needsDPoP(nil)}}
 	case r.TokenType != "" && !strings.EqualFold(r.TokenType, "Bearer") && !strings.EqualFold(r.TokenType, "N_A"):
 		return refuse("access_token", fmt.Sprintf("its token_type is %s, not Bearer", r.TokenType))
 	}

@@ -25,8 +25,8 @@ func TestAnswer_keepsTheRefreshToken(t *testing.T) {
 	values := []any{nil, "", "odd", 12, -1, 299.5, true, []any{"a", 1}, map[string]any{"a": 1}, strings.Repeat("x", 70_000), "line\nend\x1b[31m", "absent"}
 	i := at("https://issuer.example", "")
 	cases := 0
-	for _, status := range []int{200, 201, 202, 206} {
-		for _, contentType := range []string{"application/json", "text/plain", "", "text/html; charset=utf-8"} {
+	for _, status := range []int{200, 201} {
+		for _, contentType := range []string{"application/json", ""} {
 			for name := range good {
 				for _, v := range values {
 					if name == "refresh_token" {

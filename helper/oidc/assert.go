@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/secret"
 )
 
@@ -82,7 +83,7 @@ func (c Client) signingKey(meta *Metadata) (clientKey, error) {
 	}
 	return clientKey{}, &ConfigError{
 		Detail: fmt.Sprintf("client_auth %s: the key signs with %s, and the issuer takes %s only", c.Auth, strings.Join(can, ", "), Clean(strings.Join(meta.AuthAlgorithms, ", "))),
-		Remedy: "use a key of another kind (RSA of 2048 bits serves everywhere), or another --client-auth",
+		Remedy: hint.Say("use a key of another kind (RSA of 2048 bits serves everywhere), or another --client-auth"),
 	}
 }
 

@@ -3,7 +3,6 @@ package oidc
 import (
 	"context"
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -12,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/terradue/t2-cred/helper/hint"
 )
 
 // What somebody wants to know who looks for a fault: each asks the issuer itself,
@@ -20,11 +21,8 @@ import (
 // noToken stands for a token where one has to be sent and none is at stake.
 const noToken = "t2-cred-doctor-holds-no-token"
 
-// AskAdmin begins a remedy that only the issuer's admin can bring.
-const AskAdmin = askAdmin
-
 // Discover is Metadata asked for anew.
-func (i *Issuer) Discover(ctx context.Context) (*Metadata, error) { return i.metadata(ctx, true) }
+func (i *Issuer) Discover(ctx context.Context) (*Metadata, error) { return i.metadata(ctx, anew) }
 
 // Leeway is how far the issuer's clock and ours may be apart before tokens are refused.
 func Leeway() time.Duration { return leeway }
@@ -44,13 +42,7 @@ func (i *Issuer) Proxy() (*url.URL, error) {
 	if err != nil {
 		return nil, &ConfigError{Detail: "the issuer is not a URL"}
 	}
-	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: u})
-	// What is no URL is taken for one without a scheme: the rest is then a path, with
-	// the password in it, which the parser's own words would quote too.
-	if err != nil || proxy != nil && strings.Trim(proxy.Path, "/") != "" {
-		return nil, &ConfigError{Detail: "the address of the proxy cannot be read", Remedy: "mend HTTPS_PROXY or HTTP_PROXY: http://HOST:PORT"}
-	}
-	return proxy, nil
+	return proxyFromEnvironment(&http.Request{URL: u})
 }
 
 // Roots are the certificates that are trusted beside the system's: none without a
@@ -79,7 +71,7 @@ func (i *Issuer) Roots() ([]*x509.Certificate, error) {
 // signatures could be verified with them. Errors: *ConfigError when there is none, and
 // those of fetching.
 func (i *Issuer) SigningAlgorithms(ctx context.Context) ([]string, error) {
-	set, err := i.keySet(ctx, true)
+	set, err := i.keySet(ctx, anew)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +90,7 @@ func (i *Issuer) SigningAlgorithms(ctx context.Context) ([]string, error) {
 	if len(found) == 0 {
 		return nil, &ConfigError{
 			Detail: fmt.Sprintf("jwks: none of the issuer's %d keys is one for signatures that are accepted (RS, PS, ES, EdDSA; RSA of 2048 bits or more)", len(set.keys)),
-			Remedy: askAdmin + "publish the key that access tokens are signed with, and sign with none that is symmetric",
+			Remedy: hint.Say(AskAdmin + "publish the key that access tokens are signed with, and sign with none that is symmetric"),
 		}
 	}
 	return found, nil
@@ -126,7 +118,7 @@ func (i *Issuer) proveClient(ctx context.Context, c Client) error {
 	switch {
 	case err == nil:
 		return &VerifyError{What: "answer", Why: "the issuer gave a token for a refresh token that is none"}
-	case errors.As(err, &said) && said.Code == "invalid_grant":
+	case errors.As(err, &said) && said.acceptsClient() && said.Means() == MeansGrantEnded:
 		return nil
 	}
 	return err
@@ -155,6 +147,5 @@ func (i *Issuer) ProbeExchange(ctx context.Context, c Client) error {
 // Exchanges says whether the issuer lists token exchange among its grants; one that
 // lists none (RFC 8414 §2), or no list, leaves it open.
 func (m *Metadata) Exchanges() bool {
-	var listed []string
-	return json.Unmarshal(m.GrantTypes, &listed) != nil || len(listed) == 0 || slices.Contains(listed, grantExchange)
+	return len(m.GrantTypes) == 0 || slices.Contains(m.GrantTypes, grantExchange)
 }

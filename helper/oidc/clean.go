@@ -1,9 +1,7 @@
 package oidc
 
 import (
-	"encoding/base64"
 	"fmt"
-	"net/url"
 	"strings"
 	"unicode"
 
@@ -34,20 +32,12 @@ func Clean(s string) string {
 	return b.String()
 }
 
-// cleanWords is Clean for a server's answer to a request that carried secrets:
-// a server may echo what it was sent. The secrets are taken out first, in each
-// encoding that they were sent in, and so is whatever looks like a JWT.
+// cleanWords is Clean for a server's answer to a request that carried secrets: a server
+// may echo what it was sent. They are taken out first, and so is whatever looks like a
+// JWT.
 func cleanWords(s string, sent ...secret.Secret) string {
-	for _, one := range sent {
-		if one == "" {
-			continue
-		}
-		v := one.Reveal() // compared with, not shown
-		for _, form := range []string{v, url.QueryEscape(v), url.PathEscape(v), base64.StdEncoding.EncodeToString([]byte(v)), base64.RawURLEncoding.EncodeToString([]byte(v))} {
-			s = strings.ReplaceAll(s, form, secret.Secret("").String())
-		}
-	}
-	return Clean(withoutJWTs(s))
+	clean, _ := Redact(s, sent...)
+	return clean
 }
 
 // withoutJWTs replaces every run of base64url characters and dots that starts

@@ -8,14 +8,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"time"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/secret"
 )
 
-// The ways in which a client proves itself, by the names of the configuration.
+// Client authentication methods, by the names of the configuration.
 // OpenID Connect Core §9 calls the first two client_secret_basic and
 // client_secret_post; AuthTLS is tls_client_auth and self_signed_tls_client_auth
 // of RFC 8705 §2, which differ at the issuer only.
@@ -84,12 +84,12 @@ func (i *Issuer) withClientAuth(meta *Metadata, c Client, once bool, send func(C
 	first := send(c)
 	if !refusesClient(first) {
 		if first == nil && cached != c.Auth {
-			i.cacheAuth(c)
+			i.cacheAuth(c, c.Auth)
 		}
 		return first
 	}
 	if once && cached != "" {
-		i.dropCachedAuth(c)
+		i.cacheAuth(c, "")
 		return first
 	}
 	c.Auth = other
@@ -97,32 +97,21 @@ func (i *Issuer) withClientAuth(meta *Metadata, c Client, once bool, send func(C
 	var answered *Error
 	switch {
 	case second == nil || clientAccepted(second):
-		i.opt.Log.Debug("the issuer takes the client's secret another way", "client_auth", c.Auth)
-		i.cacheAuth(c)
+		i.opt.Log.Debug("the issuer takes the client's secret by another method", "client_auth", c.Auth)
+		i.cacheAuth(c, c.Auth)
 	case errors.As(second, &answered) && !answered.Temporary():
 		return first // it may be the other method that is refused, in whatever words
 	}
 	return second
 }
 
-// clientAccepted tells a refusal that only a client who was believed can get: by its
-// code (RFC 6749 §5.2, RFC 8693 §2.2.2, RFC 8628 §3.5), or by words that are known.
+// clientAccepted tells an answer that only an authenticated client gets.
 func clientAccepted(err error) bool {
 	if _, ok := errors.AsType[*VerifyError](err); ok {
-		return true // the answer to a client that was accepted
+		return true // it came with tokens
 	}
 	var e *Error
-	if !errors.As(err, &e) || refusesClient(err) {
-		return false
-	}
-	if r := e.remedy(); r != nil && (r.op == "exchange" && r.words != "" || r.op == "login") {
-		return true
-	}
-	switch e.Code {
-	case "invalid_grant", "invalid_scope", "invalid_target", "authorization_pending", "slow_down":
-		return true
-	}
-	return false
+	return errors.As(err, &e) && e.acceptsClient()
 }
 
 // authMethod is how the client proves itself at first: as the profile says, as it is
@@ -144,18 +133,17 @@ func (m *Metadata) wantsPost() bool {
 }
 
 // refusesClient tells a refusal of the client from one of what it asks for.
-// (Keycloak says unauthorized_client where RFC 6749 §5.2 has invalid_client, and
-// invalid_client of an exchange's audience.)
 func refusesClient(err error) bool {
 	var e *Error
-	if !errors.As(err, &e) {
-		return false
-	}
-	if r := e.remedy(); r != nil && r.op == "exchange" && r.words != "" {
-		return false
-	}
-	return e.Status == http.StatusUnauthorized || e.Code == "invalid_client"
+	return errors.As(err, &e) && e.Means() == MeansClientRefused
 }
+
+// RefusesClient reports whether an error is the issuer's refusal of the client itself.
+func RefusesClient(err error) bool { return refusesClient(err) }
+
+// ForgetClientAuth forgets how the issuer took this client's secret: the next request
+// finds it out.
+func (i *Issuer) ForgetClientAuth(c Client) { i.cacheAuth(c, "") }
 
 // addRemedy says what to do about a client that was refused and has no secret to be
 // wrong. A signed proof depends on the clock: Keycloak allows it 15 seconds.
@@ -164,7 +152,7 @@ func (i *Issuer) addRemedy(c Client, err error) {
 	if !refusesClient(err) || !errors.As(err, &e) {
 		return
 	}
-	if r := e.remedy(); r != nil && r.words != "" && r.words != "invalid client" {
+	if r := e.known(); r != nil && r.words != "" && r.words != "invalid client" {
 		return // the issuer's words say more
 	}
 	i.mu.Lock()
@@ -172,35 +160,39 @@ func (i *Issuer) addRemedy(c Client, err error) {
 	i.mu.Unlock()
 	switch {
 	case (c.Auth == AuthKeyJWT || c.Auth == AuthSecretJWT) && skew.Abs() > 15*time.Second:
-		e.Remedy = fmt.Sprintf("set this machine's clock: the issuer's is %s apart, and a signed proof lives for a minute", skew.Abs().Round(time.Second))
+		e.Remedy = hint.Say(fmt.Sprintf("set this machine's clock: the issuer's is %s apart, and a signed proof lives for a minute", skew.Abs().Round(time.Second)))
 	case c.Auth == AuthKeyJWT:
-		e.Remedy = askAdmin + "register the public half of this client's key (openssl pkey -in FILE -pubout) and, if it is known there by a key id, put that into the profile: client_key_id"
+		e.Remedy = hint.Say(AskAdmin + "register the public half of this client's key (openssl pkey -in FILE -pubout) and, if it is known there by a key id, put that into the profile: client_key_id")
 	case c.Auth == AuthNone:
-		e.Remedy = "this client is not a public one at the issuer; add the profile anew with --client-secret-file, --client-key-file or --client-cert-file, as its admin says"
+		e.Remedy = hint.Say("this client is not a public one at the issuer; give the profile --client-secret-file, --client-key-file or --client-cert-file, as its admin says")
 	case c.Auth == AuthTLS:
-		e.Remedy = askAdmin + "register this client's certificate, or its subject (openssl x509 -in FILE -noout -subject -nameopt RFC2253)"
+		e.Remedy = hint.Say(AskAdmin + "register this client's certificate, or its subject (openssl x509 -in FILE -noout -subject -nameopt RFC2253)")
 	}
 }
 
-// authDocument is where it is remembered how the issuer takes a client's secret.
-func (i *Issuer) authDocument(c Client) string { return "client_auth of " + c.ID + " at " + i.id }
+// cachedAuth is the method by which the issuer took the client's secret last.
+func (i *Issuer) cachedAuth(c Client) string { return i.cachedMethods()[c.ID] }
 
-func (i *Issuer) cachedAuth(c Client) (method string) {
-	if kept, ok := i.readKept(i.authDocument(c)); ok {
-		_ = json.Unmarshal(kept.Body, &method) // not a string: nothing is cached
+func (i *Issuer) cachedMethods() map[string]string {
+	methods := map[string]string{}
+	if kept, ok := i.readCache(authKind); ok && json.Unmarshal(kept.Body, &methods) != nil {
+		return map[string]string{}
 	}
-	return method
+	return methods
 }
 
-func (i *Issuer) cacheAuth(c Client) {
-	i.writeKept(document{URL: i.authDocument(c), Checked: i.opt.Now(), Body: json.RawMessage(`"` + c.Auth + `"`)})
-}
-
-// dropCachedAuth has the next request find out the method anew.
-func (i *Issuer) dropCachedAuth(c Client) {
-	if i.opt.CacheDir != "" {
-		_ = os.Remove(i.keptFile(i.authDocument(c))) // not there: nothing to drop
+// cacheAuth keeps the method beside the public documents, as it is no secret. An empty
+// one has the next request find it out anew.
+func (i *Issuer) cacheAuth(c Client, method string) {
+	methods := i.cachedMethods()
+	if methods[c.ID] = method; method == "" {
+		delete(methods, c.ID)
 	}
+	body, err := json.Marshal(methods)
+	if err != nil {
+		panic(err) // a map of strings always marshals
+	}
+	i.writeCache(authKind, document{URL: i.id, Checked: i.opt.Now(), Body: body})
 }
 
 // proof is what the client adds to a form to prove itself. It is made anew for each
@@ -221,7 +213,7 @@ func (i *Issuer) proof(meta *Metadata, c Client) (url.Values, error) {
 			"client_assertion":      {assertion.Reveal()}, // leaves in the form
 		}, nil
 	}
-	return nil, &ConfigError{Detail: fmt.Sprintf("client_auth %q is not a way in which a client proves itself", Clean(c.Auth))}
+	return nil, &ConfigError{Detail: fmt.Sprintf("client_auth %q is not a client authentication method", Clean(c.Auth))}
 }
 
 // An authEndpoint is an endpoint that takes a client's proof, by its plain address and
@@ -240,10 +232,10 @@ func (i *Issuer) open(to authEndpoint, c Client) (endpoint string, client *http.
 	if to.alias != "" {
 		endpoint = to.alias
 	}
-	if u, err := secureURL(endpoint); err != nil || u.Scheme != "https" {
+	if u, err := secureURL(endpoint, i.id); err != nil || u.Scheme != "https" {
 		return "", nil, &ConfigError{
 			Detail: fmt.Sprintf("client_auth tls: %s is not https, so no certificate can be shown there", Clean(endpoint)),
-			Remedy: "ask the issuer's admin to publish https endpoints (mtls_endpoint_aliases, or Keycloak's hostname setting)",
+			Remedy: (&Metadata{Product: i.Product()}).askForHTTPS(),
 		}
 	}
 	client, err = i.certified(c)
@@ -264,7 +256,7 @@ func (i *Issuer) certified(c Client) (*http.Client, error) {
 	if end := pair.Leaf.NotAfter; i.opt.Now().After(end) {
 		return nil, &ConfigError{
 			Detail: "client_auth tls: the client's certificate expired at " + end.UTC().Format(time.RFC3339),
-			Remedy: "put a new one in the place of client_cert_file, and have it registered at the issuer",
+			Remedy: hint.Say("put a new one in the place of client_cert_file, and have it registered at the issuer"),
 		}
 	}
 	if i.mtls, err = i.newClient(&pair); err != nil {
@@ -280,7 +272,7 @@ func (c Client) pair() (tls.Certificate, error) {
 	if err != nil {
 		return pair, &ConfigError{
 			Detail: "client_auth tls: the client's certificate and key cannot be used: " + Clean(err.Error()),
-			Remedy: "client_cert_file and client_key_file must be PEM, belong together, and not be encrypted",
+			Remedy: hint.Say("client_cert_file and client_key_file must be PEM, belong together, and not be encrypted"),
 		}
 	}
 	return pair, nil

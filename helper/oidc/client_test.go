@@ -186,7 +186,7 @@ func TestClientKey_refuses(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if strings.Contains(err.Error()+refused.Hint(), "hunter2") {
+		if strings.Contains(err.Error()+refused.Hint().String(), "hunter2") {
 			t.Errorf("%s: the key is quoted: %v", name, err)
 		}
 	}
@@ -274,7 +274,7 @@ func TestSecret_isTriedOnceAsTold(t *testing.T) {
 	defer issuer.Close()
 	err := proves(t, at(issuer.URL(), ""), Client{ID: oidctest.ClientID, Auth: AuthBasic, Secret: secret.Secret(issuer.ClientSecret())})
 	var e *Error
-	if !errors.As(err, &e) || !strings.Contains(e.Hint(), "--client-auth") || issuer.Count("token") != 1 {
+	if !errors.As(err, &e) || !strings.Contains(e.Hint().String(), "--client-auth") || issuer.Count("token") != 1 {
 		t.Errorf("%d requests, %v", issuer.Count("token"), err)
 	}
 }
@@ -322,7 +322,7 @@ func TestAssertion_clockIsToBlame(t *testing.T) {
 	issuer.Clock.Advance(5 * time.Minute)
 	err := proves(t, at(issuer.URL(), ""), Client{ID: oidctest.ClientID, Auth: AuthSecretJWT, Secret: secret.Secret(issuer.ClientSecret())})
 	var e *Error
-	if !errors.As(err, &e) || !strings.Contains(e.Hint(), "set this machine's clock: the issuer's is ") {
+	if !errors.As(err, &e) || !strings.Contains(e.Hint().String(), "set this machine's clock: the issuer's is ") {
 		t.Error(err)
 	}
 }

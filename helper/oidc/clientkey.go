@@ -14,6 +14,7 @@ import (
 
 	"github.com/lestrrat-go/jwx/v2/jwk"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/secret"
 )
 
@@ -41,7 +42,7 @@ func parseClientKey(text secret.Secret) (clientKey, error) {
 	if err != nil {
 		return clientKey{}, &ConfigError{
 			Detail: "the client's key cannot be used: " + err.Error(),
-			Remedy: "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out FILE makes one; its public half goes to the issuer's admin",
+			Remedy: hint.Say("openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out FILE makes one; its public half goes to the issuer's admin"),
 		}
 	}
 	return k, nil

@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+
+	"github.com/terradue/t2-cred/helper/hint"
 )
 
 const (
@@ -16,48 +19,50 @@ const (
 )
 
 // Metadata is what is used of an issuer's discovery document (OpenID Connect
-// Discovery 1.0 §3, RFC 8414 §2).
+// Discovery 1.0 §3, RFC 8414 §2). An optional member of a wrong type counts as absent,
+// and so does an optional endpoint that is not secure.
 type Metadata struct {
-	Issuer                string   `json:"issuer"`
-	TokenEndpoint         string   `json:"token_endpoint"`
-	JWKSURI               string   `json:"jwks_uri"`
-	RevocationEndpoint    string   `json:"revocation_endpoint"`
-	IntrospectionEndpoint string   `json:"introspection_endpoint"` // RFC 7662
-	AuthMethods           []string `json:"token_endpoint_auth_methods_supported"`
-	AuthAlgorithms        []string `json:"token_endpoint_auth_signing_alg_values_supported"`
-	// GrantTypes is only told, so a broken one breaks nothing.
-	GrantTypes json.RawMessage `json:"grant_types_supported"`
+	Issuer        string
+	TokenEndpoint string
+	// JWKSURI is empty for an issuer that publishes no keys. Its tokens are opaque.
+	JWKSURI               string
+	RevocationEndpoint    string // RFC 7009
+	IntrospectionEndpoint string // RFC 7662
+	AuthorizationEndpoint string
+	DeviceEndpoint        string // RFC 8628 §4
+	PAREndpoint           string // RFC 9126 §5
+	// AccessTokenIssuer is the `iss` of access tokens where it is another (ADFS).
+	AccessTokenIssuer string
 
-	AuthorizationEndpoint string `json:"authorization_endpoint"`
-	DeviceEndpoint        string `json:"device_authorization_endpoint"`         // RFC 8628 §4
-	PAREndpoint           string `json:"pushed_authorization_request_endpoint"` // RFC 9126 §5
-	SendsIssuer           bool   `json:"authorization_response_iss_parameter_supported"`
+	AuthMethods    []string // token_endpoint_auth_methods_supported
+	AuthAlgorithms []string // token_endpoint_auth_signing_alg_values_supported
+	GrantTypes     []string // grant_types_supported
+	SendsIssuer    bool     // authorization_response_iss_parameter_supported
 
-	// Aliases are where a client with a certificate goes (RFC 8705 §5). They are
-	// looked at when they are used: one that is not secure is no trouble of the others.
+	// Aliases are where a client with a certificate goes (RFC 8705 §5).
 	Aliases struct {
-		TokenEndpoint         string `json:"token_endpoint"`
-		RevocationEndpoint    string `json:"revocation_endpoint"`
-		IntrospectionEndpoint string `json:"introspection_endpoint"`
-		DeviceEndpoint        string `json:"device_authorization_endpoint"`
-		PAREndpoint           string `json:"pushed_authorization_request_endpoint"`
-	} `json:"mtls_endpoint_aliases"`
+		TokenEndpoint, RevocationEndpoint, IntrospectionEndpoint, DeviceEndpoint, PAREndpoint string
+	}
+	// Dropped are the endpoints that are not used, with the reason.
+	Dropped []string
+	// Product is the server's software, empty when it is not known.
+	Product Product
 }
 
 // Metadata returns the discovery document, whose `issuer` equals the configured
 // one to the letter and whose endpoints are all secure.
 func (i *Issuer) Metadata(ctx context.Context) (*Metadata, error) {
-	return i.metadata(ctx, false)
+	return i.metadata(ctx, whenStale)
 }
 
-func (i *Issuer) metadata(ctx context.Context, renew bool) (*Metadata, error) {
+func (i *Issuer) metadata(ctx context.Context, how asking) (*Metadata, error) {
 	i.mu.Lock()
 	m := i.meta
 	i.mu.Unlock()
-	if m != nil && !renew {
+	if m != nil && how != anew {
 		return m, nil
 	}
-	body, err := i.discover(ctx, i.id, renew, func(body []byte) error {
+	body, err := i.discover(ctx, i.id, how, func(body []byte) error {
 		_, err := parseMetadata(body, i.id)
 		return err
 	})
@@ -68,32 +73,64 @@ func (i *Issuer) metadata(ctx context.Context, renew bool) (*Metadata, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, why := range m.Dropped {
+		i.opt.Log.Debug("an endpoint is not used", "endpoint", why)
+	}
 	i.mu.Lock()
 	i.meta = m
 	i.mu.Unlock()
 	return m, nil
 }
 
+// Product is the issuer's software, as far as its documents were read.
+func (i *Issuer) Product() Product {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.meta == nil {
+		return ""
+	}
+	return i.meta.Product
+}
+
 // discover fetches id's document: OpenID Connect Discovery first, RFC 8414's
 // place second.
-func (i *Issuer) discover(ctx context.Context, id string, renew bool, check func([]byte) error) ([]byte, error) {
+func (i *Issuer) discover(ctx context.Context, id string, how asking, check func([]byte) error) ([]byte, error) {
 	places, err := wellKnown(id)
 	if err != nil {
 		return nil, err
 	}
-	var first error
+	if i.opt.DiscoveryURL != "" {
+		if _, err := secureURL(i.opt.DiscoveryURL, id); err != nil {
+			return nil, &ConfigError{Detail: "discovery_url: " + err.Error()}
+		}
+		places = []string{i.opt.DiscoveryURL}
+	}
+	if kept, ok := i.readCache(discoveryKind); ok && len(places) == 2 && kept.URL == places[1] {
+		slices.Reverse(places) // it was there
+	}
 	for _, place := range places {
-		body, _, err := i.fetch(ctx, "discovery", place, renew, check)
+		body, _, err := i.fetch(ctx, discoveryKind, place, how, check)
 		var status *Error
 		if err == nil || !errors.As(err, &status) || (status.Status != http.StatusNotFound && status.Status != http.StatusMethodNotAllowed) {
 			return body, err
 		}
-		first = errors.Join(first, err)
 	}
 	return nil, &ConfigError{
 		Detail: fmt.Sprintf("discovery: no OpenID provider at %s (neither %s nor its RFC 8414 place is there)", Clean(id), oidcSuffix),
-		Remedy: "check the issuer's address; Keycloak's is https://HOST/realms/REALM, older ones https://HOST/auth/realms/REALM",
+		Remedy: hint.Say(addressHint(id)),
 	}
+}
+
+// addressHint is what may be wrong with an address that has no document.
+func addressHint(id string) string {
+	before, realm, found := strings.Cut(id, "/realms/")
+	if !found {
+		return "check the issuer's address: its admin knows the exact one; the document lies below it at " + oidcSuffix
+	}
+	if other, ok := strings.CutSuffix(before, "/auth"); ok {
+		return fmt.Sprintf("check the issuer's address; it may be %s/realms/%s", Clean(other), Clean(realm))
+	}
+	return fmt.Sprintf("check the issuer's address; it may be %s/auth/realms/%s", Clean(before), Clean(realm))
 }
 
 // wellKnown lists where the document of issuer id may be. RFC 8414 §3.1 puts
@@ -106,7 +143,7 @@ func wellKnown(id string) ([]string, error) {
 	if u.Scheme == "http" && !Loopback(u.Hostname()) {
 		u.Scheme = "https" // never in clear, whatever the identifier says
 	}
-	if _, err := secureURL(u.String()); err != nil {
+	if _, err := secureURL(u.String(), u.String()); err != nil {
 		return nil, &ConfigError{Detail: "issuer " + err.Error()}
 	}
 	path := strings.TrimSuffix(u.EscapedPath(), "/")
@@ -114,42 +151,113 @@ func wellKnown(id string) ([]string, error) {
 	return []string{origin + path + oidcSuffix, origin + oauthSuffix + path}, nil
 }
 
+// readMetadata reads a document. A member of a wrong type is left out.
+func readMetadata(body []byte) (*Metadata, error) {
+	var doc map[string]json.RawMessage
+	if err := json.Unmarshal(body, &doc); err != nil || doc == nil {
+		return nil, &ConfigError{Detail: "discovery: the document is not one of an OpenID provider: it is no JSON object"}
+	}
+	m := &Metadata{}
+	text := func(from map[string]json.RawMessage, name string) (s string) {
+		if json.Unmarshal(from[name], &s) != nil {
+			return ""
+		}
+		return s
+	}
+	list := func(name string) []string {
+		var entries []json.RawMessage
+		_ = json.Unmarshal(doc[name], &entries) // no list: absent
+		var found []string
+		for _, entry := range entries {
+			var s string
+			if json.Unmarshal(entry, &s) == nil {
+				found = append(found, s)
+			}
+		}
+		return found
+	}
+	var aliases map[string]json.RawMessage
+	_ = json.Unmarshal(doc["mtls_endpoint_aliases"], &aliases) // no object: absent
+	for _, e := range m.endpoints() {
+		*e.value = text(doc, e.name)
+		if e.alias != nil {
+			*e.alias = text(aliases, e.name)
+		}
+	}
+	m.Issuer, m.AccessTokenIssuer = text(doc, "issuer"), text(doc, "access_token_issuer")
+	m.AuthMethods, m.GrantTypes = list("token_endpoint_auth_methods_supported"), list("grant_types_supported")
+	m.AuthAlgorithms = list("token_endpoint_auth_signing_alg_values_supported")
+	m.SendsIssuer = string(doc["authorization_response_iss_parameter_supported"]) == "true"
+	m.Product = productOf(m)
+	return m, nil
+}
+
+// An endpoint of the discovery document, with the place of its value in Metadata.
+type endpoint struct {
+	name   string
+	value  *string
+	alias  *string
+	needed bool
+}
+
+func (m *Metadata) endpoints() []endpoint {
+	return []endpoint{
+		{"token_endpoint", &m.TokenEndpoint, &m.Aliases.TokenEndpoint, true},
+		{"jwks_uri", &m.JWKSURI, nil, false},
+		{"revocation_endpoint", &m.RevocationEndpoint, &m.Aliases.RevocationEndpoint, false},
+		{"introspection_endpoint", &m.IntrospectionEndpoint, &m.Aliases.IntrospectionEndpoint, false},
+		{"authorization_endpoint", &m.AuthorizationEndpoint, nil, false},
+		{"device_authorization_endpoint", &m.DeviceEndpoint, &m.Aliases.DeviceEndpoint, false},
+		{"pushed_authorization_request_endpoint", &m.PAREndpoint, &m.Aliases.PAREndpoint, false},
+	}
+}
+
 // parseMetadata reads a discovery document and checks it against the issuer it
 // was asked for (RFC 8414 §3.3: they MUST be identical).
 func parseMetadata(body []byte, want string) (*Metadata, error) {
-	var m Metadata
-	if err := json.Unmarshal(body, &m); err != nil {
-		return nil, &ConfigError{Detail: "discovery: the document is not one of an OpenID provider: " + Clean(err.Error())}
+	m, err := readMetadata(body)
+	if err != nil {
+		return nil, err
 	}
 	if m.Issuer != want {
 		return nil, &ConfigError{
-			Detail: fmt.Sprintf("discovery: the issuer calls itself %s, the profile says %s", Clean(m.Issuer), Clean(want)),
-			Remedy: "if the issuer has moved, add the profile anew with --issuer and its new name; else do not trust it",
+			Detail: fmt.Sprintf("discovery: the issuer calls itself %q, the profile says %s", Clean(m.Issuer), Clean(want)),
+			Remedy: hint.Say("if the issuer has moved, add the profile anew with --issuer and its new name; else do not trust it"),
 		}
 	}
-	for _, e := range []struct {
-		name, value string
-		needed      bool
-	}{
-		{"token_endpoint", m.TokenEndpoint, true},
-		{"jwks_uri", m.JWKSURI, true},
-		{"revocation_endpoint", m.RevocationEndpoint, false},
-		{"introspection_endpoint", m.IntrospectionEndpoint, false},
-		{"authorization_endpoint", m.AuthorizationEndpoint, false},
-		{"device_authorization_endpoint", m.DeviceEndpoint, false},
-		{"pushed_authorization_request_endpoint", m.PAREndpoint, false},
-	} {
-		if e.value == "" && !e.needed {
+	if m.TokenEndpoint == "" {
+		return nil, &ConfigError{
+			Detail: "discovery: this issuer gives no tokens to clients: its document names no token_endpoint",
+			Remedy: hint.Say("such an issuer publishes keys only, as CI systems and clusters do; use the issuer where users log in"),
+		}
+	}
+	for _, e := range m.endpoints() {
+		if *e.value == "" {
 			continue
 		}
-		if _, err := secureURL(e.value); err != nil {
+		_, err := secureURL(*e.value, want)
+		switch {
+		case err == nil:
+		case e.needed, e.name == "jwks_uri": // without keys nothing could be verified
 			return nil, &ConfigError{
 				Detail: fmt.Sprintf("discovery: %s: %v", e.name, err),
-				Remedy: "no token is sent there; ask the issuer's admin to publish https endpoints (Keycloak: hostname and proxy settings)",
+				Remedy: m.askForHTTPS(),
 			}
+		default:
+			m.Dropped = append(m.Dropped, fmt.Sprintf("%s: %v", e.name, err))
+			*e.value = ""
 		}
 	}
-	return &m, nil
+	return m, nil
+}
+
+// askForHTTPS is what the admin of an issuer with unsafe addresses must change.
+func (m *Metadata) askForHTTPS() hint.Remedy {
+	words := "no token is sent there; " + AskAdmin + "publish absolute https endpoints"
+	if m.Product == Keycloak {
+		words += " (Keycloak: the settings hostname and proxy-headers)"
+	}
+	return hint.Say(words)
 }
 
 // Find turns what a person typed into an issuer: spaces, a missing scheme, the
@@ -159,42 +267,69 @@ func parseMetadata(body []byte, want string) (*Metadata, error) {
 func Find(ctx context.Context, typed string, opt Options) (i *Issuer, notes []string, err error) {
 	id, notes := normalize(typed)
 	i = New(id, opt)
+	other := ""
 	accept := func(body []byte) error {
-		var m Metadata
-		if err := json.Unmarshal(body, &m); err != nil {
-			return &ConfigError{Detail: "discovery: the document is not one of an OpenID provider: " + Clean(err.Error())}
+		m, err := readMetadata(body)
+		if err != nil {
+			return err
 		}
 		if strings.TrimSuffix(m.Issuer, "/") != strings.TrimSuffix(id, "/") {
-			return otherIssuer(id, m.Issuer)
+			other = m.Issuer
+			return otherIssuer(id, m)
 		}
-		_, err := parseMetadata(body, m.Issuer)
+		_, err = parseMetadata(body, m.Issuer)
 		return err
 	}
-	body, err := i.discover(ctx, id, true, accept)
+	body, err := i.discover(ctx, id, anew, accept)
 	if err != nil {
-		return nil, notes, err
+		return nil, notes, i.tryOther(ctx, other, err)
 	}
-	var m Metadata
-	if err := json.Unmarshal(body, &m); err != nil {
+	m, err := readMetadata(body)
+	if err != nil {
 		return nil, notes, err
 	}
 	if m.Issuer != id {
 		notes = append(notes, fmt.Sprintf("the issuer writes itself %s; saved so", m.Issuer))
 	}
-	i.id, i.meta = m.Issuer, &m
+	if m, err = parseMetadata(body, m.Issuer); err != nil {
+		return nil, notes, err
+	}
+	i.id, i.meta = m.Issuer, m
 	return i, notes, nil
 }
 
 // otherIssuer says that the document at id is another issuer's.
-func otherIssuer(id, says string) error {
-	e := &ConfigError{
-		Detail: fmt.Sprintf("discovery: the issuer at %s calls itself %s", Clean(id), Clean(says)),
-		Remedy: fmt.Sprintf("if that is the one you mean, type it: --issuer %s", Clean(says)),
-	}
-	if "https"+strings.TrimPrefix(says, "http") == id {
-		e.Remedy = "its admin must make it name itself by https (Keycloak: the hostname setting); plain http would carry tokens in clear"
+func otherIssuer(id string, m *Metadata) error {
+	e := &ConfigError{Detail: fmt.Sprintf("discovery: the issuer at %s calls itself %s", Clean(id), Clean(m.Issuer))}
+	if "https"+strings.TrimPrefix(m.Issuer, "http") == id {
+		words := AskAdmin + "make it name itself by https; plain http would carry tokens in clear"
+		if m.Product == Keycloak {
+			words += " (Keycloak: the setting hostname, with https:// in it)"
+		}
+		e.Remedy = hint.Say(words)
 	}
 	return e
+}
+
+// tryOther adds what to do about a document that names another issuer: its name is a
+// hint only if a document lies there.
+func (i *Issuer) tryOther(ctx context.Context, other string, err error) error {
+	var e *ConfigError
+	if other == "" || !errors.As(err, &e) || e.Remedy != nil {
+		return err
+	}
+	opt := i.opt
+	opt.CacheDir, opt.DiscoveryURL = "", "" // nothing of it is kept
+	_, tried := secureURL(other, i.id)
+	if tried == nil {
+		_, tried = New(other, opt).Discover(ctx)
+	}
+	if tried == nil {
+		e.Remedy = hint.Say("if that is the one you mean, type it: --issuer " + hint.Quote(Clean(other)))
+	} else {
+		e.Remedy = hint.Say(fmt.Sprintf("no document lies at that name; if you trust it, make it the profile's issuer and set discovery_url to %s", Clean(i.id+oidcSuffix)))
+	}
+	return err
 }
 
 // normalize undoes what people get wrong when they paste an issuer.

@@ -44,19 +44,31 @@ func TestWellKnown_placesAndRefusals(t *testing.T) {
 }
 
 func TestSecureURL(t *testing.T) {
-	for _, good := range []string{"https://h.example/token", "http://127.0.0.1:1/token", "http://[::1]:1/t", "http://localhost/t", "https://h.example/t?tenant=1"} {
-		if _, err := secureURL(good); err != nil {
-			t.Errorf("%s: %v", good, err)
+	const here, there = "http://127.0.0.1:1", "https://h.example"
+	for _, good := range []struct{ url, issuer string }{
+		{"https://h.example/token", there}, {"https://h.example/t?tenant=1", there}, {"https://127.0.0.1/t", there},
+		{"http://127.0.0.1:1/token", here}, {"http://[::1]:1/t", here}, {"http://localhost/t", "https://localhost"}, {"https://h.example/t", here},
+	} {
+		if _, err := secureURL(good.url, good.issuer); err != nil {
+			t.Errorf("%s: %v", good.url, err)
 		}
 	}
 	for _, bad := range []string{
 		"", "/token", "http://h.example/token", "javascript:alert(1)", "https:opaque", "https://user:pw@h.example/", "https://h.example/#f",
 		"http://127.0.0.1.evil.example/", "http://localhost.evil.example/", "http://0x7f000001/", "file:///etc/passwd", "https://",
 	} {
-		if _, err := secureURL(bad); err == nil {
-			t.Errorf("%q passes", bad)
-		} else if strings.Contains(err.Error(), "pw") {
-			t.Errorf("%q: the message shows the password: %v", bad, err)
+		for _, issuer := range []string{here, there} {
+			if _, err := secureURL(bad, issuer); err == nil {
+				t.Errorf("%q passes", bad)
+			} else if strings.Contains(err.Error(), "pw") {
+				t.Errorf("%q: the message shows the password: %v", bad, err)
+			}
+		}
+	}
+	// In clear to this machine is for an issuer on this machine alone.
+	for _, bad := range []string{"http://127.0.0.1:1/token", "http://[::1]:1/t", "http://localhost/t"} {
+		if _, err := secureURL(bad, there); err == nil {
+			t.Errorf("%q passes for an issuer elsewhere", bad)
 		}
 	}
 }
@@ -72,9 +84,12 @@ func TestParseMetadata_refusesWhatDoesNotFit(t *testing.T) {
 		"trailing slash":    strings.Replace(good, `"issuer":"https://h.example"`, `"issuer":"https://h.example/"`, 1),
 		"no token endpoint": `{"issuer":"https://h.example","jwks_uri":"https://h.example/k"}`,
 		"http token":        strings.Replace(good, "https://h.example/t", "http://h.example/t", 1),
-		"no jwks":           `{"issuer":"https://h.example","token_endpoint":"https://h.example/t"}`,
-		"http revocation":   strings.Replace(good, "}", `,"revocation_endpoint":"http://h.example/r"}`, 1),
+		"keys alone":        `{"issuer":"https://h.example","jwks_uri":"https://h.example/k"}`,
+		"http keys":         strings.Replace(good, "https://h.example/k", "http://h.example/k", 1),
+		"on loopback":       strings.Replace(good, "https://h.example/t", "http://127.0.0.1/t", 1),
+		"relative token":    strings.Replace(good, "https://h.example/t", "/t", 1),
 		"a list":            `[]`,
+		"null":              `null`,
 		"a number":          `{"issuer":7}`,
 	} {
 		if _, err := parseMetadata([]byte(doc), id); err == nil {
@@ -113,8 +128,8 @@ func TestRemedies_knowEveryRefusalSeenLive(t *testing.T) {
 		{"refresh", "unauthorized_client", "Invalid method used to get client secret. Client requires method 'client_secret_post'", "--client-auth", 401},
 		{"exchange", "", "", "", 502},
 	} {
-		e := &Error{Op: tt.op, Status: tt.status, Code: tt.code, Description: tt.words}
-		if got := e.Hint(); !strings.Contains(strings.ToLower(got), strings.ToLower(tt.want)) || (tt.want == "") != (got == "") {
+		e := &Error{Op: tt.op, Status: tt.status, Code: tt.code, Description: tt.words, Product: Keycloak}
+		if got := e.Hint().String(); !strings.Contains(strings.ToLower(got), strings.ToLower(tt.want)) || (tt.want == "") != (got == "") {
 			t.Errorf("%s %s %q: %q, want %q in it", tt.op, tt.code, tt.words, got, tt.want)
 		}
 	}

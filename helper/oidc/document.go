@@ -8,29 +8,45 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
-	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/helper/safefile"
 )
 
 const (
-	// freshFor is how long a kept document is used without asking: the issuer's
+	// freshFor is how long a cached document is used without asking: the issuer's
 	// Cache-Control is not followed, because Keycloak marks its discovery
 	// document no-store and its keys no-cache, and a refresh is to be one round
 	// trip. A key that we have not seen is asked for at once all the same, and so
 	// are the endpoints when one of them is gone.
 	freshFor = 24 * time.Hour
-	// staleFor is how long a kept document serves when the issuer cannot be asked.
+	// staleFor is how long a cached document serves when the issuer cannot be asked.
 	staleFor = 30 * 24 * time.Hour
 )
 
-// recallKey marks a context in which the network is not asked.
-type recallKey struct{}
+// Kinds of documents. Of each there is one file an issuer.
+const (
+	discoveryKind = "discovery"
+	keysKind      = "jwks"
+	authKind      = "client_auth"
+)
 
-var errNotKept = errors.New("no fresh copy is kept")
+// asking says when the network is asked for a document.
+type asking int
 
-// A document is a public JSON document of the issuer, as kept on disk.
+const (
+	whenStale asking = iota // when no fresh copy is cached
+	anew                    // in any case
+	never                   // not at all
+)
+
+var errNotCached = errors.New("no fresh copy is cached")
+
+// A document is a public JSON document of the issuer, as cached on disk.
 type document struct {
 	URL          string
 	ETag         string
@@ -39,31 +55,29 @@ type document struct {
 	Body         json.RawMessage
 }
 
-// fetch returns the document at url: from disk while it is fresh, else from the
-// issuer (a conditional request when an older copy is at hand). With renew the
-// issuer is asked in any case. check decides whether a body may be kept. asked
-// tells whether the issuer has just confirmed it.
-func (i *Issuer) fetch(ctx context.Context, op, url string, renew bool, check func([]byte) error) (body []byte, asked bool, err error) {
-	kept, ok := i.readKept(url)
-	if ok && check(kept.Body) != nil {
-		ok = false
-	}
+// fetch returns the document of a kind at url: from disk while it is fresh, else from
+// the issuer (a conditional request when an older copy is at hand). check decides
+// whether a body may be cached. asked tells whether the issuer has just confirmed it.
+func (i *Issuer) fetch(ctx context.Context, kind, url string, how asking, check func([]byte) error) (body []byte, asked bool, err error) {
+	kept, ok := i.readCache(kind)
+	ok = ok && kept.URL == url && check(kept.Body) == nil
 	age := i.opt.Now().Sub(kept.Checked)
-	if ok && !renew && age >= 0 && age < freshFor {
+	ok = ok && age >= -leeway // a time to come is no proof of anything
+	if ok && how != anew && age < freshFor {
 		return kept.Body, false, nil
 	}
-	if ctx.Value(recallKey{}) != nil {
-		return nil, false, errNotKept
+	if how == never {
+		return nil, false, errNotCached
 	}
 	if !ok {
 		kept = document{URL: url}
 	}
-	doc, err := i.download(ctx, op, kept)
+	doc, err := i.download(ctx, kind, kept, ok && how == whenStale)
 	if err != nil {
 		var refused *Error
 		gone := errors.As(err, &refused) && !refused.Temporary()
-		if ok && !renew && !gone && age < staleFor {
-			i.opt.Log.Debug("using a kept document", "url", url, "age", age.Round(time.Second), "error", err.Error())
+		if ok && how == whenStale && !gone && age < staleFor {
+			i.opt.Log.Debug("using a cached document", "url", url, "age", age.Round(time.Second), "error", err.Error())
 			return kept.Body, false, nil
 		}
 		return nil, false, err
@@ -71,19 +85,19 @@ func (i *Issuer) fetch(ctx context.Context, op, url string, renew bool, check fu
 	if err := check(doc.Body); err != nil {
 		return nil, false, err
 	}
-	i.writeKept(doc)
+	i.writeCache(kind, doc)
 	return doc.Body, true, nil
 }
 
-// download asks the issuer, twice more when it is overloaded: nothing is spent
-// by a GET.
-func (i *Issuer) download(ctx context.Context, op string, kept document) (document, error) {
+// download asks the issuer, twice more when it is overloaded and once is not set: a GET
+// spends nothing.
+func (i *Issuer) download(ctx context.Context, op string, kept document, once bool) (document, error) {
 	client, err := i.client()
 	if err != nil {
 		return document{}, err
 	}
 	var doc document
-	err = i.retry(ctx, func() error {
+	try := func() error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, kept.URL, nil)
 		if err != nil {
 			return &ConfigError{Detail: Clean(err.Error())}
@@ -102,7 +116,11 @@ func (i *Issuer) download(ctx context.Context, op string, kept document) (docume
 		defer resp.Body.Close()
 		doc, err = i.readDocument(op, resp, kept)
 		return err
-	})
+	}
+	if once {
+		return doc, try()
+	}
+	err = i.retry(ctx, try)
 	return doc, err
 }
 
@@ -114,10 +132,10 @@ func (i *Issuer) readDocument(op string, resp *http.Response, kept document) (do
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
 		return document{}, &ConfigError{
 			Detail: fmt.Sprintf("%s: %s answers with a redirect to %s, which is not followed", op, kept.URL, Clean(resp.Header.Get("Location"))),
-			Remedy: "use the address it redirects to, if you trust it, as the profile's issuer",
+			Remedy: hint.Say("use the address it redirects to, if you trust it, as the profile's issuer"),
 		}
 	case resp.StatusCode != http.StatusOK:
-		return document{}, &Error{Op: op, Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, i.opt.Now())}
+		return document{}, i.failed(op, resp, "", "", nil)
 	}
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
@@ -132,64 +150,57 @@ func (i *Issuer) readDocument(op string, resp *http.Response, kept document) (do
 	}, nil
 }
 
-func (i *Issuer) keptFile(url string) string {
-	sum := sha256.Sum256([]byte(url))
-	return filepath.Join(i.opt.CacheDir, hex.EncodeToString(sum[:12])+".json")
+// cacheFile is where the issuer's document of a kind lies, wherever it came from.
+func (i *Issuer) cacheFile(kind string) string {
+	sum := sha256.Sum256([]byte(i.id))
+	return filepath.Join(i.opt.CacheDir, hex.EncodeToString(sum[:12])+"-"+kind+".json")
 }
 
-// dropCachedMetadata drops the kept discovery document: after a token endpoint has failed,
-// the next run asks where it is.
-func (i *Issuer) dropCachedMetadata() {
+// dropCachedMetadata has the next run ask for the discovery document: after an endpoint
+// has failed, it may be at another address.
+func (i *Issuer) dropCachedMetadata() { i.dropCache(discoveryKind) }
+
+func (i *Issuer) dropCache(kind string) {
 	if i.opt.CacheDir == "" {
 		return
 	}
-	if places, err := wellKnown(i.id); err == nil {
-		for _, place := range places {
-			_ = os.Remove(i.keptFile(place)) // not there: nothing to drop
-		}
+	if err := safefile.Remove(i.cacheFile(kind), false); err != nil {
+		i.opt.Log.Debug("not removed from the cache", "error", err.Error())
 	}
 }
 
-// readKept reads the copy on disk; whatever is wrong with it, there is none.
-func (i *Issuer) readKept(url string) (doc document, ok bool) {
+// readCache reads the copy on disk. Whatever is wrong with it, there is none: above all
+// one that another user may have written.
+func (i *Issuer) readCache(kind string) (doc document, ok bool) {
 	if i.opt.CacheDir == "" {
 		return document{}, false
 	}
-	b, err := os.ReadFile(i.keptFile(url))
-	if err != nil || len(b) > 2*maxBody {
+	b, err := safefile.Read(i.cacheFile(kind), safefile.Want{Max: 2 * maxBody, NoLink: true, Trust: safefile.Ours})
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			i.opt.Log.Debug("the cache is not used", "error", err.Error())
+		}
 		return document{}, false
 	}
-	if json.Unmarshal(b, &doc) != nil || doc.URL != url || len(doc.Body) == 0 {
+	if json.Unmarshal(b, &doc) != nil || len(doc.Body) == 0 {
 		return document{}, false
 	}
 	return doc, true
 }
 
-// writeKept keeps a copy, by rename so that a reader sees a whole one. It is a
-// cache: failing to keep it costs time, not truth.
-func (i *Issuer) writeKept(doc document) {
+// writeCache keeps a copy. Failing to keep it costs time, not truth.
+func (i *Issuer) writeCache(kind string, doc document) {
 	if i.opt.CacheDir == "" {
 		return
 	}
 	b, err := json.Marshal(doc)
-	if err != nil {
-		return
+	if err == nil {
+		err = safefile.MakeDir(i.opt.CacheDir)
 	}
-	if err := os.MkdirAll(i.opt.CacheDir, 0o700); err != nil {
-		i.opt.Log.Debug("not kept", "error", err.Error())
-		return
-	}
-	f, err := os.CreateTemp(i.opt.CacheDir, ".new-*")
-	if err != nil {
-		i.opt.Log.Debug("not kept", "error", err.Error())
-		return
-	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), i.keptFile(doc.URL))
+	if err == nil {
+		err = safefile.Replace(i.cacheFile(kind), b, safefile.Write{})
 	}
 	if err != nil {
-		_ = os.Remove(f.Name())
-		i.opt.Log.Debug("not kept", "error", err.Error())
+		i.opt.Log.Debug("not cached", "error", err.Error())
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/secret"
 )
 
@@ -25,8 +26,13 @@ type Error struct {
 	Status      int           // HTTP status
 	Code        string        // `error`; empty when the answer had none
 	Description string        // `error_description`, cleaned
+	Redacted    bool          // a secret was taken out of Code or Description: keep neither
 	RetryAfter  time.Duration // from Retry-After; zero when not given
-	Remedy      string        // what to do, where more than the words is known
+	Product     Product       // of the server; empty when it is not known
+	Remedy      hint.Remedy   // what to do, where more than the words is known
+
+	// Profile and Account are what the commands of a hint name.
+	Profile, Account string
 }
 
 func (e *Error) Error() string {
@@ -39,55 +45,24 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("HTTP %d %s", e.Status, http.StatusText(e.Status))
 }
 
-// Temporary reports whether nothing was decided: the issuer is overloaded or broken
-// (429, 5xx, the codes that RFC 6749 §4.1.2.1 has for it), or the answer of a token
-// endpoint has no OAuth error code, so something before the issuer may have answered.
-// Keycloak 24 to 26 answers 500 when no provider takes an exchange; that one is a
-// refusal.
-func (e *Error) Temporary() bool {
-	if r := e.remedy(); r != nil && r.refusal {
-		return false
-	}
-	return e.overloaded() || e.Code == "" && e.Op != "discovery" && e.Op != "jwks"
-}
-
-// overloaded is of an answer that a second try may better.
-func (e *Error) overloaded() bool {
-	if r := e.remedy(); r != nil && r.refusal {
-		return false
-	}
-	return e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout || e.Status >= 500 ||
-		e.Code == "temporarily_unavailable" || e.Code == "server_error"
-}
-
-// Hint says what to do about a refusal that is known, or is empty.
-func (e *Error) Hint() string {
-	if e.Remedy != "" {
-		return e.Remedy
-	}
-	if r := e.remedy(); r != nil {
-		return r.do
-	}
-	return ""
-}
-
 // A ConfigError is a profile and an issuer that do not fit together: a wrong
 // issuer URL, an issuer of another name, endpoints that are not https.
 type ConfigError struct {
 	Detail string
-	Remedy string
+	Remedy hint.Remedy
 }
 
 func (e *ConfigError) Error() string { return e.Detail }
 
-// Hint is the next command to type, or empty.
-func (e *ConfigError) Hint() string { return e.Remedy }
+// Hint is what to do; nil when nothing is known.
+func (e *ConfigError) Hint() hint.Remedy { return e.Remedy }
 
 // unreachable wraps a failure to get an answer; sent are the secrets that the
 // request carried.
 func unreachable(op string, err error, sent ...secret.Secret) error {
 	why := cleanWords(err.Error(), sent...)
-	if errors.Is(err, context.DeadlineExceeded) {
+	var proxy *proxyFailure
+	if errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &proxy) {
 		why = "no answer in time"
 	}
 	return &netError{text: fmt.Sprintf("%s: %s", op, why), err: err}
@@ -102,22 +77,28 @@ func (e *netError) Error() string   { return fmt.Sprintf("%s: %s", ErrUnreachabl
 func (e *netError) Unwrap() []error { return []error{ErrUnreachable, e.err} }
 
 // Hint tells a certificate nobody vouches for from a network that is down.
-func (e *netError) Hint() string {
+func (e *netError) Hint() hint.Remedy {
 	var unknown x509.UnknownAuthorityError
 	var host x509.HostnameError
 	var op *net.OpError
 	var proxy *proxyError
+	var failure *proxyFailure
+	var wrong *ConfigError
 	switch {
+	case errors.As(e.err, &wrong):
+		return wrong.Remedy
 	case errors.As(e.err, &op) && op.Op == "proxyconnect":
-		return "check the proxy: HTTPS_PROXY in the environment, and NO_PROXY for hosts that are reached without it"
+		return hint.Say(checkProxy)
 	case errors.As(e.err, &proxy):
 		return proxy.hint()
+	case errors.As(e.err, &failure):
+		return hint.Say(checkProxy)
 	case errors.As(e.err, &unknown):
-		return "if the issuer's certificate is from a private CA, name its PEM file: ca_file in the profile (profile add --ca-file)"
+		return hint.Say("if the issuer's certificate is from a private CA, name its PEM file: ca_file in the profile (profile add --ca-file)")
 	case errors.As(e.err, &host):
-		return "the certificate is for another host; check the issuer's address"
+		return hint.Say("the certificate is for another host; check the issuer's address")
 	}
-	return ""
+	return nil
 }
 
 // retryAfter reads a Retry-After header (RFC 9110 §10.2.3), seconds or date.

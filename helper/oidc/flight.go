@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -165,7 +166,7 @@ func (i *Issuer) sendOnce(ctx context.Context, client *http.Client, req *http.Re
 		return Response{}, unreachable(g.op, err)
 	}
 	if s.Wait == 0 {
-		s.Wait = answerTime
+		s.Wait = cmp.Or(i.opt.AnswerTime, answerTime)
 	}
 	sent := append(c.secrets(), g.sent...)
 	f := newFlight(s.Before)
@@ -194,8 +195,13 @@ func (i *Issuer) sendOnce(ctx context.Context, client *http.Client, req *http.Re
 // failure is the error of a request that got no answer.
 func (f *flight) failure(ctx, flying context.Context, op string, err error, sent []secret.Secret) error {
 	left, refused := f.result()
+	var proxy *proxyFailure
 	if cause := context.Cause(flying); cause != nil {
-		err = cause
+		if errors.As(err, &proxy) {
+			proxy.err = cause
+		} else {
+			err = cause
+		}
 	}
 	switch {
 	case left:
@@ -203,7 +209,9 @@ func (f *flight) failure(ctx, flying context.Context, op string, err error, sent
 	case refused != nil:
 		return refused
 	case ctx.Err() != nil:
-		err = ctx.Err()
+		if proxy == nil {
+			err = ctx.Err()
+		}
 	}
 	return unreachable(op, err, sent...)
 }

@@ -1,9 +1,13 @@
 package oidc
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptrace"
 	"time"
 )
 
@@ -26,10 +30,15 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		req = req.Clone(req.Context())
 		req.Header.Set("User-Agent", ua)
 	}
-	resp, err := g.next.RoundTrip(req)
+	connected := false
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected = true }}
+	resp, err := g.next.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
+	if err != nil && !connected {
+		err = g.blameProxy(req, err)
+	}
 	took := g.issuer.opt.Now().Sub(start).Round(time.Millisecond)
 	if err != nil {
-		g.issuer.opt.Log.Debug("request failed", "method", req.Method, "url", req.URL.Redacted(), "took", took, "error", Clean(err.Error()))
+		g.issuer.opt.Log.Debug("request failed", "method", req.Method, "url", req.URL.Redacted(), "took", took, "error", kindOf(err))
 		return nil, err
 	}
 	g.issuer.opt.Log.Debug("request", "method", req.Method, "url", req.URL.Redacted(), "status", resp.StatusCode, "took", took)
@@ -40,6 +49,21 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp.Body = &cappedBody{ReadCloser: resp.Body, left: maxBody}
 	return resp, nil
+}
+
+// blameProxy names the proxy of a connection that was not made, unless the error says
+// already what went wrong.
+func (g *guard) blameProxy(req *http.Request, err error) error {
+	var refused *proxyError
+	var certificate *tls.CertificateVerificationError
+	transport, ok := g.next.(*http.Transport)
+	if !ok || transport.Proxy == nil || errors.As(err, &refused) || errors.As(err, &certificate) {
+		return err
+	}
+	if proxy, wrong := transport.Proxy(req); wrong == nil && proxy != nil {
+		return &proxyFailure{host: proxy.Host, err: err}
+	}
+	return err
 }
 
 // cappedBody fails, rather than ends, past the cap.
@@ -61,4 +85,25 @@ func (b *cappedBody) Read(p []byte) (int, error) {
 		return 0, errBodyTooLarge
 	}
 	return n, err
+}
+
+// kindOf is what may be logged of a transport's error. Others quote what the server
+// sent, and that may be an echo of what it was sent.
+func kindOf(err error) string {
+	var op *net.OpError
+	var certificate *tls.CertificateVerificationError
+	var proxy *proxyError
+	switch {
+	case errors.As(err, &certificate):
+		return Clean(certificate.Error())
+	case errors.As(err, &proxy):
+		return Clean(proxy.Error())
+	case errors.As(err, &op):
+		return Clean(op.Error())
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return "no answer in time"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the connection was cut"
+	}
+	return "the answer is not HTTP, or the connection failed"
 }

@@ -45,9 +45,3 @@ func (i *Issuer) Introspect(ctx context.Context, c Client, refreshToken secret.S
 	}
 	return *answer.Active, true, nil
 }
-
-// callsInactive is of Keycloak 18's answer for the token of an ended session: 400 where
-// RFC 7662 §2.2 has active: false.
-func (e *Error) callsInactive() bool {
-	return e.Op == "introspect" && e.Status == 400 && e.Description == "Failed to introspect token."
-}

@@ -8,9 +8,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"sync"
 	"time"
+
+	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/helper/safefile"
+	"github.com/terradue/t2-cred/helper/secret"
 )
 
 // Options are what an Issuer needs of its surroundings.
@@ -18,8 +21,16 @@ type Options struct {
 	CAFile    string // PEM certificates trusted beside the system's; empty for none
 	CacheDir  string // where public documents are kept; empty for nowhere
 	UserAgent string
-	Now       func() time.Time
-	Log       *slog.Logger
+	// Profile is what the commands of a hint name; empty for NAME.
+	Profile string
+	// DiscoveryURL is where the discovery document lies when it is not at the
+	// identifier's well-known addresses. It must name the identifier all the same.
+	DiscoveryURL string
+	// AnswerTime is how long the answer to a sent refresh token is waited for, in this
+	// process's running time. Zero is 30 seconds.
+	AnswerTime time.Duration
+	Now        func() time.Time
+	Log        *slog.Logger
 }
 
 // An Issuer is one OpenID provider. Making one costs nothing: files and the
@@ -83,7 +94,7 @@ func (i *Issuer) newClient(certificate *tls.Certificate) (*http.Client, error) {
 	dialer := &net.Dialer{Timeout: 10 * time.Second}
 	return &http.Client{
 		Transport: &guard{issuer: i, next: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
+			Proxy:                  proxyFromEnvironment,
 			OnProxyConnectResponse: proxyAnswer,
 			DialContext:            dialer.DialContext,
 			TLSClientConfig:        conf,
@@ -96,37 +107,50 @@ func (i *Issuer) newClient(certificate *tls.Certificate) (*http.Client, error) {
 	}, nil
 }
 
-// readCAFile reads what is a file: a pipe would be waited for without an end.
+// maxCAFile is more than any system's whole list of authorities.
+const maxCAFile = 4 << 20
+
 func (i *Issuer) readCAFile() ([]byte, error) {
-	info, err := os.Stat(i.opt.CAFile)
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a regular file", i.opt.CAFile)
-	}
-	var pem []byte
-	if err == nil {
-		pem, err = os.ReadFile(i.opt.CAFile)
-	}
+	pem, err := safefile.Read(i.opt.CAFile, safefile.Want{Max: maxCAFile, Trust: safefile.Ours})
 	if err != nil {
-		return nil, &ConfigError{Detail: fmt.Sprintf("ca_file: %v", err)}
+		return nil, &ConfigError{Detail: fmt.Sprintf("ca_file: %v", err), Remedy: hint.Say("ca_file is a PEM file that you or root own and that nobody else may write")}
 	}
 	return pem, nil
 }
 
-// secureURL parses s and demands what every endpoint must be: absolute https
-// (plain http on loopback only), with a host, without user information.
-func secureURL(s string) (*url.URL, error) {
+// failed is an answer that is a refusal, in words that hold none of the secrets sent.
+func (i *Issuer) failed(op string, resp *http.Response, code, words string, sent []secret.Secret) *Error {
+	e := &Error{Op: op, Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, i.opt.Now()), Product: i.Product(), Profile: i.opt.Profile}
+	var inCode, inWords bool
+	e.Code, inCode = Redact(code, sent...)
+	e.Description, inWords = Redact(words, sent...)
+	e.Redacted = inCode || inWords
+	return e
+}
+
+// secureURL parses s and demands what every endpoint must be: absolute https, with a
+// host, without user information. Plain http is for an endpoint on loopback of an issuer
+// on loopback.
+func secureURL(s string, issuer string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%s is not a URL", Clean(s))
 	case u.Host == "" || u.Opaque != "":
-		return nil, fmt.Errorf("%s is not an absolute URL", Clean(s))
+		return nil, fmt.Errorf("%q is not an absolute URL", Clean(s))
 	case u.User != nil:
 		return nil, fmt.Errorf("%s carries a user name or password", Clean(u.Redacted()))
 	case u.Fragment != "":
 		return nil, fmt.Errorf("%s has a fragment", Clean(s))
-	case u.Scheme == "https", u.Scheme == "http" && Loopback(u.Hostname()):
+	case u.Scheme == "https":
 		return u, nil
+	}
+	at, err := url.Parse(issuer)
+	if u.Scheme == "http" && Loopback(u.Hostname()) {
+		if err == nil && Loopback(at.Hostname()) {
+			return u, nil
+		}
+		return nil, fmt.Errorf("%s is not https, and the issuer is not on loopback", Clean(s))
 	}
 	return nil, fmt.Errorf("%s is not https", Clean(s))
 }

@@ -18,6 +18,8 @@ type claimSet struct {
 	Audience  audience
 	Azp       string
 	ClientID  string
+	CID       string
+	AppID     string
 	Expiry    *float64
 	NotBefore *float64
 	IssuedAt  *float64
@@ -29,13 +31,26 @@ type claimSet struct {
 	SessionID string
 }
 
+// parseClaims reads a payload. Claims that decide something have their type or the
+// token is refused; claims for display are left out when they have another, as an
+// e-mail address that is a list (Keycloak's mappers, ADFS).
 func parseClaims(payload []byte) (c claimSet, err error) {
+	for name, shown := range map[string]*string{"preferred_username": &c.Username, "email": &c.Email, "sid": &c.SessionID} {
+		var s string
+		if parseExactly(payload, map[string]any{name: &s}) == nil {
+			*shown = s
+		}
+	}
 	return c, parseExactly(payload, map[string]any{
-		"iss": &c.Issuer, "sub": &c.Subject, "aud": &c.Audience, "azp": &c.Azp, "client_id": &c.ClientID,
-		"exp": &c.Expiry, "nbf": &c.NotBefore, "iat": &c.IssuedAt, "typ": &c.Type, "scope": &c.Scope,
-		"preferred_username": &c.Username, "email": &c.Email, "at_hash": &c.ATHash, "sid": &c.SessionID,
+		"iss": &c.Issuer, "sub": &c.Subject, "aud": &c.Audience, "azp": &c.Azp,
+		"client_id": &c.ClientID, "cid": &c.CID, "appid": &c.AppID,
+		"exp": &c.Expiry, "nbf": &c.NotBefore, "iat": &c.IssuedAt, "typ": &c.Type, "scope": &c.Scope, "at_hash": &c.ATHash,
 	})
 }
+
+// clients are the claims that name the client a token was given to: RFC 9068's, OpenID
+// Connect's, Okta's, and those of Entra and ADFS.
+func (c claimSet) clients() []string { return []string{c.ClientID, c.Azp, c.CID, c.AppID} }
 
 // parseExactly reads members of a JSON object by their exact names. Package
 // encoding/json would also take "SUB" for sub, and claim names are
@@ -55,28 +70,56 @@ func parseExactly(object []byte, into map[string]any) error {
 	return nil
 }
 
-// A Peek is what a JWT says of itself, unverified: good for telling a person
-// what is wrong with a token before it is sent, and for nothing else.
-type Peek struct {
+// Unverified is what a JWT says of itself: good for telling a person what is wrong
+// with a token before it is sent, and for nothing else.
+type Unverified struct {
 	Header header
 	Claims claimSet
 }
 
-// Look reads a JWT without verifying it. ok is false for a token that is not
-// one: an opaque token says nothing, and that is its right.
-func Look(token secret.Secret) (p Peek, ok bool) {
+// ParseUnverified reads a JWT without verifying it. ok is false for a token that is not
+// one, such as an opaque token.
+func ParseUnverified(token secret.Secret) (u Unverified, ok bool) {
 	parts := strings.Split(token.Reveal(), ".") // taken apart here, not passed on
 	if len(parts) != 3 {
-		return Peek{}, false
+		return Unverified{}, false
 	}
 	head, err1 := base64.RawURLEncoding.DecodeString(parts[0])
 	payload, err2 := base64.RawURLEncoding.DecodeString(parts[1])
 	if err1 != nil || err2 != nil {
-		return Peek{}, false
+		return Unverified{}, false
 	}
-	p.Header, err1 = parseHeader(head)
-	p.Claims, err2 = parseClaims(payload)
-	return p, err1 == nil && err2 == nil && p.Header.Alg != ""
+	u.Header, err1 = parseHeader(head)
+	u.Claims, err2 = parseClaims(payload)
+	return u, err1 == nil && err2 == nil && u.Header.Alg != ""
+}
+
+// LooksLikeJWT reports whether a token begins as a JWT does: with the base64 of a JSON
+// object's begin, in any of base64's alphabets.
+func LooksLikeJWT(token secret.Secret) bool {
+	v := strings.TrimLeft(token.Reveal(), " \t\r\n") // looked at, not passed on
+	v = strings.NewReplacer("+", "-", "/", "_").Replace(v[:min(len(v), 64)])
+	n := 0
+	for n < len(v) && v[n] != '.' && v[n] != '=' && isBase64URL(v[n]) {
+		n++
+	}
+	if n%4 == 1 { // one character is less than a byte
+		n--
+	}
+	start, err := base64.RawURLEncoding.DecodeString(v[:n])
+	if err != nil || len(start) == 0 {
+		return false
+	}
+	rest := strings.TrimLeft(string(start), " \t\r\n")
+	if !strings.HasPrefix(rest, "{") {
+		return false
+	}
+	rest = strings.TrimLeft(rest[1:], " \t\r\n")
+	return rest == "" || rest[0] == '"' || rest[0] == '}'
+}
+
+func isBase64URL(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_'
 }
 
 // A header is what is used of a JWS header (RFC 7515 §4.1).
@@ -84,6 +127,7 @@ type header struct {
 	Alg  string
 	Kid  string
 	Type string
+	Enc  string // of a JWE (RFC 7516 §4.1.2)
 	Crit json.RawMessage
 	B64  json.RawMessage
 	// Brought are keys that the token brings along; none is ever used.
@@ -95,22 +139,22 @@ func (h header) bringsKeys() bool {
 }
 
 func parseHeader(raw []byte) (h header, err error) {
-	return h, parseExactly(raw, map[string]any{"alg": &h.Alg, "kid": &h.Kid, "typ": &h.Type, "crit": &h.Crit, "b64": &h.B64,
+	return h, parseExactly(raw, map[string]any{"alg": &h.Alg, "kid": &h.Kid, "typ": &h.Type, "enc": &h.Enc, "crit": &h.Crit, "b64": &h.B64,
 		"jwk": &h.Brought[0], "jku": &h.Brought[1], "x5u": &h.Brought[2]})
 }
 
 // ExpiresAt is the `exp` claim; zero when there is none.
-func (p Peek) ExpiresAt() time.Time {
+func (p Unverified) ExpiresAt() time.Time {
 	if p.Claims.Expiry == nil {
 		return time.Time{}
 	}
 	return numericDate(*p.Claims.Expiry)
 }
 
-// For reports whether the token names client as its audience or its authorized
-// party. named is false when it names nobody at all.
-func (p Peek) For(client string) (is, named bool) {
-	for _, a := range append(p.Claims.Audience, p.Claims.Azp, p.Claims.ClientID) {
+// For reports whether the token names client as its audience or as the client it was
+// given to. named is false when it names nobody at all.
+func (p Unverified) For(client string) (is, named bool) {
+	for _, a := range append(p.Claims.clients(), p.Claims.Audience...) {
 		named = named || a != ""
 		is = is || a == client
 	}

@@ -22,7 +22,10 @@ type publishedKey struct {
 	Use   string   `json:"use"`
 	Ops   []string `json:"key_ops"`
 	Alg   string   `json:"alg"`
-	raw   json.RawMessage
+	// Of an RSA key, as written: bounded before anything computes with them.
+	Modulus  string `json:"n"`
+	Exponent string `json:"e"`
+	raw      json.RawMessage
 }
 
 // maxKeys bounds the work that a hostile key set can ask for.
@@ -48,21 +51,38 @@ func parseKeySet(body []byte) (*keySet, error) {
 	return set, nil
 }
 
-// candidates are the keys that may have made a signature with this header: the
-// key id must be the same (a token without one is taken only when one key is
-// left to choose), the use must be signing, the algorithm the key's own.
+// candidates are the keys that may have made a signature with this header, in their
+// order: the key id must be the same, the use must be signing, the algorithm the key's
+// own. A key id names one key. A token without one is tried with each key that fits.
 func (s *keySet) candidates(kid, alg string) []publishedKey {
 	var found []publishedKey
 	for _, k := range s.keys {
-		if (kid == "" || k.KeyID == kid) && k.signs() && (k.Alg == "" || k.Alg == alg) {
+		if (kid == "" || k.KeyID == kid) && k.signs() && k.fits(alg) {
 			found = append(found, k)
 		}
 	}
-	if kid == "" && len(found) > 1 {
-		return nil
+	if kid != "" && len(found) > 1 {
+		found = found[:1]
 	}
 	return found
 }
+
+// fits reports whether a key can be one for an algorithm, by what it says of itself.
+func (k publishedKey) fits(alg string) bool {
+	if k.Alg != "" && k.Alg != alg && (!isEdDSA(k.Alg) || !isEdDSA(alg)) {
+		return false
+	}
+	switch alg[:2] {
+	case "RS", "PS":
+		return k.Type == "RSA"
+	case "ES":
+		return k.Type == "EC"
+	}
+	return k.Type == "OKP"
+}
+
+// isEdDSA knows both names: RFC 9864 calls EdDSA with this curve Ed25519.
+func isEdDSA(alg string) bool { return alg == "EdDSA" || alg == "Ed25519" }
 
 // knows reports whether the set has a key of that id, for whatever use.
 func (s *keySet) knows(kid string) bool {
@@ -86,23 +106,30 @@ func (k publishedKey) signs() bool {
 	return false
 }
 
-// keySet returns the issuer's keys, asked for anew when renew says so.
-func (i *Issuer) keySet(ctx context.Context, renew bool) (*keySet, error) {
+// keySet returns the issuer's keys. It is ErrOpaque for an issuer that publishes none.
+func (i *Issuer) keySet(ctx context.Context, how asking) (*keySet, error) {
 	i.mu.Lock()
 	set := i.keys
 	i.mu.Unlock()
-	if set != nil && !renew {
+	if set != nil && how != anew {
 		return set, nil
 	}
-	meta, err := i.Metadata(ctx)
+	asked := whenStale
+	if how == never {
+		asked = never
+	}
+	meta, err := i.metadata(ctx, asked)
 	if err != nil {
 		return nil, err
 	}
-	body, asked, err := i.fetch(ctx, "jwks", meta.JWKSURI, renew, func(body []byte) error {
+	if meta.JWKSURI == "" {
+		return nil, ErrOpaque
+	}
+	body, confirmed, err := i.fetch(ctx, keysKind, meta.JWKSURI, how, func(body []byte) error {
 		_, err := parseKeySet(body)
 		return err
 	})
-	if errors.Is(err, errNotKept) {
+	if errors.Is(err, errNotCached) {
 		return nil, err
 	}
 	if err != nil {
@@ -112,31 +139,34 @@ func (i *Issuer) keySet(ctx context.Context, renew bool) (*keySet, error) {
 	if set, err = parseKeySet(body); err != nil {
 		return nil, err
 	}
-	set.asked = asked
+	set.asked = confirmed
 	i.mu.Lock()
 	i.keys = set
 	i.mu.Unlock()
 	return set, nil
 }
 
-// Recall begins to read the documents that are kept on disk, for a caller who waits
-// for something else before he calls Ready. It asks nobody: what is missing or no
+// Recall begins to read the documents that are cached on disk, for a caller that waits
+// for something else before it calls Ready. It asks nobody: what is missing or no
 // longer fresh is left to Ready.
 func (i *Issuer) Recall(ctx context.Context) {
-	i.recalling.Go(func() { _ = i.ready(context.WithValue(ctx, recallKey{}, true)) })
+	i.recalling.Go(func() { _ = i.ready(ctx, never) })
 }
 
 // Ready makes sure that all is at hand to ask for a token and to verify the
 // answer, so that nothing is spent on an issuer that cannot be believed.
 func (i *Issuer) Ready(ctx context.Context) error {
 	i.recalling.Wait()
-	return i.ready(ctx)
+	return i.ready(ctx, whenStale)
 }
 
-func (i *Issuer) ready(ctx context.Context) error {
-	if _, err := i.Metadata(ctx); err != nil {
+func (i *Issuer) ready(ctx context.Context, how asking) error {
+	if _, err := i.metadata(ctx, how); err != nil {
 		return err
 	}
-	_, err := i.keySet(ctx, false)
+	_, err := i.keySet(ctx, how)
+	if errors.Is(err, ErrOpaque) {
+		return nil // there are no keys to wait for
+	}
 	return err
 }

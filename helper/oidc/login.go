@@ -104,7 +104,10 @@ func (i *Issuer) Redeem(ctx context.Context, c Client, a *Authorization, back ur
 		return Response{}, refuse("the answer is not to this login: its state is another")
 	}
 	if code := back.Get("error"); code != "" {
-		return Response{}, &Error{Op: "login", Status: 400, Code: Clean(code), Description: cleanWords(back.Get("error_description"), a.verifier)}
+		return Response{}, &Error{
+			Op: "login", Status: 400, Code: cleanWords(code, a.verifier), Description: cleanWords(back.Get("error_description"), a.verifier),
+			Product: i.Product(), Profile: i.opt.Profile,
+		}
 	}
 	code := secret.Secret(back.Get("code"))
 	if code == "" {
@@ -156,45 +159,48 @@ func (i *Issuer) StartDevice(ctx context.Context, c Client, scopes []string) (*D
 	if meta.DeviceEndpoint == "" {
 		return nil, fmt.Errorf("%w: no device_authorization_endpoint", ErrNoSuchFlow)
 	}
-	body, err := i.submit(ctx, "login", meta, authEndpoint{meta.DeviceEndpoint, meta.Aliases.DeviceEndpoint}, c, url.Values{"scope": {strings.Join(scopes, " ")}})
+	body, err := i.submit(ctx, "login", meta, authEndpoint{meta.DeviceEndpoint, meta.Aliases.DeviceEndpoint}, c, url.Values{
+		"client_id": {c.ID}, // also beside Basic: RFC 8628 §3.1 has it REQUIRED for some, and Dex reads nothing else
+		"scope":     {strings.Join(scopes, " ")},
+	})
 	if err != nil {
 		return nil, err
 	}
-	var answer struct {
-		DeviceCode string  `json:"device_code"`
-		UserCode   string  `json:"user_code"`
-		URI        string  `json:"verification_uri"`
-		Complete   string  `json:"verification_uri_complete"`
-		ExpiresIn  float64 `json:"expires_in"`
-		Interval   float64 `json:"interval"`
+	answer, err := readMembers(body)
+	text := func(name string) string { v, _ := answer.text(name); return v }
+	d := &Device{
+		UserCode: Clean(text("user_code")), VerificationURI: text("verification_uri"), Complete: text("verification_uri_complete"),
+		code: secret.Secret(text("device_code")),
 	}
-	if err := json.Unmarshal(body, &answer); err != nil || answer.DeviceCode == "" || answer.UserCode == "" {
+	if err != nil || d.code == "" || d.UserCode == "" {
 		return nil, unreachable("login", errors.New("the answer is not one of a device authorization endpoint"))
 	}
-	for _, shown := range []string{answer.URI, answer.Complete} {
-		if shown == "" && answer.URI != "" {
+	for _, shown := range []string{d.VerificationURI, d.Complete} {
+		if shown == "" && d.VerificationURI != "" {
 			continue
 		}
-		if _, err := secureURL(shown); err != nil {
+		if _, err := secureURL(shown, i.id); err != nil {
 			return nil, &VerifyError{What: "login", Why: "the verification address: " + err.Error(), Identity: true}
 		}
 	}
-	d := &Device{
-		UserCode: Clean(answer.UserCode), VerificationURI: answer.URI, Complete: answer.Complete,
-		Expiry: i.opt.Now().Add(clamp(answer.ExpiresIn, 5*time.Minute)), interval: clamp(answer.Interval, 5*time.Second), code: secret.Secret(answer.DeviceCode),
-	}
+	life, _ := answer.seconds("expires_in")
+	d.Expiry = i.opt.Now().Add(clamp(life, 5*time.Minute))
+	pause, _ := answer.seconds("interval")
+	d.interval = clamp(pause, 5*time.Second)
 	return d, wellFormed(d.code)
 }
 
-// clamp is a number of seconds between one second and half an hour.
-func clamp(seconds float64, otherwise time.Duration) time.Duration {
-	if seconds <= 0 {
+// clamp is a time between one second and half an hour.
+func clamp(d, otherwise time.Duration) time.Duration {
+	if d <= 0 {
 		return otherwise
 	}
-	return time.Duration(min(max(seconds, 1), 1800) * float64(time.Second))
+	return min(max(d, time.Second), 30*time.Minute)
 }
 
-var nobodyAnswered = &Error{Op: "login", Status: 400, Code: "expired_token", Description: "nobody answered in time"}
+func (i *Issuer) nobodyAnswered() *Error {
+	return &Error{Op: "login", Status: 400, Code: "expired_token", Description: "nobody answered in time", Profile: i.opt.Profile}
+}
 
 // Await asks until the user has decided (RFC 8628 §3.4, §3.5), no more often than
 // the issuer wants. Errors: *Error with access_denied or expired_token.
@@ -205,7 +211,7 @@ func (i *Issuer) Await(ctx context.Context, c Client, d *Device) (Response, erro
 		case <-ctx.Done():
 			timer.Stop()
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return Response{}, nobodyAnswered
+				return Response{}, i.nobodyAnswered()
 			}
 			return Response{}, ctx.Err()
 		case <-timer.C:
@@ -226,7 +232,7 @@ func (i *Issuer) Await(ctx context.Context, c Client, d *Device) (Response, erro
 			return Response{}, err
 		}
 		if i.opt.Now().After(d.Expiry) {
-			return Response{}, nobodyAnswered
+			return Response{}, i.nobodyAnswered()
 		}
 	}
 }

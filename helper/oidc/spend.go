@@ -42,7 +42,7 @@ type Spending struct {
 	// error. It may be called again for a second try. Nil allows every request.
 	Before func() error
 	// Wait is how long the answer is waited for, in this process's running time. Zero
-	// is 30 seconds.
+	// is Options.AnswerTime.
 	Wait time.Duration
 }
 

@@ -11,7 +11,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"os/exec"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -353,4 +356,120 @@ func TestTokenFront_hasHTTP2(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	conn.Close()
+}
+
+func contextWithTimeout(t *testing.T, d time.Duration) (context.Context, context.CancelFunc) {
+	t.Helper()
+	return context.WithTimeout(t.Context(), d)
+}
+
+// TestNoHTTP2_norItsDebugging: wherever a secret travels it is HTTP/1.1, and the Go
+// runtime's own debugging switches print nothing.
+func TestNoHTTP2_norItsDebugging(t *testing.T) {
+	if issuer := os.Getenv("T2_CRED_TEST_DEBUGGED_AT"); issuer != "" {
+		i := New(issuer, Options{Now: time.Now, Log: slog.New(slog.DiscardHandler), CAFile: os.Getenv("T2_CRED_TEST_CA")})
+		_, err1 := i.Spend(t.Context(), frontClient, RefreshGrant(oldToken), Spending{})
+		_, err2 := i.Exchange(t.Context(), frontClient, ExchangeRequest{SubjectToken: oldToken})
+		_, _, err3 := i.Introspect(t.Context(), frontClient, oldToken)
+		_, err4 := i.StartDevice(t.Context(), frontClient, []string{"openid"})
+		_, err5 := i.Authorize(t.Context(), frontClient, "http://127.0.0.1:1/", []string{"openid"})
+		if err := errors.Join(err1, err2, err3, err4, err5, i.Revoke(t.Context(), frontClient, oldToken)); err != nil {
+			t.Fatal("failed")
+		}
+		return
+	}
+	var mu sync.Mutex
+	protos := map[string]int{}
+	var front *httptest.Server
+	front = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		protos[r.Proto+" "+r.URL.Path]++
+		mu.Unlock()
+		switch u := front.URL; r.URL.Path {
+		case oidcSuffix:
+			fmt.Fprintf(w, `{"issuer":%q,"token_endpoint":"%[1]s/token","revocation_endpoint":"%[1]s/revoke","introspection_endpoint":"%[1]s/introspect",
+				"device_authorization_endpoint":"%[1]s/device","authorization_endpoint":"%[1]s/auth","pushed_authorization_request_endpoint":"%[1]s/par"}`, u)
+		case "/token":
+			answer(200, "application/json", goodBody)(w, r)
+		default:
+			answer(200, "application/json", `{"active":true,"device_code":"Qz8deviceCodeOfTheFront","user_code":"ABCD","verification_uri":"`+u+`","request_uri":"urn:x"}`)(w, r)
+		}
+	}))
+	front.EnableHTTP2 = true
+	front.StartTLS()
+	defer front.Close()
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNoHTTP2_norItsDebugging$", "-test.v")
+	child.Env = append(os.Environ(), "T2_CRED_TEST_DEBUGGED_AT="+front.URL, "T2_CRED_TEST_CA="+certFile(t, front.Certificate()), "GODEBUG=http2debug=2,http2client=1,tlskyber=1")
+	out, err := child.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	for line := range strings.Lines(string(out)) {
+		if line = strings.TrimSpace(line); line != "" && line != "PASS" && !strings.HasPrefix(line, "=== ") && !strings.HasPrefix(line, "--- PASS") && !strings.HasPrefix(line, "coverage:") {
+			t.Errorf("it prints %q", line)
+		}
+	}
+	for _, path := range []string{oidcSuffix, "/token", "/revoke", "/introspect", "/device", "/par"} {
+		if protos["HTTP/1.1 "+path] == 0 || protos["HTTP/2.0 "+path] != 0 {
+			t.Errorf("%s: %v", path, protos)
+		}
+	}
+}
+
+// TestExpiry is the earlier of both, by our clock.
+func TestExpiry(t *testing.T) {
+	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	for name, tt := range map[string]struct {
+		in   time.Duration
+		exp  time.Time
+		skew time.Duration
+		want time.Time
+	}{
+		"both":                         {time.Hour, now.Add(-30 * time.Second), 0, now.Add(-30 * time.Second)},
+		"both, expires_in is earlier":  {time.Minute, now.Add(time.Hour), 0, now.Add(time.Minute)},
+		"the issuer's clock is ahead":  {time.Hour, now.Add(2*time.Hour + time.Minute), 2 * time.Hour, now.Add(time.Minute)},
+		"the issuer's clock is behind": {time.Hour, now.Add(-time.Hour), -2 * time.Hour, now.Add(time.Hour)},
+		"expires_in alone":             {time.Minute, time.Time{}, time.Hour, now.Add(time.Minute)},
+		"exp alone":                    {0, now.Add(time.Minute), 0, now.Add(time.Minute)},
+		"neither":                      {0, time.Time{}, 0, time.Time{}},
+	} {
+		i := at("https://issuer.example", "")
+		i.skew, i.dated = tt.skew, true
+		if got := i.Expiry(Response{Received: now, ExpiresIn: tt.in}, Claims{Expiry: tt.exp}); !got.Equal(tt.want) {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+// TestDevice_endsWithoutAnAccessToken: a device login is not asked for until its end when
+// the issuer answers with an ID token alone. Its first request names the client also
+// beside Basic.
+func TestDevice_endsWithoutAnAccessToken(t *testing.T) {
+	var form url.Values
+	var front *httptest.Server
+	polls := 0
+	front = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/device":
+			form = url.Values{}
+			if r.ParseForm() == nil {
+				form = r.PostForm
+			}
+			answer(200, "application/json", `{"device_code":"Qz8deviceCodeOfTheFront","user_code":"ABCD","verification_uri":"`+front.URL+`","interval":"1","expires_in":600}`)(w, r)
+		default:
+			polls++
+			answer(200, "application/json", `{"id_token":"aWQ.dG9r.ZW4"}`)(w, r)
+		}
+	}))
+	defer front.Close()
+	i := at(front.URL, "")
+	i.meta = &Metadata{Issuer: front.URL, TokenEndpoint: front.URL + "/token", DeviceEndpoint: front.URL + "/device"}
+	d, err := i.StartDevice(t.Context(), frontClient, []string{"openid"})
+	if err != nil || form.Get("client_id") != frontClient.ID || form.Get("client_secret") != "" || d.interval != time.Second {
+		t.Fatalf("%v, %v, asked with %v", d, err, form)
+	}
+	_, err = i.Await(t.Context(), frontClient, d)
+	if e, ok := errors.AsType[*VerifyError](err); !ok || e.What != "access_token" || polls != 1 {
+		t.Errorf("%v after %d polls", err, polls)
+	}
 }

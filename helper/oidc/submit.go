@@ -2,7 +2,6 @@ package oidc
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"maps"
 	"net/http"
@@ -46,15 +45,10 @@ func (i *Issuer) send(op string, client *http.Client, req *http.Request, sent []
 	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
 		return body, nil
 	}
-	var said struct {
-		Code        string `json:"error"`
-		Description string `json:"error_description"`
-	}
-	_ = json.Unmarshal(body, &said) // a body that is no JSON leaves the status to speak
-	return nil, &Error{
-		Op: op, Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, i.opt.Now()),
-		Code: cleanWords(said.Code, sent...), Description: cleanWords(said.Description, sent...),
-	}
+	said, _ := readMembers(body) // a body that is no JSON leaves the status to speak
+	code, _ := said.text("error")
+	words, _ := said.text("error_description")
+	return nil, i.failed(op, resp, code, words, sent)
 }
 
 // authenticated is a form with the client's proof (RFC 6749 §2.3.1, RFC 7521 §4.2).

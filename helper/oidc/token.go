@@ -30,6 +30,21 @@ type Response struct {
 	ClientAuth string
 }
 
+// Expiry is when the answer's access token ends, by our clock: the earlier of expires_in
+// and the claim exp. exp is by the issuer's clock, whose distance to ours the Date of its
+// answers tells. It is zero when neither is known. claims are zero for an opaque token.
+func (i *Issuer) Expiry(r Response, claims Claims) time.Time {
+	var end time.Time
+	if !claims.Expiry.IsZero() {
+		skew, _ := i.Skew()
+		end = claims.Expiry.Add(-skew)
+	}
+	if by := r.Received.Add(r.ExpiresIn); r.ExpiresIn > 0 && (end.IsZero() || by.Before(end)) {
+		end = by
+	}
+	return end
+}
+
 // An ExchangeRequest is RFC 8693 §2.1's, for a subject token that is an access
 // token.
 type ExchangeRequest struct {

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -17,6 +18,7 @@ import (
 	"github.com/lestrrat-go/jwx/v2/jwk"
 	"github.com/lestrrat-go/jwx/v2/jws"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/secret"
 )
 
@@ -27,8 +29,11 @@ const leeway = 60 * time.Second
 // here, whatever a header or a key says (RFC 8725 §3.1, §3.2).
 var algorithms = []jwa.SignatureAlgorithm{
 	jwa.RS256, jwa.RS384, jwa.RS512, jwa.PS256, jwa.PS384, jwa.PS512,
-	jwa.ES256, jwa.ES384, jwa.ES512, jwa.EdDSA,
+	jwa.ES256, jwa.ES384, jwa.ES512, jwa.EdDSA, "Ed25519",
 }
+
+// Sizes of RSA keys in bits. Larger ones would let a hostile key set keep us busy.
+const minRSA, maxRSA = 2048, 16384
 
 // ErrOpaque says that a token is not a JWT, so there is nothing to verify. An
 // issuer may give such access tokens.
@@ -40,16 +45,21 @@ type VerifyError struct {
 	Why  string // cleaned
 	// Identity tells a token that is not believed to be this issuer's word about
 	// this user (signature, iss, sub, shape) from one that is, but does not serve
-	// now or here (exp, nbf, aud, a key that is not published yet). With the latter
-	// a rotated refresh token that came along is still to be kept.
+	// now or here (exp, nbf, aud, a key that is not published yet).
 	Identity bool
-	Remedy   string
+	// OtherSubject is of a token that names another user than the one expected. An
+	// answer with such a token is never adopted.
+	OtherSubject bool
+	// OtherReader is of an access token that is good but is meant for somebody else
+	// to read. To its client it may be opaque (RFC 6749 §1.4).
+	OtherReader bool
+	Remedy      hint.Remedy
 }
 
 func (e *VerifyError) Error() string { return fmt.Sprintf("%s refused: %s", e.What, e.Why) }
 
-// Hint is what to do, or empty.
-func (e *VerifyError) Hint() string { return e.Remedy }
+// Hint is what to do; nil when nothing is known.
+func (e *VerifyError) Hint() hint.Remedy { return e.Remedy }
 
 // Expect is what a token has to say.
 type Expect struct {
@@ -100,10 +110,13 @@ func (i *Issuer) Verify(ctx context.Context, token secret.Secret, want Expect) (
 		return Claims{}, refuse(true, "its claims are not well-formed: %s", Clean(err.Error()))
 	}
 	switch {
-	case c.Issuer != i.id:
+	case c.Issuer != i.id && (want.IDToken || c.Issuer == "" || c.Issuer != i.accessTokenIssuer()):
 		return Claims{}, refuse(true, "iss is %q, not %q", Clean(c.Issuer), i.id)
 	case want.Subject != "" && c.Subject != "" && c.Subject != want.Subject:
-		return Claims{}, refuse(true, "it is for another subject: sub is %q, the stored grant is of %q", Clean(c.Subject), Clean(want.Subject))
+		return Claims{}, &VerifyError{
+			What: want.What, Identity: true, OtherSubject: true,
+			Why: fmt.Sprintf("it is for another subject: sub is %q, the stored grant is of %q", Clean(c.Subject), Clean(want.Subject)),
+		}
 	case c.Type == "ID" && !want.IDToken, c.Type == "Refresh", c.Type == "Offline", c.Type == "Logout":
 		return Claims{}, refuse(true, "it is not an access token: typ is %q", Clean(c.Type))
 	case want.IDToken && c.Subject == "":
@@ -150,35 +163,44 @@ func (i *Issuer) checkTimes(c claimSet, what string) error {
 	skew := i.skew
 	i.mu.Unlock()
 	if skew.Abs() > leeway {
-		e.Remedy = fmt.Sprintf("set this machine's clock: the issuer's is %s apart (the Date of its answers)", skew.Abs().Round(time.Second))
+		e.Remedy = hint.Say(fmt.Sprintf("set this machine's clock: the issuer's is %s apart (the Date of its answers)", skew.Abs().Round(time.Second)))
 	}
 	return e
 }
 
-// checkAudience wants the token to be ours: issued to our client (azp, or
-// RFC 9068's client_id) or meant for it or for an audience that was asked for.
-// A token that names nobody at all ("lightweight" on Keycloak) passes.
+// accessTokenIssuer is the `iss` of access tokens where the discovery document names
+// another than the issuer's (ADFS).
+func (i *Issuer) accessTokenIssuer() string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.meta == nil {
+		return ""
+	}
+	return i.meta.AccessTokenIssuer
+}
+
+// anybody are audiences that name every reader: SciTokens' and WLCG's.
+var anybody = []string{"ANY", "https://wlcg.cern.ch/jwt/v1/any"}
+
+// checkAudience wants the token to be ours: issued to our client or meant for it or
+// for an audience that was asked for. A token that names nobody at all ("lightweight"
+// on Keycloak) or everybody passes.
 func checkAudience(c claimSet, want Expect) error {
-	if want.IDToken {
+	named := slices.ContainsFunc(c.clients(), func(name string) bool { return name != "" })
+	switch {
+	case want.IDToken:
 		if slices.Contains(c.Audience, want.ClientID) && (c.Azp == "" || c.Azp == want.ClientID) {
 			return nil
 		}
-	} else {
-		if len(c.Audience) == 0 && c.Azp == "" && c.ClientID == "" {
-			return nil
-		}
-		if c.Azp == want.ClientID || c.ClientID == want.ClientID || slices.Contains(c.Audience, want.ClientID) {
-			return nil
-		}
-		for _, a := range want.Audience {
-			if slices.Contains(c.Audience, a) {
-				return nil
-			}
-		}
+	case slices.Contains(c.clients(), want.ClientID), slices.Contains(c.Audience, want.ClientID), len(c.Audience) == 0 && !named:
+		return nil
+	case slices.ContainsFunc(c.Audience, func(a string) bool { return slices.Contains(want.Audience, a) || slices.Contains(anybody, a) && !named }):
+		return nil
 	}
 	return &VerifyError{
-		What: want.What, Why: fmt.Sprintf("it is for somebody else: aud is %q, azp is %q, and we are %q", Clean(strings.Join(c.Audience, " ")), Clean(c.Azp), want.ClientID),
-		Remedy: "check the profile's client_id and audience against what the issuer gives",
+		What: want.What, OtherReader: !want.IDToken,
+		Why:    fmt.Sprintf("it is for somebody else: aud is %q, azp is %q, and we are %q", Clean(strings.Join(c.Audience, " ")), Clean(cmp.Or(c.clients()...)), want.ClientID),
+		Remedy: hint.Say("check the profile's client_id and audience against what the issuer gives"),
 	}
 }
 
@@ -205,21 +227,31 @@ var errSignature = errors.New("signature")
 // the issuer's keys has it for a while.
 var errNoKey = errors.New("signature")
 
-// readHeader tells a JWT from an opaque token, and refuses what no issuer sends
-// in good faith. Keys that a header brings along (jwk, jku, x5u, x5c) are never
-// looked at.
+// readHeader tells a JWT from an opaque token. What begins as a JWT does is one, or it
+// is refused: a lenient reader elsewhere could take it for one. Keys that a header
+// brings along (jwk, jku, x5u, x5c) are never looked at.
 func readHeader(token secret.Secret) (header, error) {
-	parts := strings.Split(token.Reveal(), ".") // taken apart, not passed on
-	raw, err := base64.RawURLEncoding.DecodeString(parts[0])
-	if err != nil || len(raw) == 0 || raw[0] != '{' || !json.Valid(raw) {
+	if !LooksLikeJWT(token) {
 		return header{}, ErrOpaque
+	}
+	parts := strings.Split(token.Reveal(), ".") // taken apart, not passed on
+	for _, part := range parts {
+		if _, err := base64.RawURLEncoding.Strict().DecodeString(part); err != nil {
+			return header{}, errors.New("it begins as a JWT does and is not well-formed base64url")
+		}
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(parts[0])
+	if err != nil || !json.Valid(raw) {
+		return header{}, errors.New("it begins as a JWT does and its header is no JSON object")
 	}
 	h, err := parseHeader(raw)
 	switch {
 	case err != nil:
 		return h, fmt.Errorf("its header is not well-formed: %s", Clean(err.Error()))
-	case len(parts) == 5:
+	case len(parts) == 5 && h.Enc != "" && h.Alg != "":
 		return h, ErrOpaque // a JWE is for the resource to read, not for us
+	case len(parts) == 5:
+		return h, errors.New("it has the 5 parts of a JWE, and its header names no enc")
 	case len(parts) != 3:
 		return h, fmt.Errorf("it has %d parts, a JWT has 3", len(parts))
 	case h.Crit != nil || h.B64 != nil:
@@ -228,11 +260,6 @@ func readHeader(token secret.Secret) (header, error) {
 		return h, fmt.Errorf("its signature algorithm %q is not one that is accepted", Clean(h.Alg))
 	case otherKind(h.Type):
 		return h, fmt.Errorf("it is not an access token: its header's typ is %q", Clean(h.Type))
-	}
-	for _, part := range parts {
-		if _, err := base64.RawURLEncoding.Strict().DecodeString(part); err != nil {
-			return h, errors.New("it is not well-formed base64url")
-		}
 	}
 	return h, nil
 }
@@ -248,39 +275,47 @@ func otherKind(typ string) bool {
 // that fails with keys from the disk, the issuer is asked for them once: it may
 // have rotated them.
 func (i *Issuer) verifySignature(ctx context.Context, token secret.Secret, h header) ([]byte, error) {
-	set, err := i.keySet(ctx, false)
+	set, err := i.keySet(ctx, whenStale)
 	if err != nil {
 		return nil, err
 	}
-	payload, err := set.verify(token, h)
-	if err == nil {
-		return payload, nil
-	}
-	if set.asked {
-		i.dropCachedMetadata()
-		return nil, err
+	payload, err := set.verify(ctx, token, h)
+	if err == nil || ctx.Err() != nil {
+		return payload, err
 	}
 	i.dropCachedMetadata() // the place where the keys are may be another by now
-	if set, err = i.keySet(ctx, true); err != nil {
+	if set.asked {
 		return nil, err
 	}
-	return set.verify(token, h)
+	if set, err = i.keySet(ctx, anew); err != nil {
+		return nil, err
+	}
+	return set.verify(ctx, token, h)
 }
 
-func (s *keySet) verify(token secret.Secret, h header) ([]byte, error) {
-	alg := jwa.SignatureAlgorithm(h.Alg)
+// maxTried is how many keys are tried for one token.
+const maxTried = 8
+
+// verify ends when ctx does: each try takes milliseconds, as key sizes are bounded.
+func (s *keySet) verify(ctx context.Context, token secret.Secret, h header) ([]byte, error) {
 	why := errNoKey
 	if h.Kid == "" || s.knows(h.Kid) || h.bringsKeys() {
 		why = errSignature // a key of that name is there, but not for this
 	}
 	err := fmt.Errorf("%w: the issuer publishes no signing key %q for %s", why, Clean(h.Kid), h.Alg)
-	for _, k := range s.candidates(h.Kid, h.Alg) {
-		key, keyErr := k.public(alg)
+	for n, k := range s.candidates(h.Kid, h.Alg) {
+		if ctx.Err() != nil {
+			return nil, unreachable("verification", ctx.Err())
+		}
+		if n == maxTried {
+			break
+		}
+		key, keyErr := k.public(jwa.SignatureAlgorithm(h.Alg))
 		if keyErr != nil {
 			err = fmt.Errorf("%w: %w", errSignature, keyErr)
 			continue
 		}
-		payload, verifyErr := jws.Verify([]byte(token.Reveal()), jws.WithKey(alg, key), jws.WithCompact())
+		payload, verifyErr := verifyWith(token, h.Alg, key)
 		if verifyErr == nil {
 			return payload, nil
 		}
@@ -289,25 +324,42 @@ func (s *keySet) verify(token secret.Secret, h header) ([]byte, error) {
 	return nil, err
 }
 
+// verifyWith checks a signature with one key and returns the payload.
+func verifyWith(token secret.Secret, alg string, key any) ([]byte, error) {
+	if isEdDSA(alg) {
+		alg = jwa.EdDSA.String() // jwx does not know RFC 9864's name
+	}
+	return jws.Verify([]byte(token.Reveal()), jws.WithKey(jwa.SignatureAlgorithm(alg), key), jws.WithCompact())
+}
+
 // public is the JWK's public key, if it is strong enough and of the kind that
 // alg signs with.
 func (k publishedKey) public(alg jwa.SignatureAlgorithm) (any, error) {
+	refuse := func(why string) (any, error) {
+		return nil, fmt.Errorf("the issuer's key %q %s", Clean(k.KeyID), why)
+	}
+	if len(k.Exponent) > 6 { // base64url of four bytes
+		return refuse("has an exponent beyond 2^32")
+	}
+	if len(k.Modulus) > (maxRSA/8+2)*4/3 {
+		return refuse(fmt.Sprintf("has more than %d bits", maxRSA))
+	}
 	parsed, err := jwk.ParseKey(k.raw)
 	if err != nil {
-		return nil, fmt.Errorf("the issuer's key %q cannot be read", Clean(k.KeyID))
+		return refuse("cannot be read")
 	}
 	if parsed, err = parsed.PublicKey(); err != nil {
-		return nil, fmt.Errorf("the issuer's key %q cannot be read", Clean(k.KeyID))
+		return refuse("cannot be read")
 	}
 	var raw any
 	if err := parsed.Raw(&raw); err != nil {
-		return nil, fmt.Errorf("the issuer's key %q cannot be read", Clean(k.KeyID))
+		return refuse("cannot be read")
 	}
 	family := alg.String()[:2]
 	switch key := raw.(type) {
 	case *rsa.PublicKey:
-		if key.N.BitLen() < 2048 {
-			return nil, fmt.Errorf("the issuer's key %q has %d bits, too few", Clean(k.KeyID), key.N.BitLen())
+		if key.N.BitLen() < minRSA {
+			return refuse(fmt.Sprintf("has %d bits, too few", key.N.BitLen()))
 		}
 		if family == "RS" || family == "PS" {
 			return key, nil
@@ -321,5 +373,5 @@ func (k publishedKey) public(alg jwa.SignatureAlgorithm) (any, error) {
 			return key, nil
 		}
 	}
-	return nil, fmt.Errorf("the issuer's key %q is not one for %s", Clean(k.KeyID), alg)
+	return refuse("is not one for " + alg.String())
 }

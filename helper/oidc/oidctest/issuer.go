@@ -213,6 +213,8 @@ func (i *Issuer) endpoint(e Endpoint) string {
 		return i.url + "/protocol/openid-connect/token"
 	case Revocation:
 		return i.url + "/protocol/openid-connect/revoke"
+	case Introspect:
+		return i.url + "/protocol/openid-connect/token/introspect"
 	}
 	panic(fmt.Sprintf("oidctest: no endpoint %q", e))
 }

@@ -10,7 +10,7 @@ import (
 func (c *Call) serveMetadata() Answer {
 	i := c.Issuer
 	i.mu.Lock()
-	alg, algs := i.conf.alg, i.conf.authAlgs
+	alg, algs, introspection := i.conf.alg, i.conf.authAlgs, i.conf.introspection
 	auth := []string{"client_secret_basic", "client_secret_post", "private_key_jwt", "client_secret_jwt"}
 	if i.conf.listed != nil {
 		auth = i.conf.listed
@@ -24,7 +24,7 @@ func (c *Call) serveMetadata() Answer {
 		"revocation_endpoint":    i.endpoint(Revocation),
 		"end_session_endpoint":   i.url + "/protocol/openid-connect/logout",
 		"userinfo_endpoint":      i.url + "/protocol/openid-connect/userinfo",
-		"introspection_endpoint": i.url + "/protocol/openid-connect/token/introspect",
+		"introspection_endpoint": i.endpoint(Introspect),
 
 		"grant_types_supported":                      []string{"authorization_code", "refresh_token", grantExchange},
 		"response_types_supported":                   []string{"code", "none"},
@@ -43,7 +43,12 @@ func (c *Call) serveMetadata() Answer {
 		"require_request_uri_registration": true,
 	}
 	if c.Request.TLS != nil {
-		object["mtls_endpoint_aliases"] = map[string]any{"token_endpoint": i.alias(Token), "revocation_endpoint": i.alias(Revocation)}
+		object["mtls_endpoint_aliases"] = map[string]any{
+			"token_endpoint": i.alias(Token), "revocation_endpoint": i.alias(Revocation), "introspection_endpoint": i.alias(Introspect),
+		}
+	}
+	if introspection == IntrospectionNone {
+		delete(object, "introspection_endpoint")
 	}
 	return c.document(object)
 }

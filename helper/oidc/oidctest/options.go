@@ -34,6 +34,8 @@ type config struct {
 	listed       []string
 	noMapper     bool
 	cacheControl string
+
+	introspection Introspection
 }
 
 func defaults() config {

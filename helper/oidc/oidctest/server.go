@@ -24,6 +24,7 @@ const (
 	JWKS       Endpoint = "jwks"
 	Token      Endpoint = "token"
 	Revocation Endpoint = "revocation"
+	Introspect Endpoint = "introspection"
 	Any        Endpoint = ""
 )
 
@@ -126,6 +127,8 @@ func (c *Call) serve() Answer {
 		return c.serveToken()
 	case Revocation:
 		return c.serveRevocation()
+	case Introspect:
+		return c.serveIntrospection()
 	}
 	return c.fail(http.StatusNotFound, "HTTP 404 Not Found", "")
 }
@@ -169,7 +172,7 @@ func (i *Issuer) route(path string) Endpoint {
 	i.mu.Lock()
 	only8414 := i.conf.only8414
 	i.mu.Unlock()
-	for _, e := range []Endpoint{Discovery, Metadata, JWKS, Token, Revocation} {
+	for _, e := range []Endpoint{Discovery, Metadata, JWKS, Token, Revocation, Introspect} {
 		if i.base+path == i.endpoint(e) && (e != Discovery || !only8414) && (e != Metadata || only8414) {
 			return e
 		}

@@ -15,3 +15,5 @@ func (kernelRing) get(string) (string, error) { return "", errors.ErrUnsupported
 func (kernelRing) put(string, string, time.Duration) error { return errors.ErrUnsupported }
 
 func (kernelRing) remove(string) {}
+
+func kernelOutlives() bool { return false }

@@ -3,9 +3,13 @@ package store
 import (
 	"errors"
 	"runtime"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/terradue/t2-cred/helper/safefile"
+	"github.com/terradue/t2-cred/store/backend"
 )
 
 // kernelRing keeps small secrets in the kernel's keyring of this user: in memory
@@ -52,7 +56,7 @@ func (r kernelRing) put(name, payload string, ttl time.Duration) error {
 	}
 	if len(payload) > maxKey {
 		r.remove(name)
-		return &Error{Kind: ErrTooLarge, Detail: "kernel keyring"}
+		return backend.Errorf(backend.ErrTooLarge, nil, nil, "kernel keyring")
 	}
 	err := possessing(func() error {
 		id, err := unix.AddKey("user", name, []byte(payload), unix.KEY_SPEC_USER_KEYRING)
@@ -115,7 +119,16 @@ func findKey(name string) (int, error) {
 func keyError(err error) error {
 	switch {
 	case errors.Is(err, unix.ENOKEY), errors.Is(err, unix.EKEYEXPIRED), errors.Is(err, unix.EKEYREVOKED):
-		return &Error{Kind: ErrNotFound, Err: err}
+		return backend.Errorf(backend.ErrNotFound, err, nil, "")
 	}
 	return err
+}
+
+// kernelOutlives reports whether the kernel's keyring of this user lasts longer than
+// this process's user namespace. In a namespace of its own, as in a rootless
+// container, it does not.
+func kernelOutlives() bool {
+	const whole = "0 0 4294967295"
+	text, err := safefile.Read("/proc/self/uid_map", safefile.Want{Max: 4 << 10})
+	return err == nil && strings.Join(strings.Fields(string(text)), " ") == whole
 }

@@ -247,7 +247,7 @@ func childQuota(ctx context.Context, s *Store, c childOptions) (Record, error) {
 	if err := step("ccc", placeKernel); err != nil {
 		return Record{}, err
 	}
-	if v, err := s.backend.Load(ctx, k.item(kindToken)); !errors.Is(err, ErrNotFound) {
+	if v, _, err := s.backend.Load(ctx, k.item(kindToken)); !errors.Is(err, ErrNotFound) {
 		return Record{}, fmt.Errorf("the old token is still in its item: %.20q, %w", v.Reveal(), err)
 	}
 	return Record{}, nil
@@ -329,7 +329,7 @@ func TestKeyring_tokenInAnItem(t *testing.T) {
 	if err := s.Delete(ctx, alice); err != nil {
 		t.Fatal(err)
 	}
-	if names, err := s.backend.List(ctx); err != nil || len(names) > 0 {
+	if names, err := s.listAll(ctx); err != nil || len(names) > 0 {
 		t.Errorf("left behind: %q, %v", names, err)
 	}
 }

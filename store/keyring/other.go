@@ -1,13 +1,14 @@
 //go:build !linux
 
-package store
+package keyring
 
 import (
-	"context"
 	"errors"
 	"os/exec"
 
 	gokeyring "github.com/zalando/go-keyring"
+
+	"github.com/terradue/t2-cred/store/backend"
 )
 
 // unlockable: the keyrings of macOS and Windows show their dialogs unasked.
@@ -16,39 +17,39 @@ const unlockable = false
 // vault is go-keyring, with the errors of this package.
 type vault struct{ service string }
 
-func newVault(service string, _ func(string) string) *vault { return &vault{service} }
+func newVault(service string, _ func(string) string, _ func(string)) *vault { return &vault{service} }
 
-func (*vault) unlock(context.Context) error { return errors.ErrUnsupported }
+func (*vault) unlock(op) error { return errors.ErrUnsupported }
 
-func (*vault) list(context.Context) ([]string, error) { return nil, errors.ErrUnsupported }
+func (*vault) list(op) ([]string, error) { return nil, errors.ErrUnsupported }
 
-func (v *vault) get(_ context.Context, name string) (string, error) {
+func (v *vault) get(_ op, name string) (string, error) {
 	value, err := gokeyring.Get(v.service, name)
 	return value, explain(err)
 }
 
 // set reads back: on macOS a write can fail without an error
 // (zalando/go-keyring#153).
-func (v *vault) set(ctx context.Context, name, value string) error {
+func (v *vault) set(ctx op, name, value string) error {
 	if err := gokeyring.Set(v.service, name, value); err != nil {
 		return explain(err)
 	}
 	got, err := v.get(ctx, name)
-	if errors.Is(err, ErrNotFound) || err == nil && got != value {
-		return notKept()
+	if errors.Is(err, backend.ErrNotFound) || err == nil && got != value {
+		return backend.NotKept()
 	}
 	return err
 }
 
-func (v *vault) del(ctx context.Context, name string) error {
+func (v *vault) del(ctx op, name string) error {
 	if err := gokeyring.Delete(v.service, name); err != nil {
-		if err = explain(err); errors.Is(err, ErrNotFound) {
+		if err = explain(err); errors.Is(err, backend.ErrNotFound) {
 			return nil
 		}
 		return err
 	}
 	_, err := v.get(ctx, name)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, backend.ErrNotFound) {
 		return nil
 	}
 	if err == nil {
@@ -64,11 +65,11 @@ func explain(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, gokeyring.ErrNotFound):
-		return &Error{Kind: ErrNotFound}
+		return backend.NotFound()
 	case errors.Is(err, gokeyring.ErrSetDataTooBig):
-		return &Error{Kind: ErrTooLarge, Err: err}
+		return backend.Errorf(backend.ErrTooLarge, err, nil, "")
 	case errors.Is(err, gokeyring.ErrUnsupportedPlatform):
-		return &Error{Kind: ErrUnavailable, Detail: "no keyring on this system", Err: err, Remedy: otherStore}
+		return backend.Errorf(backend.ErrUnavailable, err, otherStore(), "no keyring on this system")
 	case isLocked(err):
 		return lockedError(err)
 	}

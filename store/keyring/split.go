@@ -1,7 +1,6 @@
-package store
+package keyring
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,13 +8,15 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/terradue/t2-cred/store/backend"
 )
 
 // items is a place for values of limited size. set replaces one value whole.
 type items interface {
-	get(ctx context.Context, name string) (string, error) // wraps ErrNotFound
-	set(ctx context.Context, name, value string) error
-	del(ctx context.Context, name string) error // a missing one is no error
+	get(o op, name string) (string, error) // wraps backend.ErrNotFound
+	set(o op, name, value string) error
+	del(o op, name string) error // a missing one is no error
 }
 
 // splitter keeps values that one item cannot hold. An item named like the value
@@ -44,6 +45,7 @@ const (
 	headUnswept = '~'
 	headGone    = '!'
 	headSplit   = '#'
+	headBad     = '?' // what none of these wrote
 
 	genLen      = 16 // hex digits
 	chunkHeader = genLen + 1
@@ -65,7 +67,7 @@ type head struct {
 
 func parseHead(raw string) (head, error) {
 	bad := func() (head, error) {
-		return head{}, corrupt("the keyring item is damaged or was not written by t2-cred")
+		return head{raw: raw, kind: headBad}, corrupt("the keyring item is damaged or was not written by t2-cred")
 	}
 	if raw == "" {
 		return bad()
@@ -84,7 +86,7 @@ func parseHead(raw string) (head, error) {
 		h.slot, h.gen, h.sum = w[0], w[1], w[4]
 		h.count, err1 = strconv.Atoi(w[2])
 		h.length, err2 = strconv.Atoi(w[3])
-		if err1 != nil || err2 != nil || h.count < 1 || h.count > maxValue || h.length > maxValue {
+		if err1 != nil || err2 != nil || h.count < 1 || h.count > backend.MaxValue || h.length > backend.MaxValue {
 			return bad()
 		}
 	default:
@@ -93,11 +95,24 @@ func parseHead(raw string) (head, error) {
 	return h, nil
 }
 
+// revision names this head and the value that it stands for, without the value.
+func (h head) revision() backend.Revision {
+	if h.raw == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(h.raw))
+	return backend.Revision(string(h.kind) + hex.EncodeToString(sum[:16]))
+}
+
+func corrupt(detail string) error {
+	return backend.Errorf(backend.ErrCorrupt, nil, nil, "%s", detail)
+}
+
 // readHead returns the head; a missing one is headGone, which is nothing stored
 // either, with an empty raw.
-func (s splitter) readHead(ctx context.Context, name string) (head, error) {
-	raw, err := s.get(ctx, name)
-	if errors.Is(err, ErrNotFound) {
+func (s splitter) readHead(o op, name string) (head, error) {
+	raw, err := s.get(o, name)
+	if errors.Is(err, backend.ErrNotFound) {
 		return head{kind: headGone}, nil
 	}
 	if err != nil {
@@ -107,43 +122,43 @@ func (s splitter) readHead(ctx context.Context, name string) (head, error) {
 }
 
 // load returns the value and the head that it was read by.
-func (s splitter) load(ctx context.Context, name string) (string, head, error) {
+func (s splitter) load(o op, name string) (string, head, error) {
 	var last string
 	for range readTries {
-		h, err := s.readHead(ctx, name)
+		h, err := s.readHead(o, name)
 		switch {
 		case err != nil:
 			return "", h, err
 		case h.kind == headGone:
-			return "", h, &Error{Kind: ErrNotFound}
+			return "", h, backend.NotFound()
 		case h.kind != headSplit:
 			return h.value, h, nil
 		case h.gen == last:
 			// Nobody wrote in between, so it is not a race that broke it.
 			return "", h, corrupt("a part of the keyring entry is missing or of another write")
 		}
-		value, ok, err := s.join(ctx, name, h)
+		value, ok, err := s.join(o, name, h)
 		if err != nil || ok {
 			return value, h, err
 		}
 		last = h.gen
 	}
-	return "", head{}, &Error{Kind: ErrBusy, Detail: "the record was rewritten again and again while it was read"}
+	return "", head{}, backend.Errorf(backend.ErrUnavailable, nil, nil, "the item was rewritten again and again while it was read")
 }
 
 // join reads the chunks of a head; ok is false when they are not all of it.
-func (s splitter) join(ctx context.Context, name string, h head) (value string, ok bool, err error) {
+func (s splitter) join(o op, name string, h head) (value string, ok bool, err error) {
 	var b strings.Builder
 	for i := 1; i <= h.count; i++ {
-		raw, err := s.get(ctx, chunkName(name, h.slot, i))
-		if errors.Is(err, ErrNotFound) {
+		raw, err := s.get(o, chunkName(name, h.slot, i))
+		if errors.Is(err, backend.ErrNotFound) {
 			return "", false, nil
 		}
 		if err != nil {
 			return "", false, err
 		}
 		part, of := strings.CutPrefix(raw, h.gen+" ")
-		if !of || b.Len()+len(part) > maxValue {
+		if !of || b.Len()+len(part) > backend.MaxValue {
 			return "", false, nil
 		}
 		b.WriteString(part)
@@ -152,37 +167,33 @@ func (s splitter) join(ctx context.Context, name string, h head) (value string, 
 	return value, len(value) == h.length && checksum(value) == h.sum, nil
 }
 
-// save replaces the value. old is the head as the holder of the record's lock
-// has just read it.
-func (s splitter) save(ctx context.Context, name, value string, old head) error {
-	if len(value) > maxValue {
-		return &Error{Kind: ErrTooLarge, Detail: fmt.Sprintf("%d bytes, at most %d", len(value), maxValue)}
+// save replaces the value and returns the head that was written. old is the head as
+// the holder of the record's lock has just read it.
+func (s splitter) save(o op, name, value string, old head) (raw string, err error) {
+	if len(value)+1 > s.limit {
+		return s.saveSplit(o, name, value, old)
 	}
-	clean := old.kind == headWhole || old.raw == ""
-	if len(value)+1 <= s.limit {
-		if clean {
-			return s.set(ctx, name, string(headWhole)+value)
+	raw = string(headWhole) + value
+	if clean := old.kind == headWhole || old.raw == ""; !clean {
+		if err := s.set(o, name, string(headUnswept)+value); err != nil {
+			return "", err
 		}
-		if err := s.set(ctx, name, string(headUnswept)+value); err != nil {
-			return err
+		if err := s.sweep(o, name, old); err != nil {
+			return "", err
 		}
-		if err := s.sweep(ctx, name, old); err != nil {
-			return err
-		}
-		return s.set(ctx, name, string(headWhole)+value)
 	}
-	return s.saveSplit(ctx, name, value, old)
+	return raw, s.set(o, name, raw)
 }
 
-func (s splitter) saveSplit(ctx context.Context, name, value string, old head) error {
+func (s splitter) saveSplit(o op, name, value string, old head) (raw string, err error) {
 	switch {
 	case old.raw == "":
-		if err := s.set(ctx, name, string(headGone)); err != nil {
-			return err
+		if err := s.set(o, name, string(headGone)); err != nil {
+			return "", err
 		}
 	case old.kind == headWhole && len(old.value)+1 <= s.limit:
-		if err := s.set(ctx, name, string(headUnswept)+old.value); err != nil {
-			return err
+		if err := s.set(o, name, string(headUnswept)+old.value); err != nil {
+			return "", err
 		}
 	}
 	slot := "a"
@@ -193,56 +204,56 @@ func (s splitter) saveSplit(ctx context.Context, name, value string, old head) e
 	count := (len(value) + size - 1) / size
 	for i := 1; i <= count; i++ {
 		part := value[(i-1)*size : min(i*size, len(value))]
-		if err := s.set(ctx, chunkName(name, slot, i), gen+" "+part); err != nil {
-			return err
+		if err := s.set(o, chunkName(name, slot, i), gen+" "+part); err != nil {
+			return "", err
 		}
 	}
-	h := fmt.Sprintf("%c%s %s %d %d %s", headSplit, slot, gen, count, len(value), checksum(value))
-	if err := s.set(ctx, name, h); err != nil {
-		return err
+	raw = fmt.Sprintf("%c%s %s %d %d %s", headSplit, slot, gen, count, len(value), checksum(value))
+	if err := s.set(o, name, raw); err != nil {
+		return "", err
 	}
 	// The new value counts. The old one's chunks are cleared away, and if that
 	// fails it is by the next write: the head of a split value asks for it. What a
 	// crashed write left above count in this slot goes with the slot.
-	_ = s.clear(ctx, name, otherSlot(slot), 1, old.count)
-	return nil
+	_ = s.clear(o, name, otherSlot(slot), 1, old.count)
+	return raw, nil
 }
 
 // remove deletes the value: first the head says that it is gone, then the chunks
 // go, then the head.
-func (s splitter) remove(ctx context.Context, name string) error {
-	h, err := s.readHead(ctx, name)
-	if err != nil && !errors.Is(err, ErrCorrupt) {
+func (s splitter) remove(o op, name string) error {
+	h, err := s.readHead(o, name)
+	if err != nil && !errors.Is(err, backend.ErrCorrupt) {
 		return err
 	}
 	if err == nil && h.kind == headGone && h.raw == "" {
 		return nil
 	}
 	if err != nil || h.kind != headWhole {
-		if err := s.set(ctx, name, string(headGone)); err != nil {
+		if err := s.set(o, name, string(headGone)); err != nil {
 			return err
 		}
-		if err := s.sweep(ctx, name, h); err != nil {
+		if err := s.sweep(o, name, h); err != nil {
 			return err
 		}
 	}
-	return s.del(ctx, name)
+	return s.del(o, name)
 }
 
 // sweep clears both slots of an entry whose last head was h.
-func (s splitter) sweep(ctx context.Context, name string, h head) error {
+func (s splitter) sweep(o op, name string, h head) error {
 	known := map[string]int{h.slot: h.count}
-	return errors.Join(s.clear(ctx, name, "a", 1, known["a"]), s.clear(ctx, name, "b", 1, known["b"]))
+	return errors.Join(s.clear(o, name, "a", 1, known["a"]), s.clear(o, name, "b", 1, known["b"]))
 }
 
 // clear deletes the chunks of a slot from one on, the last one first: what a
 // crash leaves is then without a gap and found by the next, without a list. Known
 // is how many there should be, in case somebody else has deleted one.
-func (s splitter) clear(ctx context.Context, name, slot string, from, known int) error {
+func (s splitter) clear(o op, name, slot string, from, known int) error {
 	end := max(from, known+1)
 	for ; ; end++ {
-		_, err := s.get(ctx, chunkName(name, slot, end))
-		if errors.Is(err, ErrNotFound) {
+		_, err := s.get(o, chunkName(name, slot, end))
+		if errors.Is(err, backend.ErrNotFound) {
 			break
 		}
 		if err != nil {
@@ -250,7 +261,7 @@ func (s splitter) clear(ctx context.Context, name, slot string, from, known int)
 		}
 	}
 	for i := end - 1; i >= from; i-- {
-		if err := s.del(ctx, chunkName(name, slot, i)); err != nil {
+		if err := s.del(o, chunkName(name, slot, i)); err != nil {
 			return err
 		}
 	}

@@ -1,4 +1,4 @@
-package store
+package keyring
 
 import (
 	"context"
@@ -6,15 +6,17 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+
+	"github.com/terradue/t2-cred/store/backend"
 )
 
 // unlock lets the provider ask for the password, and waits for the end of that. A
 // dialog that was dismissed leaves it locked, which the next call finds.
-func (b *bus) unlock(ctx context.Context) error {
+func (b *bus) unlock(ctx op) error {
 	b.mu.Lock()
 	t, err := b.look(ctx)
 	b.mu.Unlock()
-	if !errors.Is(err, ErrLocked) {
+	if !errors.Is(err, backend.ErrLocked) {
 		return err
 	}
 	err = t.unlock(ctx, t.collection, func() (bool, error) {
@@ -28,7 +30,7 @@ func (b *bus) unlock(ctx context.Context) error {
 }
 
 // unlock unlocks the collection, or one item where the provider asks for each.
-func (t *talk) unlock(ctx context.Context, object dbus.ObjectPath, done func() (bool, error)) error {
+func (t *talk) unlock(ctx op, object dbus.ObjectPath, done func() (bool, error)) error {
 	var unlocked []dbus.ObjectPath
 	var prompt dbus.ObjectPath
 	call := goCall(ctx, t.object(secretsPath), ifaceService+".Unlock", []dbus.ObjectPath{object})
@@ -44,11 +46,11 @@ var errNobody = errors.New("nobody answered the keyring's dialog")
 // dialog shows a dialog that the provider wants, if it wants one, and waits for
 // its end: the signal, or that done says so, as the signal is lost when the daemon
 // dies or three processes ask at once. What came of it is for the caller to see.
-func (t *talk) dialog(ctx context.Context, prompt dbus.ObjectPath, done func() (bool, error)) error {
+func (t *talk) dialog(ctx op, prompt dbus.ObjectPath, done func() (bool, error)) error {
 	if prompt == noObject {
 		return nil
 	}
-	if ctx.Value(sayFirstKey{}) != nil {
+	if ctx.ask == askLater {
 		t.object(prompt).Go(ifacePrompt+".Dismiss", dbus.FlagNoReplyExpected, nil)
 		return errAsks
 	}
@@ -100,7 +102,7 @@ func (t *talk) dialog(ctx context.Context, prompt dbus.ObjectPath, done func() (
 // asked. KWallet (seen with 5.103) calls a wallet locked until the first client since
 // its start has unlocked it over this interface, although the login has opened it.
 // Whether it is open only its own interface tells; others do not know the question.
-func (t *talk) joinKWallet(ctx context.Context) bool {
+func (t *talk) joinKWallet(ctx op) bool {
 	var label dbus.Variant
 	if answer(ctx, goCall(ctx, t.object(t.collection), getProperty, ifaceCollection, "Label"), &label) != nil {
 		return false
@@ -112,7 +114,7 @@ func (t *talk) joinKWallet(ctx context.Context) bool {
 		if err != nil || !open {
 			continue
 		}
-		err = t.unlock(context.WithValue(ctx, sayFirstKey{}, nil), t.collection, func() (bool, error) {
+		err = t.unlock(op{ctx.Context, showDialogs}, t.collection, func() (bool, error) {
 			locked, err := t.locked(ctx)
 			return !locked, err
 		})

@@ -1,7 +1,6 @@
-package store
+package keyring
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -11,19 +10,23 @@ import (
 	"sync"
 
 	"github.com/godbus/dbus/v5"
+
+	"github.com/terradue/t2-cred/store/backend"
 )
 
 const (
 	secretsName     = "org.freedesktop.secrets"
 	secretsPath     = dbus.ObjectPath("/org/freedesktop/secrets")
 	loginCollection = dbus.ObjectPath("/org/freedesktop/secrets/collection/login")
-	ifaceService    = "org.freedesktop.Secret.Service"
-	ifaceCollection = "org.freedesktop.Secret.Collection"
-	ifaceItem       = "org.freedesktop.Secret.Item"
-	ifacePrompt     = "org.freedesktop.Secret.Prompt"
-	getProperty     = "org.freedesktop.DBus.Properties.Get"
-	noObject        = dbus.ObjectPath("/")
-	addressVariable = "DBUS_SESSION_BUS_ADDRESS"
+	// sessionCollection is gnome-keyring's collection in memory.
+	sessionCollection = dbus.ObjectPath("/org/freedesktop/secrets/collection/session")
+	ifaceService      = "org.freedesktop.Secret.Service"
+	ifaceCollection   = "org.freedesktop.Secret.Collection"
+	ifaceItem         = "org.freedesktop.Secret.Item"
+	ifacePrompt       = "org.freedesktop.Secret.Prompt"
+	getProperty       = "org.freedesktop.DBus.Properties.Get"
+	noObject          = dbus.ObjectPath("/")
+	addressVariable   = "DBUS_SESSION_BUS_ADDRESS"
 
 	// What a bus says for want of a provider.
 	nameUnknown    = "org.freedesktop.DBus.Error.ServiceUnknown"
@@ -69,10 +72,7 @@ func (b *bus) address() (string, error) {
 			return "unix:path=" + dbus.EscapeBusAddressValue(socket), nil
 		}
 	}
-	return "", &Error{
-		Kind: ErrUnavailable, Detail: "no session bus, so no keyring",
-		Remedy: `run in a desktop session or under dbus-run-session, or choose another store: store = "file" and t2-cred store init`,
-	}
+	return "", backend.Errorf(backend.ErrUnavailable, nil, orFile("run in a desktop session or under dbus-run-session"), "no session bus, so no keyring")
 }
 
 // connect returns godbus' one connection of this process.
@@ -89,17 +89,14 @@ func (b *bus) connect() (*dbus.Conn, error) {
 	}
 	conn, err := dbus.SessionBus()
 	if err != nil {
-		return nil, &Error{
-			Kind: ErrUnavailable, Detail: "cannot connect to the session bus at " + address, Err: err,
-			Remedy: `log in again, or unset DBUS_SESSION_BUS_ADDRESS, or choose another store: store = "file" and t2-cred store init`,
-		}
+		return nil, backend.Errorf(backend.ErrUnavailable, err, orFile("log in again, or unset DBUS_SESSION_BUS_ADDRESS"), "cannot connect to the session bus at %s", address)
 	}
 	return conn, nil
 }
 
 // talk returns the talk with the provider, begun now if there is none. The error
 // says what is wrong: no bus, no provider, no default collection, or locked.
-func (b *bus) talk(ctx context.Context) (*talk, error) {
+func (b *bus) talk(ctx op) (*talk, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.now != nil && b.now.conn.Connected() {
@@ -126,7 +123,7 @@ func (b *bus) end(t *talk) {
 // else. That question is also the ping: it tells a provider that answers from one
 // that does not, and lets gnome-keyring get to know this client. When it is locked,
 // the talk comes with the error.
-func (b *bus) look(ctx context.Context) (*talk, error) {
+func (b *bus) look(ctx op) (*talk, error) {
 	conn, err := b.connect()
 	if err != nil {
 		return nil, err
@@ -140,19 +137,17 @@ func (b *bus) look(ctx context.Context) (*talk, error) {
 	name := goCall(ctx, conn.BusObject(), "org.freedesktop.DBus.GetNameOwner", secretsName)
 	open := goCall(ctx, service, ifaceService+".OpenSession", "plain", dbus.MakeVariant(""))
 	all, _ := paths.Value().([]dbus.ObjectPath)
-	if t.collection, err = choose(ctx, service, all); err != nil {
+	locked, err := t.choose(ctx, all)
+	if err != nil {
 		return nil, err
 	}
-	// A provider that will not say whether it is locked is taken for unlocked: it
-	// says so when it is asked for an item.
-	locked, err := t.locked(ctx)
-	if err == nil && locked {
+	if locked {
 		locked = !t.joinKWallet(ctx)
 	}
 	switch {
 	case ctx.Err() != nil:
 		return nil, endOf(ctx)
-	case err == nil && locked:
+	case locked:
 		return t, lockedError(nil)
 	}
 	var none dbus.Variant
@@ -165,36 +160,53 @@ func (b *bus) look(ctx context.Context) (*talk, error) {
 	return t, nil
 }
 
-// choose takes the collection that go-keyring takes: login if there is one, else
-// the default.
-func choose(ctx context.Context, service dbus.BusObject, all []dbus.ObjectPath) (path dbus.ObjectPath, err error) {
-	if slices.Contains(all, loginCollection) {
-		return loginCollection, nil
+// choose takes the collection that go-keyring takes, login if there is one, else the
+// default, and says whether it is locked. Where login is locked and the default is
+// another collection that is not, the default is taken: the alias is the user's word.
+// A provider that will not say whether it is locked is taken for unlocked: it says so
+// when it is asked for an item.
+func (t *talk) choose(ctx op, all []dbus.ObjectPath) (locked bool, err error) {
+	isLocked := func(path dbus.ObjectPath) bool {
+		t.collection = path
+		locked, err := t.locked(ctx)
+		return err == nil && locked
 	}
-	if err := answer(ctx, goCall(ctx, service, ifaceService+".ReadAlias", "default"), &path); err != nil {
-		return "", providerError(ctx, err)
+	login := slices.Contains(all, loginCollection)
+	if login && !isLocked(loginCollection) {
+		return false, nil
 	}
-	if path == noObject || path == "" {
-		return "", &Error{
-			Kind: ErrUnavailable, Detail: "the keyring service has no default keyring",
-			Remedy: `create one in the desktop's passwords program and make it the default, or choose another store: store = "file" and t2-cred store init`,
+	var path dbus.ObjectPath
+	err = answer(ctx, goCall(ctx, t.object(secretsPath), ifaceService+".ReadAlias", "default"), &path)
+	none := path == noObject || path == ""
+	switch {
+	case login:
+		if err == nil && !none && path != loginCollection && path != sessionCollection && !isLocked(path) {
+			return false, nil
 		}
+		t.collection = loginCollection
+		return true, nil
+	case err != nil:
+		return false, providerError(ctx, err)
+	case none:
+		return false, backend.Errorf(backend.ErrUnavailable, nil, orFile("create one in the desktop's passwords program and make it the default"), "the keyring service has no default keyring")
+	case path == sessionCollection:
+		return false, backend.Errorf(backend.ErrUnavailable, nil, orFile("make a keyring that is kept on disk the default"), "the default keyring is the one in memory, which ends with the keyring service")
 	}
-	return path, nil
+	return isLocked(path), nil
 }
 
-func (t *talk) locked(ctx context.Context) (bool, error) {
+func (t *talk) locked(ctx op) (bool, error) {
 	var v dbus.Variant
 	err := answer(ctx, goCall(ctx, t.object(t.collection), getProperty, ifaceCollection, "Locked"), &v)
 	locked, _ := v.Value().(bool)
 	return locked, err
 }
 
-func goCall(ctx context.Context, o dbus.BusObject, method string, args ...any) *dbus.Call {
+func goCall(ctx op, o dbus.BusObject, method string, args ...any) *dbus.Call {
 	return o.GoWithContext(ctx, method, 0, make(chan *dbus.Call, 1), args...)
 }
 
-func answer(ctx context.Context, c *dbus.Call, into ...any) error {
+func answer(ctx op, c *dbus.Call, into ...any) error {
 	select {
 	case <-c.Done:
 		if len(into) == 0 {
@@ -207,17 +219,16 @@ func answer(ctx context.Context, c *dbus.Call, into ...any) error {
 }
 
 // providerError explains why the Secret Service did not answer a plain question.
-func providerError(ctx context.Context, err error) error {
+func providerError(ctx op, err error) error {
 	if ctx.Err() != nil {
 		return endOf(ctx)
 	}
-	e := &Error{Kind: ErrUnavailable, Detail: "the keyring service failed", Err: err, Remedy: otherStore}
+	e := backend.Errorf(backend.ErrUnavailable, err, otherStore(), "the keyring service failed")
 	if d, ok := errors.AsType[dbus.Error](err); ok {
 		switch {
 		case d.Name == nameUnknown, d.Name == nameHasNoOwner,
 			strings.HasPrefix(d.Name, "org.freedesktop.DBus.Error.Spawn."):
-			e.Detail = "no keyring service on the session bus"
-			e.Remedy = `install and start one (gnome-keyring, KWallet, KeePassXC), or choose another store: store = "file" and t2-cred store init`
+			return backend.Errorf(backend.ErrUnavailable, err, orFile("install and start one (gnome-keyring, KWallet, KeePassXC)"), "no keyring service on the session bus")
 		}
 	}
 	return e

@@ -1,4 +1,4 @@
-package store
+package keyring
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/terradue/t2-cred/store/backend"
 )
 
 // security is macOS' program of that name as far as go-keyring uses it, by its
@@ -94,31 +96,31 @@ type macKeyring struct {
 
 const macPrefix = "go-keyring-base64:"
 
-func (m macKeyring) set(ctx context.Context, name, value string) error {
+func (m macKeyring) set(ctx op, name, value string) error {
 	line := fmt.Sprintf("add-generic-password -U -s %s -a %s -w %s\n",
 		macQuote(m.service), macQuote(name), macQuote(macPrefix+base64.StdEncoding.EncodeToString([]byte(value))))
 	if len(line) > 4096 {
-		return &Error{Kind: ErrTooLarge, Detail: fmt.Sprintf("a line of %d bytes", len(line))}
+		return backend.Errorf(backend.ErrTooLarge, nil, nil, "a line of %d bytes", len(line))
 	}
 	if exit := m.interactive(line); exit != 0 {
 		return refused(fmt.Errorf("exit status %d", exit))
 	}
 	if got, err := m.get(ctx, name); err != nil || got != value {
-		return notKept()
+		return backend.NotKept()
 	}
 	return nil
 }
 
-func (m macKeyring) get(_ context.Context, name string) (string, error) {
+func (m macKeyring) get(_ op, name string) (string, error) {
 	value, exit := m.find(m.service, name)
 	if exit == securityNotFound {
-		return "", &Error{Kind: ErrNotFound}
+		return "", backend.NotFound()
 	}
 	b, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(value, macPrefix))
 	return string(b), err
 }
 
-func (m macKeyring) del(_ context.Context, name string) error {
+func (m macKeyring) del(_ op, name string) error {
 	delete(m.items, [2]string{m.service, name})
 	return nil
 }
@@ -145,44 +147,45 @@ func macQuote(s string) string {
 // TestSplit_throughSecurity keeps values of every awkward size under the longest and
 // oddest names, through the line that go-keyring writes to macOS' security.
 func TestSplit_throughSecurity(t *testing.T) {
-	ctx := context.Background()
+	ctx := op{Context: context.Background()}
 	limit := itemLimit("darwin")
-	for _, k := range []Key{
-		{"gep", "alice"},
-		{strings.Repeat("É", 64), strings.Repeat("É", 64)},
-		{`it's"a\b`, `$(id);'"'"'`},
-		{"~", "a~b|c&d"},
+	// As package store escapes names: the longest parts, and what shells would read.
+	longest := strings.Repeat("%c3%89", 6) + "%c3~abcdefghijklmnop"
+	for _, name := range []string{
+		"grant,gep,alice",
+		"grant," + longest + "," + longest,
+		"grant,it%27s%22a%5cb,%24%28id%29%3b%27%22%27%22%27",
+		"grant,%7e,a%7eb%7cc%26d",
 	} {
-		m := macKeyring{&security{items: map[[2]string]string{}}, "t2-cred-" + strings.Repeat("x", hashLen)}
+		m := macKeyring{&security{items: map[[2]string]string{}}, "t2-cred-" + strings.Repeat("x", 16)}
 		s := splitter{items: m, limit: limit}
-		name := k.item(kindGrant)
-		for _, n := range []int{0, 1, limit - 2, limit - 1, limit, limit - chunkHeader, 2 * (limit - chunkHeader), 3*limit + 1, maxValue, 5} {
+		for _, n := range []int{0, 1, limit - 2, limit - 1, limit, limit - chunkHeader, 2 * (limit - chunkHeader), 3*limit + 1, backend.MaxValue, 5} {
 			value := strings.Repeat("'\\ \"é\n", n/7+1)[:n]
 			h, err := s.readHead(ctx, name)
 			if err == nil {
-				err = s.save(ctx, name, value, h)
+				_, err = s.save(ctx, name, value, h)
 			}
 			if err != nil {
-				t.Fatalf("%v, %d bytes: %v", k, n, err)
+				t.Fatalf("%v, %d bytes: %v", name, n, err)
 			}
 			if got, _, err := s.load(ctx, name); err != nil || got != value {
-				t.Fatalf("%v, %d bytes: read %d, %v", k, n, len(got), err)
+				t.Fatalf("%v, %d bytes: read %d, %v", name, n, len(got), err)
 			}
 		}
 		for _, line := range m.lines {
 			if len(line) >= securityLine-1 {
-				t.Errorf("%v: a line of %d bytes", k, len(line))
+				t.Errorf("%v: a line of %d bytes", name, len(line))
 			}
 		}
 		if err := s.remove(ctx, name); err != nil || len(m.items) > 0 {
-			t.Errorf("%v: %v, left %d items", k, err, len(m.items))
+			t.Errorf("%v: %v, left %d items", name, err, len(m.items))
 		}
 	}
 }
 
 // TestSecurity_isAsNarrow: what the splitter keeps clear of does fail there.
 func TestSecurity_isAsNarrow(t *testing.T) {
-	ctx := context.Background()
+	ctx := op{Context: context.Background()}
 	m := macKeyring{&security{items: map[[2]string]string{}}, "s"}
 	room := 4096 - len("add-generic-password -U -s s -a n -w "+macPrefix+"\n")
 	most := room / 4 * 3
@@ -195,13 +198,13 @@ func TestSecurity_isAsNarrow(t *testing.T) {
 			t.Errorf("a bad line of %d bytes: exit %d, want %d", n, exit, want)
 		}
 	}
-	if err := m.set(ctx, "n", strings.Repeat("x", most+3)); !errors.Is(err, ErrTooLarge) {
+	if err := m.set(ctx, "n", strings.Repeat("x", most+3)); !errors.Is(err, backend.ErrTooLarge) {
 		t.Errorf("%d bytes: %v", most+3, err)
 	}
 	if err := m.set(ctx, "it's", "x"); err == nil {
 		t.Error("a quote in a name does no harm")
 	}
-	if _, err := m.get(ctx, "nobody"); !errors.Is(err, ErrNotFound) {
+	if _, err := m.get(ctx, "nobody"); !errors.Is(err, backend.ErrNotFound) {
 		t.Errorf("an item that is not there: %v", err)
 	}
 }
