@@ -157,12 +157,23 @@ func TestLogin_browser(t *testing.T) {
 	home := loginHome(t, realm)
 	l := startLogin(t, home, "--browser")
 	address := l.until(`^\s+(http\S+)$`)
-	// Keycloak takes pushed authorization requests: the browser carries a reference.
-	if !strings.Contains(address, "request_uri=urn") || strings.Contains(address, "state=") {
-		t.Errorf("the request was not pushed: %s", address)
+	if !regexp.MustCompile(`^http://127\.0\.0\.1:\d+/start/[A-Z2-7]{26}$`).MatchString(address) {
+		t.Errorf("the browser is to open %s", address)
 	}
 	b := newBrowser(t)
-	page := b.logIn(b.open(address), "alice", realm.Password("alice"))
+	var sentTo string
+	b.c.CheckRedirect = func(req *http.Request, _ []*http.Request) error {
+		if sentTo == "" {
+			sentTo = req.URL.String()
+		}
+		return nil
+	}
+	page := b.open(address)
+	// Keycloak takes pushed authorization requests: the browser carries a reference.
+	if !strings.Contains(sentTo, "request_uri=urn") || strings.Contains(sentTo, "state=") {
+		t.Errorf("the request was not pushed: %s", sentTo)
+	}
+	page = b.logIn(page, "alice", realm.Password("alice"))
 	if !strings.Contains(page, "You can close this window") || !strings.Contains(page, `lang="en"`) || strings.Contains(page, "code=") {
 		t.Errorf("the last page is\n%s", page)
 	}
@@ -233,54 +244,73 @@ func TestLogin_endsWell(t *testing.T) {
 			t.Errorf("the hint does not name the redirect URI:\n%s", said)
 		}
 	})
-	for name, query := range map[string]string{
-		"another state":  "code=abc&state=wrong",
-		"no state":       "code=abc",
-		"another issuer": "code=abc&iss=https://evil.example.org",
+	t.Run("nobody's answers", func(t *testing.T) {
+		l := startLogin(t, home, "--browser", "--timeout", "6s")
+		address, back := l.until(`^\s+(http\S+)$`), l.until(`^The answer comes to (\S+)\.$`)
+		b := newBrowser(t)
+		b.open(address)
+		if page := b.open(back + "x"); !strings.Contains(page, "404") {
+			t.Errorf("another path answers\n%s", page)
+		}
+		for _, query := range []string{"state=wrong", "code=abc&state=wrong", "code=abc", "error=x", "code=abc&iss=https://evil.example.org"} {
+			if page := b.open(back + "?" + query); !strings.Contains(page, "goes on waiting") {
+				t.Errorf("%s is answered by\n%s", query, page)
+			}
+		}
+		l.end(4)
+		noListener(t, back)
+	})
+	t.Run("a second use of the address", func(t *testing.T) {
+		l := startLogin(t, home, "--browser")
+		address, back := l.until(`^\s+(http\S+)$`), l.until(`^The answer comes to (\S+)\.$`)
+		newBrowser(t).open(address)
+		if page := newBrowser(t).open(address); !strings.Contains(page, "Login ended") {
+			t.Errorf("the page says\n%s", page)
+		}
+		if said := l.end(7); !strings.Contains(said, "opened twice") {
+			t.Errorf("it says\n%s", said)
+		}
+		noListener(t, back)
+	})
+	var state string
+	realm.Intercept(func(keycloak http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/ext/par/request") {
+				body, _ := io.ReadAll(r.Body)
+				form, _ := url.ParseQuery(string(body))
+				state = form.Get("state")
+				if form.Get("code_challenge_method") != "S256" || form.Get("nonce") == "" {
+					t.Errorf("the request lacks PKCE or a nonce: %v", form)
+				}
+				r.Body = io.NopCloser(strings.NewReader(string(body)))
+			}
+			keycloak.ServeHTTP(w, r)
+		})
+	})
+	defer realm.Intercept(nil)
+	for name, c := range map[string]struct {
+		code  int
+		said  string
+		query url.Values
+	}{
+		"the user says no": {8, "access_denied", url.Values{"error": {"access_denied"}, "error_description": {"no\x1b[31m"}, "iss": {realm.Issuer()}}},
+		"another issuer":   {7, "evil.example.org", url.Values{"code": {"abc"}, "iss": {"https://evil.example.org"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := startLogin(t, home, "--browser")
-			back := l.until(`^The answer comes to (\S+)\.$`)
+			address, back := l.until(`^\s+(http\S+)$`), l.until(`^The answer comes to (\S+)\.$`)
 			b := newBrowser(t)
-			if page := b.open(back + "x"); !strings.Contains(page, "404") {
-				t.Errorf("another path answers\n%s", page)
-			}
-			if page := b.open(back + "?state=wrong"); !strings.Contains(page, "goes on waiting") {
-				t.Errorf("what is no answer is answered by\n%s", page)
-			}
-			if page := b.open(back + "?" + query); !strings.Contains(page, "Login failed") {
+			b.open(address)
+			c.query.Set("state", state)
+			if page := b.open(back + "?" + c.query.Encode()); !strings.Contains(page, "Login failed") {
 				t.Errorf("the page says\n%s", page)
 			}
-			l.end(7)
+			if said := l.end(c.code); strings.Contains(said, "\x1b") || !strings.Contains(said, c.said) {
+				t.Errorf("it says %q", said)
+			}
 			noListener(t, back)
 		})
 	}
-	t.Run("the user says no", func(t *testing.T) {
-		var state string
-		realm.Intercept(func(keycloak http.Handler) http.Handler {
-			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if strings.HasSuffix(r.URL.Path, "/ext/par/request") {
-					body, _ := io.ReadAll(r.Body)
-					form, _ := url.ParseQuery(string(body))
-					state = form.Get("state")
-					if form.Get("code_challenge_method") != "S256" || form.Get("nonce") == "" {
-						t.Errorf("the request lacks PKCE or a nonce: %v", form)
-					}
-					r.Body = io.NopCloser(strings.NewReader(string(body)))
-				}
-				keycloak.ServeHTTP(w, r)
-			})
-		})
-		defer realm.Intercept(nil)
-		l := startLogin(t, home, "--browser")
-		back := l.until(`^The answer comes to (\S+)\.$`)
-		newBrowser(t).open(back + "?" + url.Values{
-			"error": {"access_denied"}, "error_description": {"no\x1b[31m"}, "iss": {realm.Issuer()}, "state": {state},
-		}.Encode())
-		if said := l.end(8); strings.Contains(said, "\x1b") || !strings.Contains(said, "access_denied") {
-			t.Errorf("it says %q", said)
-		}
-	})
 	home.Want(4, "get")
 }
 

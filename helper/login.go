@@ -3,7 +3,9 @@ package helper
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc"
@@ -20,8 +22,8 @@ type LoginRequest struct {
 	// Device is called with what to show the user (RFC 8628), and what it returns when
 	// the wait for the user is over. Nil for a login in a browser on this machine.
 	Device func(*oidc.Device) (done func())
-	// Browser is called with the address to open and the redirect URI that must be
-	// registered with the client.
+	// Browser is called with the address to open, which is of this machine and good for
+	// one use, and the redirect URI that must be registered with the client.
 	Browser func(address, redirectURI string)
 	// Ports to listen on for the browser's answer, the first that is free; none
 	// for any (RFC 8252 §7.3).
@@ -52,12 +54,15 @@ func (r LoginRequest) ask(ctx context.Context, issuer *oidc.Issuer, client oidc.
 		if err != nil {
 			return oidc.Response{}, nil, err
 		}
+		if err := showable(device); err != nil {
+			return oidc.Response{}, nil, err
+		}
 		done := r.Device(device)
 		answer, err = issuer.Await(ctx, client, device)
 		done()
 		return answer, func(error) {}, err
 	}
-	back, err := listen(ctx, r.Ports)
+	back, err := listen(ctx, r.Ports, hint.Run("login", "--device").For(r.Profile.Name, r.Account))
 	if err != nil {
 		return oidc.Response{}, nil, err
 	}
@@ -66,7 +71,8 @@ func (r LoginRequest) ask(ctx context.Context, issuer *oidc.Issuer, client oidc.
 		back.finish(err)
 		return oidc.Response{}, nil, err
 	}
-	r.Browser(authorization.URL, back.uri)
+	back.begin(authorization)
+	r.Browser(back.start, back.uri)
 	query, err := back.wait(ctx)
 	if err == nil {
 		answer, err = issuer.Redeem(ctx, client, authorization, query)
@@ -76,6 +82,32 @@ func (r LoginRequest) ask(ctx context.Context, issuer *oidc.Issuer, client oidc.
 		return oidc.Response{}, nil, err
 	}
 	return answer, back.finish, nil
+}
+
+// showable makes the addresses that a person is to open fit for a terminal: the
+// characters that RFC 3986 §2 does not have are percent-encoded. A host is different
+// with other characters, and looks like what it is not: it has to be ASCII already
+// (RFC 5890 has a form of it that is).
+func showable(d *oidc.Device) error {
+	for _, address := range []*string{&d.VerificationURI, &d.Complete} {
+		u, err := url.Parse(*address)
+		if err != nil {
+			return &oidc.VerifyError{What: "login", Why: "the verification address: " + oidc.Clean(err.Error()), Identity: true}
+		}
+		if strings.ContainsFunc(u.Host, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+			return &oidc.VerifyError{What: "login", Why: "the verification address has a host name that is not ASCII: " + oidc.Clean(u.Host), Identity: true}
+		}
+		var b strings.Builder
+		for _, c := range []byte(*address) {
+			if c <= ' ' || c >= 0x7f {
+				fmt.Fprintf(&b, "%%%02X", c)
+			} else {
+				b.WriteByte(c)
+			}
+		}
+		*address = b.String()
+	}
+	return nil
 }
 
 func (h *Helper) loggedIn(ctx context.Context, r LoginRequest, issuer *oidc.Issuer, answer oidc.Response) (store.Record, error) {

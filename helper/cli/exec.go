@@ -31,7 +31,7 @@ command that cannot be found is 127 and one that cannot be run is 126, as in a s
 The token is not renewed: for what outlives it there is t2-cred write --watch, and
 --min-valid asks for one that lives long enough.`,
 		Example: `  t2-cred exec --env EARTHDATA_TOKEN --min-valid 4m -- python3 fetch.py
-  t2-cred exec -- sh -c 'curl -sS --oauth2-bearer "$T2_CRED_ACCESS_TOKEN" https://api.example.org/'`,
+  t2-cred exec --env TWINE_PASSWORD -- twine upload --username oauth2 dist/*`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !isVariable(variable) {
 				return usageError(fmt.Errorf("--env %q is not the name of a variable: letters, digits and _", variable))

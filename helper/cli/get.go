@@ -26,7 +26,7 @@ else one is got with the stored refresh token. No browser, no prompt.
   --format header   Authorization: Bearer TOKEN
   --format json     {"access_token", "token_type", "expires_at", "expires_in", …}
   --format env      export T2_CRED_ACCESS_TOKEN='TOKEN'`,
-		Example: `  curl -H "$(t2-cred get --format header)" https://api.example.org/
+		Example: `  t2-cred get --format header | curl -H @- https://api.example.org/
   eval "$(t2-cred get --format env)"`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if a.flags.json && !cmd.Flags().Changed("format") {

@@ -73,7 +73,9 @@ func (a *app) headless() bool {
 	return runtime.GOOS != "windows" && runtime.GOOS != "darwin" && a.Getenv("DISPLAY") == "" && a.Getenv("WAYLAND_DISPLAY") == ""
 }
 
-// showBrowser always says where to go, and opens it when somebody looks on.
+// showBrowser always says where to go, and opens it when somebody looks on. Other
+// users can read the opener's arguments: the address has nothing that is good for
+// more than one use.
 func (a *app) showBrowser(address, redirectURI string) {
 	fmt.Fprintf(a.Stderr, "Log in at:\n\n  %s\n\nThe answer comes to %s.\n", address, redirectURI)
 	if a.Attended {

@@ -37,7 +37,8 @@ func (e *Error) Unwrap() []error { return []error{e.Kind, e.Err} }
 func (e *Error) Hint() Remedy { return e.Remedy }
 
 // Of returns the first remedy in an error's tree that is not empty, in the order
-// in which errors.As walks it. It is nil when no error of the tree has one.
+// in which errors.As walks it. It is nil when no error of the tree has one. An error
+// of a leaf, which cannot know this package, has Repair: the words of a command.
 func Of(err error) Remedy {
 	if err == nil {
 		return nil
@@ -47,7 +48,12 @@ func Of(err error) Remedy {
 			return r
 		}
 	}
-	switch u := err.(type) {
+	if r, ok := err.(interface{ Repair() []string }); ok {
+		if argv := r.Repair(); len(argv) > 0 {
+			return Do(Shell(argv...))
+		}
+	}
+	switch u := err.(type) { //nolint:errorlint // this is the walk over what is wrapped
 	case interface{ Unwrap() error }:
 		return Of(u.Unwrap())
 	case interface{ Unwrap() []error }:

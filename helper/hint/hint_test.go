@@ -49,6 +49,22 @@ func TestOf_takesTheFirstThatSaysSomething(t *testing.T) {
 	}
 }
 
+type broken struct{ argv []string }
+
+func (broken) Error() string      { return "broken" }
+func (b broken) Repair() []string { return b.argv }
+
+// A leaf says which command mends its error without knowing this package.
+func TestOf_takesTheRepairOfALeaf(t *testing.T) {
+	err := fmt.Errorf("around: %w", broken{[]string{"chmod", "600", "a b"}})
+	if got := hint.Of(err).String(); got != "chmod 600 'a b'" {
+		t.Errorf("Of = %q", got)
+	}
+	if got := hint.Of(broken{}); got != nil {
+		t.Errorf("Of without a command = %q", got)
+	}
+}
+
 func TestRemedy_isComplete(t *testing.T) {
 	erase := hint.Run("erase", "--local-only").For("gep", "job-4711")
 	r := hint.Do(hint.Words("forget it here: "), erase)

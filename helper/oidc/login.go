@@ -3,6 +3,7 @@ package oidc
 import (
 	"context"
 	"crypto/rand"
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,6 +30,12 @@ type Authorization struct {
 	nonce       string
 	verifier    secret.Secret
 	sendsIssuer bool
+}
+
+// Answers reports whether the parameters that came back to the redirect URI belong
+// to this request. Anything else is not looked at further.
+func (a *Authorization) Answers(back url.Values) bool {
+	return subtle.ConstantTimeCompare([]byte(back.Get("state")), []byte(a.state)) == 1
 }
 
 // Authorize begins a login whose answer comes to redirectURI. Where the issuer
@@ -100,7 +107,7 @@ func (i *Issuer) Redeem(ctx context.Context, c Client, a *Authorization, back ur
 	if iss := back.Get("iss"); iss != "" && iss != i.id || iss == "" && a.sendsIssuer {
 		return Response{}, refuse("the answer is of issuer %q, not %q", Clean(iss), i.id)
 	}
-	if back.Get("state") != a.state {
+	if !a.Answers(back) {
 		return Response{}, refuse("the answer is not to this login: its state is another")
 	}
 	if code := back.Get("error"); code != "" {

@@ -27,9 +27,9 @@ const (
 var (
 	ErrNotRegular = errors.New("not a regular file")
 	ErrTooLarge   = errors.New("file too large")
-	// ErrNotOurs is of a file, or of a directory above it, that another user owns
-	// or may write.
-	ErrNotOurs = errors.New("not ours alone")
+	// ErrNotOurs is of a file that another user can change, replace or, for
+	// [Private], read.
+	ErrNotOurs = errors.New("not safe from other users")
 )
 
 // A Want is what a reader demands of a file.
@@ -49,12 +49,28 @@ type Trust int
 const (
 	// Anyone reads any file: the caller checks the content by other means.
 	Anyone Trust = iota
-	// Ours demands that we or root own the file and its directory and that nobody
-	// else may write them.
+	// Ours demands that we or root own the file, that nobody else can write it, and
+	// that nobody else can put another file in its place. The group may write if it
+	// is its owner's private group.
 	Ours
-	// Private is Ours, and nobody else may read the file.
+	// Private is Ours, and nobody else can read the file. The group may read a file
+	// of root's: Kubernetes (fsGroup) and systemd (LoadCredential) give secrets to a
+	// service in this way.
 	Private
 )
+
+// A distrust is why a file is refused. It is ErrNotOurs.
+type distrust struct {
+	reason string
+	repair []string
+}
+
+func (d *distrust) Error() string { return ErrNotOurs.Error() + ": " + d.reason }
+
+func (d *distrust) Unwrap() error { return ErrNotOurs }
+
+// Repair is the command that mends it, for package hint; nil when no command does.
+func (d *distrust) Repair() []string { return d.repair }
 
 // MakeDir makes a directory and those above it with DirMode. A directory that exists
 // stays as it is.

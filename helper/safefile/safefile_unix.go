@@ -4,7 +4,6 @@ package safefile
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,8 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Read returns the content of a file that meets the demands. It takes four system
-// calls and no poller, as a cached get reads two files this way.
+// Read returns the content of a file that meets the demands. It takes five system
+// calls and no poller, as a cached get reads two files this way. Trust costs one
+// more for each part of the path.
 func Read(path string, w Want) ([]byte, error) {
 	fd, st, err := open(path, w)
 	if err != nil {
@@ -58,7 +58,7 @@ func open(path string, w Want) (fd int, st unix.Stat_t, err error) {
 	case st.Size > w.Max:
 		err = ErrTooLarge
 	case w.Trust != Anyone:
-		err = trusted(path, &st, w.Trust)
+		err = process().trusted(path, &st, w.Trust)
 	}
 	if err != nil {
 		_ = unix.Close(fd)
@@ -75,44 +75,6 @@ func again[T any](call func() (T, error)) (T, error) {
 			return v, err
 		}
 	}
-}
-
-// trusted says whether the file that was opened at path may be believed: we or root
-// own it, nobody else may write it, and the same holds for its directory. In a sticky
-// directory only the owner of a file may replace it.
-func trusted(path string, st *unix.Stat_t, t Trust) error {
-	if err := ownedAlone(st, t); err != nil {
-		return err
-	}
-	var dir unix.Stat_t
-	if _, err := again(func() (int, error) { return 0, unix.Stat(filepath.Dir(path), &dir) }); err != nil {
-		return err
-	}
-	if dir.Mode&unix.S_ISVTX != 0 && (int(dir.Uid) == os.Geteuid() || dir.Uid == 0) {
-		return nil
-	}
-	if err := ownedAlone(&dir, Ours); err != nil {
-		return fmt.Errorf("its directory is %w", err)
-	}
-	return nil
-}
-
-func ownedAlone(st *unix.Stat_t, t Trust) error {
-	perm := uint32(st.Mode) & 0o777
-	euid := uint32(os.Geteuid()) //nolint:gosec // a user id is never negative on Unix
-	switch {
-	case st.Uid != euid && st.Uid != 0:
-		return fmt.Errorf("%w: user %d owns it", ErrNotOurs, st.Uid)
-	case perm&0o002 != 0:
-		return fmt.Errorf("%w: everybody may write it", ErrNotOurs)
-	case perm&0o020 != 0:
-		return fmt.Errorf("%w: its group may write it", ErrNotOurs)
-	case t == Private && perm&0o007 != 0:
-		return fmt.Errorf("%w: everybody may read it", ErrNotOurs)
-	case t == Private && perm&0o040 != 0 && (st.Uid != 0 || euid == 0):
-		return fmt.Errorf("%w: its group may read it", ErrNotOurs)
-	}
-	return nil
 }
 
 // lockWait bounds the wait for another writer of the same file, which takes

@@ -49,7 +49,6 @@ func TestRead_trust(t *testing.T) {
 		{0o757, 0o644, safefile.Ours, false},
 		{0o757 | fs.ModeSticky, 0o644, safefile.Ours, true},
 		{0o755, 0o644, safefile.Private, false},
-		{0o755, 0o640, safefile.Private, false},
 		{0o755, 0o600, safefile.Private, true},
 		{0o757, 0o600, safefile.Private, false},
 	} {

@@ -96,7 +96,11 @@ func Start(opts ...Option) (*Issuer, error) {
 			_ = l.Close()
 			return nil, err
 		}
-		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert})
+		conf := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert}
+		if i.conf.http2 {
+			conf.NextProtos = []string{"h2", "http/1.1"}
+		}
+		l = tls.NewListener(l, conf)
 	}
 	i.base = scheme + "://" + l.Addr().String()
 	i.path, i.remote = i.conf.path, i.conf.control

@@ -18,6 +18,7 @@ type config struct {
 	addr         string
 	path         string
 	useTLS       bool
+	http2        bool
 	control      bool
 	secret       string
 	alg          string
@@ -115,6 +116,9 @@ func Path(path string) Option { return func(c *config) { c.path = path } }
 
 // TLS serves https with a certificate of an own CA; see [Issuer.CAFile].
 func TLS() Option { return func(c *config) { c.useTLS = true } }
+
+// HTTP2 is [TLS] for clients of HTTP/2 as well.
+func HTTP2() Option { return func(c *config) { c.useTLS, c.http2 = true, true } }
 
 // Control also serves the endpoints below /control/, by which another process
 // can do what a test in this process does by methods. See [Issuer.Control].
