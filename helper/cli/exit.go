@@ -122,7 +122,7 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 		return int(child)
 	}
 	code, name := classify(err)
-	message, todo := oneLine(err.Error()), or(a.hintFor(err), kindHint(err))
+	message, todo := oneLine(err.Error()), a.hintFor(err)
 	if todo == "" && code == exitUsage {
 		todo = usageLine(cmd)
 	}

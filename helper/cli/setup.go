@@ -144,7 +144,7 @@ func (a *app) setupProfile(undo bool) (setup.Profile, error) {
 		switch host = strings.ToLower(host); {
 		case strings.HasPrefix(host, "*."):
 		case !setup.Plain(host, ".-:[]"):
-			return s, configErrorf(hint.Say("mend hosts in "+c.path), "profile %s: %q is not a host", p.Name, clean(host))
+			return s, configErrorf(hint.Do(hint.Run("profile", "edit", p.Name, "--host", "HOST")), "profile %s: %q is not a host", p.Name, clean(host))
 		case !slices.Contains(s.Hosts, host):
 			s.Hosts = append(s.Hosts, host)
 		}
