@@ -173,7 +173,7 @@ func TestClientAuth_privateKey(t *testing.T) {
 			home := program(t).NewHome(t).Set(keyring.Start(t).Bus())
 			home.Want(0, addClient(realm, "--client-key-file", c.key.file)...)
 			if c.kid != "" {
-				appendConfig(t, home, `client_key_id = "`+c.kid+`"`)
+				appendProfile(t, home, `client_key_id = "`+c.kid+`"`)
 			}
 			seen := watchAssertions(t, realm)
 			wholeLife(t, home, realm)
@@ -202,9 +202,10 @@ func nilIfEmpty(s string) any {
 	return s
 }
 
-func appendConfig(t *testing.T, home *run.Home, line string) {
+// appendProfile adds a line to the file of the profile gep.
+func appendProfile(t *testing.T, home *run.Home, line string) {
 	t.Helper()
-	f, err := os.OpenFile(filepath.Join(home.Dir, ".config", "t2-cred", "config.toml"), os.O_APPEND|os.O_WRONLY, 0)
+	f, err := os.OpenFile(filepath.Join(home.Dir, ".config", "t2-cred", "profiles.d", "gep.toml"), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,7 +343,7 @@ func TestClientAuth_secret(t *testing.T) {
 		registered(realm, "client-secret", nil)
 		home := program(t).NewHome(t).Set(keyring.Start(t).Bus())
 		home.Want(0, addClient(realm)...)
-		appendConfig(t, home, `client_secret_command = ["/bin/cat", "`+file+`"]`)
+		appendProfile(t, home, `client_secret_command = ["/bin/cat", "`+file+`"]`)
 		wholeLife(t, home, realm)
 	})
 }
@@ -362,11 +363,11 @@ func TestClientAuth_certificate(t *testing.T) {
 
 	// Another subject: the CA is the right one, the client is not.
 	other, otherKey := realm.ClientCertificate(t.TempDir(), "somebody-else")
-	home.Want(0, addClient(realm, "--ca-file", srv.CAFile(), "--client-cert-file", other, "--client-key-file", otherKey)...)
+	home.Want(0, "profile", "edit", "gep", "--client-cert-file", other, "--client-key-file", otherKey)
 	r := home.Do(run.Cmd{Args: []string{"exchange"}, Stdin: realm.UserToken("alice")})
 	wantFailure(t, r, 8, "", "register this client's certificate")
 	// None at all.
-	home.Want(0, addClient(realm, "--ca-file", srv.CAFile(), "--client-auth", "none")...)
+	home.Want(0, "profile", "edit", "gep", "--client-auth", "none", "--client-cert-file", "", "--client-key-file", "")
 	r = home.Do(run.Cmd{Args: []string{"exchange"}, Stdin: realm.UserToken("alice")})
 	wantFailure(t, r, 8, "invalid_client", "not a public one at the issuer")
 }

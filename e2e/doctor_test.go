@@ -75,8 +75,8 @@ func TestDoctor_findsWhatIsWrong(t *testing.T) {
 
 	// The same server by another name: it calls itself otherwise.
 	moved := strings.Replace(realm.Issuer(), "127.0.0.1", "localhost", 1)
-	config := "[profiles.gep]\nissuer = \"" + moved + "\"\nclient_id = \"" + keycloak.ClientID + "\"\n"
-	if err := os.WriteFile(filepath.Join(home.Dir, ".config/t2-cred/config.toml"), []byte(config), 0o600); err != nil {
+	config := "issuer = \"" + moved + "\"\nclient_id = \"" + keycloak.ClientID + "\"\n"
+	if err := os.WriteFile(filepath.Join(home.Dir, ".config/t2-cred/profiles.d/gep.toml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	wantReport(t, home.Want(3, "doctor"), `fail  discovery  `, `warn  issuer     clock, keys`)
@@ -100,9 +100,9 @@ func TestDoctor_standardExchange(t *testing.T) {
 	}
 	// A client that may not refresh at all cannot be told from one that may.
 	realm.ConfigureClient(keycloak.ClientID, map[string]any{"publicClient": true})
-	home.WantDo(0, run.Cmd{Args: []string{"profile", "add", "gep", "--issuer", realm.Issuer(), "--client-id", keycloak.ClientID, "--client-auth", "none"}})
+	home.Want(0, "profile", "edit", "gep", "--client-auth", "none")
 	r = home.Want(0, "doctor")
 	wantReport(t, r, `ok    client     ellip-test-ades is known, and has nothing to prove$`)
-	home.WantDo(0, run.Cmd{Args: []string{"profile", "add", "gep", "--issuer", realm.Issuer(), "--client-id", "nobody", "--client-auth", "none"}})
+	home.Want(0, "profile", "edit", "gep", "--client-id", "nobody")
 	wantReport(t, home.Want(8, "doctor"), `fail  client     nobody, by none: invalid_client`)
 }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/binary"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -34,6 +35,11 @@ func TestHomes_neverMix(t *testing.T) {
 			}
 			bob := &stage{program(t).NewHome(t).Set(ring.Bus()), t, ring, realm}
 			if c.oneConfig {
+				// For bob it is not the usual file, so its profiles are beside it.
+				conf := filepath.Join(alice.Dir, ".config/t2-cred")
+				if err := os.CopyFS(filepath.Join(conf, "config.toml.d"), os.DirFS(filepath.Join(conf, "profiles.d"))); err != nil {
+					t.Fatal(err)
+				}
 				bob.Set("T2_CRED_CONFIG=" + filepath.Join(alice.Dir, ".config/t2-cred/config.toml"))
 				alice.Set("T2_CRED_CONFIG=" + filepath.Join(alice.Dir, ".config/t2-cred/config.toml"))
 				bob.Want(0, "profile", "set-secret", "gep", "--client-secret-file", secretFile(t, realm.ClientSecret()))
@@ -130,18 +136,12 @@ func TestHomes_anotherConfiguration(t *testing.T) {
 	s := newStage(t, realm)
 	s.exchange("alice")
 	before := s.get("alice")
-	args := addProfile(t, realm)
-	for i, arg := range args {
-		if arg == keycloak.Scopes {
-			args[i] = "openid offline_access"
-		}
-	}
-	s.Want(0, args...)
+	s.Want(0, "profile", "edit", "gep", "--scope", "openid offline_access")
 	if s.get("alice") == before {
 		t.Error("the token of the old configuration was served")
 	}
 	// Another client altogether: its grant is not this one's.
-	s.WantDo(0, run.Cmd{Args: []string{"profile", "add", "gep", "--issuer", realm.Issuer(), "--client-id", "another", "--client-secret-file", "-"}, Stdin: "its-secret"})
+	s.Want(0, "profile", "edit", "gep", "--client-id", "another")
 	s.free("get for another client", func() {
 		wantFailure(t, s.Run("get"), 4, "what is stored is for client "+keycloak.ClientID, "t2-cred exchange")
 	})

@@ -22,11 +22,11 @@ func TestWindows(t *testing.T) {
 	issuer := oidctest.New()
 	t.Cleanup(func() { tellLedger(issuer); issuer.Close() })
 
-	wantFailure(t, w.t2(2, "", "get", "--no-such-flag"), 2, "unknown flag", "t2-cred help")
+	wantFailure(t, w.t2(2, "", "get", "--no-such-flag"), 2, "unknown flag", "t2-cred get")
 	wantFailure(t, w.t2(3, "", "get", "--profile", "nobody"), 3, "no profile in C:\\users\\Zoë Öz", "t2-cred profile add")
 	w.t2(0, issuer.ClientSecret(), "profile", "add", "gep", "--issuer", issuer.URL(), "--client-id", oidctest.ClientID,
 		"--client-secret-file", "-", "--host", "registry.example.org")
-	config := w.user("AppData", "Roaming", "t2-cred", "config.toml")
+	config := w.user("AppData", "Roaming", "t2-cred", "profiles.d", "gep.toml")
 	if b, err := os.ReadFile(config); err != nil || !strings.Contains(string(b), issuer.URL()) {
 		t.Errorf("the configuration is not where Windows has such: %v\n%s", err, b)
 	}

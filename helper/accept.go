@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/terradue/t2-cred/helper/oidc"
@@ -43,16 +44,25 @@ func (h *Helper) accept(ctx context.Context, r Request, issuer *oidc.Issuer, ans
 	if t.Scopes == nil {
 		t.Scopes = claims.Scopes
 	}
-	switch {
-	// expires_in counts on our clock; exp would need the issuer's.
-	case answer.ExpiresIn > 0:
-		t.Expiry = answer.Received.Add(answer.ExpiresIn)
-	case !claims.Expiry.IsZero():
-		t.Expiry = claims.Expiry
-	default:
-		t.Expiry = answer.Received.Add(assumedLife)
-	}
+	skew, _ := issuer.Skew() // zero where the issuer does not tell its time
+	t.Expiry = expiry(answer, claims, skew)
 	return t, claims, nil
+}
+
+// expiry is the earlier of what expires_in and exp say. expires_in counts on our clock,
+// exp on the issuer's, which is skew ahead of ours.
+func expiry(answer oidc.Response, claims oidc.Claims, skew time.Duration) time.Time {
+	var ends []time.Time
+	if answer.ExpiresIn > 0 {
+		ends = append(ends, answer.Received.Add(answer.ExpiresIn))
+	}
+	if !claims.Expiry.IsZero() {
+		ends = append(ends, claims.Expiry.Add(-skew))
+	}
+	if len(ends) == 0 {
+		return answer.Received.Add(assumedLife)
+	}
+	return slices.MinFunc(ends, time.Time.Compare)
 }
 
 // kind tells an offline refresh token from an online one by what it says of
@@ -80,7 +90,7 @@ func sameSubject(token secret.Secret, subject string) error {
 		return nil
 	}
 	return &oidc.VerifyError{
-		What: "refresh_token", Identity: true,
+		What: "answer", Identity: true,
 		Why: fmt.Sprintf("it is for another subject: sub is %q, the grant is of %q", oidc.Clean(peek.Claims.Subject), oidc.Clean(subject)),
 	}
 }

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc"
+	"github.com/terradue/t2-cred/helper/safefile"
 	"github.com/terradue/t2-cred/helper/secret"
 	"github.com/terradue/t2-cred/store"
 )
@@ -50,7 +50,7 @@ func (h *Helper) clientSecret(ctx context.Context, p Profile) (secret.Secret, er
 		return "", err
 	}
 	if err := CheckClientSecret(value); err != nil {
-		return "", &Problem{Kind: ErrProfile, Detail: fmt.Sprintf("profile %s: %v", p.Name, err), Remedy: "client_secret_file or client_secret_command in the profile must give the secret and nothing else"}
+		return "", &hint.Error{Kind: ErrProfile, Detail: fmt.Sprintf("profile %s: %v", p.Name, err), Remedy: hint.Say("client_secret_file or client_secret_command in the profile must give the secret and nothing else")}
 	}
 	return value, nil
 }
@@ -66,9 +66,9 @@ func (h *Helper) clientKey(ctx context.Context, p Profile) (secret.Secret, error
 func (h *Helper) stored(ctx context.Context, p Profile, what string) (secret.Secret, error) {
 	s, err := h.Store.ClientSecret(ctx, p.Name)
 	if errors.Is(err, store.ErrNotFound) {
-		return "", &Problem{
+		return "", &hint.Error{
 			Kind: ErrProfile, Detail: fmt.Sprintf("profile %s has no %s in the store", p.Name, what),
-			Remedy: "t2-cred profile set-secret " + p.Name,
+			Remedy: hint.Do(hint.Run("profile", "set-secret", p.Name)),
 		}
 	}
 	return s, err
@@ -101,41 +101,33 @@ func CheckClientSecret(value secret.Secret) error {
 
 // Who may read a file that the profile names.
 const (
-	anybody   = false
-	ownerOnly = true
+	anybody   = safefile.Anyone
+	ownerOnly = safefile.Private
 )
 
 // readSecretFile reads the file that the configuration's key names. One with a secret
 // in it that others may read is refused, as ssh does. (systemd gives a service's user
 // its right to a credential by an ACL, whose mask looks like the group's right; those
 // directories are the service's alone.)
-func readSecretFile(key, path string, private bool) (secret.Secret, error) {
-	refuse := func(remedy, format string, args ...any) error {
-		return &Problem{Kind: ErrProfile, Detail: key + ": " + fmt.Sprintf(format, args...), Remedy: remedy}
+func readSecretFile(key, path string, trust safefile.Trust) (secret.Secret, error) {
+	if strings.HasPrefix(path, "/run/credentials/") {
+		trust = safefile.Anyone
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", refuse("put the file there, or name another in the profile: t2-cred profile show", "%v", err)
+	b, err := safefile.Read(path, safefile.Want{Max: secret.MaxSize, Trust: trust})
+	if err == nil {
+		return secret.WithoutLineEnd(b), nil
 	}
-	if !info.Mode().IsRegular() { // opening a pipe would wait for whoever writes
-		return "", refuse("for what is made when it is asked for there is client_secret_command", "%s is no regular file", path)
-	}
-	if who := store.TooOpen(info); private && who != "" && !strings.HasPrefix(path, "/run/credentials/") {
-		return "", refuse("chmod 600 "+path, "%s can be read by %s", path, who)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return "", refuse("", "%v", err)
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, secret.MaxSize+1))
+	remedy := hint.Do(hint.Words("put the file there, or name another in the profile: "), hint.Run("profile", "show"))
 	switch {
-	case err != nil:
-		return "", refuse("", "%v", err)
-	case len(b) > secret.MaxSize:
-		return "", refuse("", "%s holds more than %d bytes; that is not one secret", path, secret.MaxSize)
+	case errors.Is(err, safefile.ErrNotRegular):
+		remedy = hint.Say("for what is made when it is asked for there is client_secret_command")
+	case errors.Is(err, safefile.ErrNotOurs):
+		remedy = hint.Do(hint.Shell("chmod", "600", path))
+	case errors.Is(err, safefile.ErrTooLarge):
+		err = fmt.Errorf("%s holds more than %d bytes; that is not one secret", path, secret.MaxSize)
+		remedy = nil
 	}
-	return secret.WithoutLineEnd(b), nil
+	return "", &hint.Error{Kind: ErrProfile, Detail: key, Err: err, Remedy: remedy}
 }
 
 // secretFromCommand runs client_secret_command. What it says on standard error is shown
@@ -143,9 +135,9 @@ func readSecretFile(key, path string, private bool) (secret.Secret, error) {
 func secretFromCommand(ctx context.Context, argv []string) (secret.Secret, error) {
 	value, err := secret.FromCommand(ctx, argv)
 	if e, ok := errors.AsType[*secret.CommandError](err); ok {
-		return "", &Problem{
+		return "", &hint.Error{
 			Kind: ErrProfile, Detail: "client_secret_command", Err: e,
-			Remedy: "run it by hand: it must print the client's secret and nothing else, and ask nobody",
+			Remedy: hint.Say("run it by hand: it must print the client's secret and nothing else, and ask nobody"),
 		}
 	}
 	return value, err

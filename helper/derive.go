@@ -57,8 +57,8 @@ func (h *Helper) Derive(ctx context.Context, r Request, d Derivation) (Derived, 
 	// another user in between, the new keys would not be kept under either.
 	note, missed := h.Store.Note(r.key())
 	if missed == nil {
-		var found store.Derived
-		if found, missed = h.Store.Derived(ctx, r.key(), note.Grant, name); missed == nil {
+		var found store.Secondary
+		if found, missed = h.Store.Secondary(ctx, r.key(), note.Grant, name); missed == nil {
 			kept = Derived(found)
 		}
 	}
@@ -74,7 +74,7 @@ func (h *Helper) Derive(ctx context.Context, r Request, d Derivation) (Derived, 
 		return Derived{}, err
 	}
 	if note.Grant != "" {
-		if err := h.Store.KeepDerived(ctx, r.key(), note.Grant, name, store.Derived(made)); err != nil {
+		if err := h.Store.KeepSecondary(ctx, r.key(), note.Grant, name, store.Secondary(made)); err != nil {
 			h.Log.Debug("not kept", "error", err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/store"
 )
@@ -28,7 +29,7 @@ func (h *Helper) Erase(ctx context.Context, r Request, localOnly bool) error {
 		if old.Grant == "" {
 			return store.Record{}, nothing
 		}
-		if old.Dead != "" || old.RefreshToken == "" {
+		if old.RefreshToken == "" {
 			return store.Record{}, nil
 		}
 		return store.Record{}, h.revoke(ctx, r, old)
@@ -38,9 +39,10 @@ func (h *Helper) Erase(ctx context.Context, r Request, localOnly bool) error {
 
 func (h *Helper) revoke(ctx context.Context, r Request, old store.Record) error {
 	if old.Issuer != r.Profile.Issuer || old.ClientID != r.Profile.ClientID {
-		return &Problem{
-			Kind: ErrProfile, Detail: fmt.Sprintf("revoke: what is stored is for client %s at %s, which the profile no longer is", oidc.Clean(old.ClientID), oidc.Clean(old.Issuer)),
-			Remedy: "t2-cred erase --local-only" + r.flags() + " forgets it here; it lives on at the issuer until it expires",
+		return &hint.Error{
+			Kind:   ErrProfile,
+			Detail: fmt.Sprintf("revoke: what is stored is for client %s at %s; the profile now uses another", oidc.Clean(old.ClientID), oidc.Clean(old.Issuer)),
+			Remedy: r.localOnly(),
 		}
 	}
 	client, err := h.client(ctx, r)
@@ -49,10 +51,11 @@ func (h *Helper) revoke(ctx context.Context, r Request, old store.Record) error 
 	}
 	err = h.Issuer(r.Profile).Revoke(ctx, client, old.RefreshToken)
 	if errors.Is(err, oidc.ErrNoRevocation) {
-		return &Problem{
-			Kind: ErrNotGranted, Detail: "revoke", Err: err,
-			Remedy: "t2-cred erase --local-only" + r.flags() + " forgets it here; it lives on at the issuer until it expires",
-		}
+		return &hint.Error{Kind: ErrNotGranted, Detail: "revoke", Err: err, Remedy: r.localOnly()}
 	}
 	return err
+}
+
+func (r Request) localOnly() hint.Remedy {
+	return hint.Do(r.command("erase", "--local-only"), hint.Words(" forgets it here; it lives on at the issuer until it expires"))
 }

@@ -2,7 +2,8 @@ package helper
 
 import (
 	"errors"
-	"fmt"
+
+	"github.com/terradue/t2-cred/helper/hint"
 )
 
 // What a person has to do something about, beyond the kinds that store and oidc
@@ -18,7 +19,8 @@ var (
 	ErrProfile = errors.New("the profile is not complete")
 )
 
-// A Problem is one of the above with what was seen and the next thing to do.
+// A Problem is one of the above with what was seen and the next thing to do, in words.
+// It gives way to hint.Error.
 type Problem struct {
 	Kind   error
 	Detail string
@@ -28,7 +30,7 @@ type Problem struct {
 
 func (p *Problem) Error() string {
 	if p.Err != nil {
-		return fmt.Sprintf("%s: %v", p.Detail, p.Err)
+		return p.Detail + ": " + p.Err.Error()
 	}
 	return p.Detail
 }
@@ -36,31 +38,28 @@ func (p *Problem) Error() string {
 // Unwrap gives the kind and the cause.
 func (p *Problem) Unwrap() []error { return []error{p.Kind, p.Err} }
 
-// Hint is the next command to type, or empty.
+// Hint is what to do.
 func (p *Problem) Hint() string { return p.Remedy }
 
 // loginRequired is the one way to say that a user has to come back.
 func loginRequired(r Request, detail string, cause error) error {
-	return &Problem{
-		Kind: ErrLoginRequired, Detail: detail, Err: cause,
-		Remedy: "get an access token for the user, then: t2-cred exchange" + r.flags() + " --token-file FILE",
-	}
+	return &hint.Error{Kind: ErrLoginRequired, Detail: detail, Err: cause, Remedy: exchangeAgain(r)}
 }
 
-// ended is loginRequired for a grant that the issuer has refused. It may have been
+func exchangeAgain(r Request) hint.Remedy {
+	return hint.Do(hint.Words("get an access token for the user, then: "), r.command("exchange").With("--token-file", "FILE"))
+}
+
+// revoked is loginRequired for a grant that the issuer has refused. It may have been
 // for a while only: the user was disabled, say.
-func ended(r Request, detail string, cause error) error {
-	return &Problem{
+func revoked(r Request, detail string, cause error) error {
+	return &hint.Error{
 		Kind: ErrLoginRequired, Detail: detail, Err: cause,
-		Remedy: "get an access token for the user, then: t2-cred exchange" + r.flags() + " --token-file FILE; or, if the issuer may have changed its mind, ask it once more: t2-cred get --fresh" + r.flags(),
+		Remedy: append(exchangeAgain(r), hint.Words("; or, if the user was only disabled temporarily, ask once more: "), r.command("get", "--fresh")),
 	}
 }
 
-// flags are what a command line needs to mean this profile and account.
-func (r Request) flags() string {
-	s := fmt.Sprintf(" --profile %s", r.Profile.Name)
-	if r.Account != "default" {
-		s += fmt.Sprintf(" --account %q", r.Account)
-	}
-	return s
+// command is a t2-cred command about this profile and account.
+func (r Request) command(args ...string) hint.Command {
+	return hint.Run(args...).For(r.Profile.Name, r.Account)
 }

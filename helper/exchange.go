@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/helper/secret"
 	"github.com/terradue/t2-cred/store"
@@ -34,7 +35,7 @@ type ExchangeRequest struct {
 // ErrSubjectToken, ErrNotGranted, ErrProfile, and those of store and oidc; after
 // any of them the store is as it was.
 func (h *Helper) Exchange(ctx context.Context, r ExchangeRequest) (store.Record, error) {
-	if err := checkSubjectToken(r.SubjectToken, r.Profile, h.Now()); err != nil {
+	if err := checkSubjectToken(r.SubjectToken, r.Request, h.Now()); err != nil {
 		return store.Record{}, err
 	}
 	issuer, client, err := h.ready(ctx, r.Request)
@@ -53,7 +54,7 @@ func (h *Helper) ready(ctx context.Context, r Request) (*oidc.Issuer, oidc.Clien
 	if err != nil {
 		return nil, oidc.Client{}, err
 	}
-	if err := h.Store.Prove(ctx); err != nil {
+	if err := h.Store.CheckWritable(ctx); err != nil {
 		return nil, oidc.Client{}, err
 	}
 	issuer := h.Issuer(r.Profile)
@@ -66,14 +67,20 @@ func (h *Helper) replace(ctx context.Context, r Request, obtain func() (store.Re
 	wait, cancel := lockTime(ctx)
 	defer cancel()
 	var replaced store.Record
-	rec, err := h.Store.Update(wait, r.key(), func(old store.Record) (store.Record, error) {
+	rec, err := h.Store.Obtain(wait, r.key(), func(old store.Record) (store.Record, error) {
 		replaced = old
 		return obtain()
 	})
-	if err == nil && replaced.Grant != "" && replaced.Subject != rec.Subject {
-		h.Warn(fmt.Sprintf("this account held the credential of another user (%s), which was replaced and not revoked; one account for each user: --account", oidc.Clean(replaced.Username+" "+replaced.Subject)))
+	if err == nil {
+		h.warnReplaced(replaced, rec)
 	}
 	return rec, err
+}
+
+func (h *Helper) warnReplaced(old, now store.Record) {
+	if old.Grant != "" && old.Subject != now.Subject {
+		h.Warn(fmt.Sprintf("this account held the credential of another user (%s), which was replaced and not revoked; one account for each user: --account", oidc.Clean(old.Username+" "+old.Subject)))
+	}
 }
 
 func (h *Helper) exchange(ctx context.Context, r ExchangeRequest, issuer *oidc.Issuer, client oidc.Client) (store.Record, error) {
@@ -100,9 +107,12 @@ func (h *Helper) exchange(ctx context.Context, r ExchangeRequest, issuer *oidc.I
 // newRecord is a grant as it begins.
 func (h *Helper) newRecord(r Request, answer oidc.Response, token store.Token, claims oidc.Claims) store.Record {
 	rec := store.Record{
-		Grant: rand.Text(), Issuer: r.Profile.Issuer, ClientID: r.Profile.ClientID,
-		Subject: token.Subject, Username: claims.Username, Scopes: token.Scopes,
-		RefreshToken: answer.RefreshToken, Created: h.Now(), Token: token,
+		GrantInfo: store.GrantInfo{
+			Grant: rand.Text(), Issuer: r.Profile.Issuer, ClientID: r.Profile.ClientID,
+			Subject: token.Subject, Username: claims.Username, Scopes: token.Scopes, Asked: r.Profile.Scopes,
+			ClientAuth: answer.ClientAuth, Verified: claims.JSON != nil, Created: h.Now(),
+		},
+		RefreshToken: answer.RefreshToken, Token: token,
 	}
 	rec.Offline, rec.RefreshExpiry = kind(answer)
 	if peek, ok := oidc.ParseUnverified(answer.RefreshToken); ok && peek.Claims.SessionID != "" {
@@ -139,9 +149,9 @@ func negotiate(ctx context.Context, r ExchangeRequest, issuer *oidc.Issuer, clie
 		}
 	}
 	if answer.RefreshToken == "" {
-		return oidc.Response{}, &Problem{
+		return oidc.Response{}, &hint.Error{
 			Kind: ErrNotGranted, Detail: "exchange: the issuer gave an access token but no refresh token, so nothing could be kept",
-			Remedy: "ask the issuer's admin: this client must be allowed refresh tokens in exchanges (Keycloak standard exchange: \"Allow refresh token in Standard Token Exchange\"; for offline tokens the legacy exchange)",
+			Remedy: hint.Say("ask the issuer's admin: this client must be allowed refresh tokens in exchanges (Keycloak standard exchange: \"Allow refresh token in Standard Token Exchange\"; for offline tokens the legacy exchange)"),
 		}
 	}
 	if offline, _ := kind(answer); !offline && !r.AllowOnline {
@@ -171,13 +181,13 @@ func refusesOffline(err error) bool {
 // onlineOnly explains the silent trap: 200, and a refresh token that dies with
 // the user's session.
 func onlineOnly(r ExchangeRequest, answer oidc.Response) error {
-	p := &Problem{
+	p := &hint.Error{
 		Kind:   ErrNotGranted,
 		Detail: "exchange: the issuer quietly gave an online refresh token, which ends with the user's session; nothing was kept",
-		Remedy: fmt.Sprintf("ask the issuer's admin to make %s a Default client scope of %s; or log the user in with scope %s before the exchange; or keep the online token: --allow-online", offlineAccess, r.Profile.ClientID, offlineAccess),
+		Remedy: hint.Say(fmt.Sprintf("ask the issuer's admin to make %s a Default client scope of %s; or log the user in with scope %s before the exchange; or keep the online token: --allow-online", offlineAccess, r.Profile.ClientID, offlineAccess)),
 	}
 	if !slices.Contains(r.Profile.Scopes, offlineAccess) {
-		p.Remedy = fmt.Sprintf("add %s to the profile's scopes; or keep the online token: --allow-online", offlineAccess)
+		p.Remedy = hint.Say(fmt.Sprintf("add %s to the profile's scopes; or keep the online token: --allow-online", offlineAccess))
 	}
 	if _, expiry := kind(answer); !expiry.IsZero() {
 		p.Detail += fmt.Sprintf(" (it would have lived %s)", expiry.Sub(answer.Received))

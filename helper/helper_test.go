@@ -12,6 +12,7 @@ import (
 	"github.com/terradue/t2-cred/helper/oidc/oidctest"
 	"github.com/terradue/t2-cred/helper/secret"
 	"github.com/terradue/t2-cred/store"
+	"github.com/terradue/t2-cred/store/backend/backendtest"
 )
 
 // A bench is a helper on a memory store, with an issuer and a clock.
@@ -30,8 +31,8 @@ func newBench(t *testing.T, opts ...oidctest.Option) *bench {
 	t.Cleanup(b.issuer.Close)
 	now := func() time.Time { return time.Now().Add(b.ahead) }
 	dir := t.TempDir()
-	s, err := store.Open(store.Options{
-		Backend: "memory", Config: dir, StateDir: dir, DataDir: dir, RuntimeDir: dir,
+	s, err := store.With(backendtest.NewMemory(), store.Options{
+		Config: dir, StateDir: dir, DataDir: dir, RuntimeDir: dir,
 		Getenv: func(string) string { return "" }, Now: now,
 	})
 	if err != nil {
@@ -267,14 +268,14 @@ func TestGet_freshAsksOnceMoreAboutADeadGrant(t *testing.T) {
 	}
 	b.issuer.Inject(oidctest.Slow(300 * time.Millisecond).On(oidctest.Token))
 	b.issuer.Disable("alice")
-	if failed := all(); failed != 8 || b.stored().Dead == "" {
-		t.Errorf("%d of 8 failed; dead: %q", failed, b.stored().Dead)
+	if failed := all(); failed != 8 || b.stored().RevokedBy == "" {
+		t.Errorf("%d of 8 failed; dead: %q", failed, b.stored().RevokedBy)
 	}
 	if failed := all(); failed != 8 {
 		t.Errorf("asked about a dead grant, %d of 8 failed", failed)
 	}
 	b.issuer.Enable("alice")
-	if failed := all(); failed != 0 || b.stored().Dead != "" {
-		t.Errorf("with the user enabled again, %d of 8 failed; dead: %q", failed, b.stored().Dead)
+	if failed := all(); failed != 0 || b.stored().RevokedBy != "" {
+		t.Errorf("with the user enabled again, %d of 8 failed; dead: %q", failed, b.stored().RevokedBy)
 	}
 }

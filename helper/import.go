@@ -2,10 +2,10 @@ package helper
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/helper/secret"
 	"github.com/terradue/t2-cred/store"
@@ -20,84 +20,121 @@ type ImportRequest struct {
 	AllowOnline bool
 }
 
-// Import proves a refresh token by one refresh and stores what came. The store is
-// proven writable, and the issuer's keys are at hand, before the token is sent.
+// Import proves a refresh token by one refresh and stores what came. There is room for
+// what comes, and the issuer's keys are at hand, before the token is sent.
 //
 // An issuer that rotates takes the token that was brought out of use and answers
 // with another: from then on that one is the grant. It is kept even when the access
-// token beside it does not serve yet or cannot be verified now, or when it turns out to
-// be an online one, since there would be none else left; the error says so. Errors:
-// ErrSubjectToken, ErrLoginRequired (the issuer does not take the token), ErrNotGranted,
-// ErrProfile, and those of store and oidc; but for the cases above, the store is as it
-// was.
+// token beside it cannot be verified, or when it turns out to be an online one, since
+// there would be none else left; the error says so. Errors: ErrSubjectToken,
+// ErrLoginRequired (the issuer does not take the token), ErrNotGranted, ErrProfile, and
+// those of store and oidc; but for the cases above, the store is as it was.
 func (h *Helper) Import(ctx context.Context, r ImportRequest) (store.Record, error) {
 	if err := checkRefreshToken(r, h.Now()); err != nil {
 		return store.Record{}, err
 	}
-	issuer, client, err := h.ready(ctx, r.Request)
-	if err != nil {
-		return store.Record{}, err
-	}
-	return h.replace(ctx, r.Request, func() (store.Record, error) {
-		return h.importToken(ctx, r, issuer, client)
-	})
+	wait, cancel := lockTime(ctx)
+	defer cancel()
+	f := &importer{h: h, request: r, issuer: h.Issuer(r.Profile)}
+	return h.Store.Refresh(wait, r.key(), store.Want{}, f)
 }
 
-func (h *Helper) importToken(ctx context.Context, r ImportRequest, issuer *oidc.Issuer, client oidc.Client) (store.Record, error) {
-	spending, cancel := whileSpending(ctx)
-	defer cancel()
-	answer, err := issuer.Refresh(spending, client, r.RefreshToken)
-	if dead, _ := isDead(err); dead {
-		return store.Record{}, loginRequired(r.Request, "import: the issuer does not take this refresh token", err)
+// An importer is the issuer's side of an import. It implements store.Spender.
+type importer struct {
+	h       *Helper
+	request ImportRequest
+	issuer  *oidc.Issuer
+
+	client  oidc.Client
+	subject string // of the token that was brought, as it says itself
+	old     store.Record
+	answer  oidc.Response
+}
+
+// Prepare implements store.Spender. The record is the one that is to be made.
+func (f *importer) Prepare(ctx context.Context, found store.Found) (store.Record, error) {
+	f.old = found.Record
+	if peek, ok := oidc.ParseUnverified(f.request.RefreshToken); ok {
+		f.subject = peek.Claims.Subject
 	}
-	var subject string
-	if peek, ok := oidc.ParseUnverified(r.RefreshToken); ok {
-		subject = peek.Claims.Subject
-	}
-	if err := sameSubject(answer.RefreshToken, subject); err != nil {
+	var err error
+	if f.client, err = f.h.client(ctx, f.request.Request); err != nil {
 		return store.Record{}, err
 	}
-	rotated := answer.RefreshToken != "" && answer.RefreshToken != r.RefreshToken
-	if answer.RefreshToken == "" {
-		answer.RefreshToken = r.RefreshToken
-	}
-	var token store.Token
-	var claims oidc.Claims
-	if err == nil {
-		token, claims, err = h.accept(spending, r.Request, issuer, answer, subject)
-	}
-	var unfit *oidc.VerifyError
-	if alien := errors.As(err, &unfit) && unfit.Identity; err != nil && rotated && !alien {
-		token.Subject = subject
-		return h.newRecord(r.Request, answer, token, claims), fmt.Errorf("import: the refresh token is kept, but %w", err)
-	}
-	if err != nil {
+	if err := f.issuer.Ready(ctx); err != nil {
 		return store.Record{}, err
 	}
-	rec := h.newRecord(r.Request, answer, token, claims)
-	if rec.Offline || r.AllowOnline {
-		return rec, nil
+	return f.h.newRecord(f.request.Request, oidc.Response{}, store.Token{Subject: f.subject}, oidc.Claims{}), ctx.Err()
+}
+
+// Send implements store.Spender.
+func (f *importer) Send(ctx context.Context, ready func() error) (store.Record, store.Verdict, error) {
+	var err error
+	brought := f.request.RefreshToken
+	f.answer, err = f.issuer.Spend(ctx, f.client, oidc.RefreshGrant(brought), oidc.Spending{Before: ready})
+	rotated := f.answer.RefreshToken != "" && f.answer.RefreshToken != brought
+	if err != nil && !rotated {
+		return f.failed(err)
+	}
+	if sameErr := sameSubject(f.answer.RefreshToken, f.subject); sameErr != nil {
+		return store.Record{}, store.Refused, sameErr
 	}
 	if !rotated {
-		return store.Record{}, onlineImport("nothing was kept")
+		// Nothing was spent, so nothing need be kept before it is verified.
+		f.answer.RefreshToken = brought
+		token, claims, err := f.h.accept(ctx, f.request.Request, f.issuer, f.answer, f.subject)
+		if err != nil {
+			return store.Record{}, store.Refused, err
+		}
+		rec := f.h.newRecord(f.request.Request, f.answer, token, claims)
+		if !rec.Offline && !f.request.AllowOnline {
+			return store.Record{}, store.Refused, onlineImport("nothing was kept")
+		}
 	}
-	return rec, onlineImport("it is kept, since the one that was brought may be spent")
+	rec := f.h.newRecord(f.request.Request, f.answer, store.Token{Subject: f.subject}, oidc.Claims{})
+	return rec, store.Granted, err
+}
+
+// failed says what became of the token that was brought.
+func (f *importer) failed(err error) (store.Record, store.Verdict, error) {
+	if refused, _ := revokes(err); refused {
+		return store.Record{}, store.Refused, loginRequired(f.request.Request, "import: the issuer does not take this refresh token", err)
+	}
+	if oidc.Sent(err) && oidc.OutcomeOf(err) != oidc.Answered {
+		err = fmt.Errorf("import: the refresh token may have been spent: %w", err)
+	}
+	// The mark is of a grant that is not stored, so it is not left behind.
+	return store.Record{}, store.Refused, err
+}
+
+// Verify implements store.Spender.
+func (f *importer) Verify(ctx context.Context, stored store.Record) (store.Record, error) {
+	token, claims, err := f.h.accept(ctx, f.request.Request, f.issuer, f.answer, f.subject)
+	if err != nil {
+		return stored, fmt.Errorf("import: the refresh token is kept, but %w", err)
+	}
+	stored = withClaims(stored, token, claims)
+	f.h.warnReplaced(f.old, stored)
+	if !stored.Offline && !f.request.AllowOnline {
+		return stored, onlineImport("it is kept, since the one that was brought may be spent")
+	}
+	return stored, nil
 }
 
 func onlineImport(kept string) error {
-	return &Problem{
+	return &hint.Error{
 		Kind: ErrNotGranted, Detail: "import: it is an online refresh token, which ends with the user's session; " + kept,
-		Remedy: fmt.Sprintf("get one with the scope %s, as t2-cred login does; or keep the online token: --allow-online", offlineAccess),
+		Remedy: hint.Say(fmt.Sprintf("get one with the scope %s, as t2-cred login does; or keep the online token: --allow-online", offlineAccess)),
 	}
 }
 
 // checkRefreshToken looks at a refresh token before it is sent, as checkSubjectToken
 // does at an access token.
 func checkRefreshToken(r ImportRequest, now time.Time) error {
-	refuse := func(remedy, format string, args ...any) error {
-		return &Problem{Kind: ErrSubjectToken, Detail: "the token cannot be imported: " + fmt.Sprintf(format, args...), Remedy: remedy}
+	refuse := func(remedy hint.Remedy, format string, args ...any) error {
+		return &hint.Error{Kind: ErrSubjectToken, Detail: "the token cannot be imported: " + fmt.Sprintf(format, args...), Remedy: remedy}
 	}
-	if err := checkAlone(r.RefreshToken, "t2-cred import", refuse); err != nil {
+	if err := checkAlone(r.RefreshToken, r.command("import"), refuse); err != nil {
 		return err
 	}
 	peek, ok := oidc.ParseUnverified(r.RefreshToken)
@@ -108,17 +145,17 @@ func checkRefreshToken(r ImportRequest, now time.Time) error {
 	const take = "take the refresh_token of the answer"
 	switch {
 	case c.Type == "ID" || c.Type == "" && peek.Header.Type != "at+jwt" && c.ATHash != "":
-		return refuse(take+", not the id_token", "it is an ID token")
+		return refuse(hint.Say(take+", not the id_token"), "it is an ID token")
 	case c.Type == "Bearer" || peek.Header.Type == "at+jwt":
-		return refuse(take+"; an access token is for: t2-cred exchange"+r.flags()+" --token-file FILE", "it is an access token")
+		return refuse(hint.Do(hint.Words(take+"; an access token is for: "), r.command("exchange").With("--token-file", "FILE")), "it is an access token")
 	case c.Issuer != "" && c.Issuer != r.Profile.Issuer:
-		return refuse("choose another --profile, or take a token of this one's issuer",
+		return refuse(hint.Say("choose another --profile, or take a token of this one's issuer"),
 			"it is of another issuer: iss is %s, the profile's issuer is %s", oidc.Clean(c.Issuer), r.Profile.Issuer)
 	case c.Azp != "" && c.Azp != r.Profile.ClientID:
-		return refuse("only the client that it was given to can use it: choose another --profile",
+		return refuse(hint.Say("only the client that it was given to can use it: choose another --profile"),
 			"it was given to client %s, and the profile's is %s", oidc.Clean(c.Azp), r.Profile.ClientID)
 	case !peek.ExpiresAt().IsZero() && !now.Before(peek.ExpiresAt()):
-		return refuse("get a new one: t2-cred login"+r.flags(), "it expired %s ago, at %s",
+		return refuse(hint.Do(hint.Words("get a new one: "), r.command("login")), "it expired %s ago, at %s",
 			now.Sub(peek.ExpiresAt()).Round(time.Second), peek.ExpiresAt().UTC().Format(time.RFC3339))
 	case c.Type == "Refresh" && !r.AllowOnline:
 		return onlineImport("it was not sent, and nothing was kept")

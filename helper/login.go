@@ -116,18 +116,18 @@ func showable(d *oidc.Device) error {
 
 func (h *Helper) loggedIn(ctx context.Context, r LoginRequest, issuer *oidc.Issuer, answer oidc.Response) (store.Record, error) {
 	if answer.RefreshToken == "" {
-		return store.Record{}, &Problem{
+		return store.Record{}, &hint.Error{
 			Kind: ErrNotGranted, Detail: "login: the issuer gave an access token but no refresh token, so nothing could be kept",
-			Remedy: fmt.Sprintf("the profile's scopes must have %s, and this client must be allowed it", offlineAccess),
+			Remedy: hint.Say(fmt.Sprintf("the profile's scopes must have %s, and this client must be allowed it", offlineAccess)),
 		}
 	}
 	if offline, _ := kind(answer); !offline && !r.AllowOnline {
-		p := &Problem{
+		p := &hint.Error{
 			Kind: ErrNotGranted, Detail: "login: the issuer gave an online refresh token, which ends with the user's session; nothing was kept",
-			Remedy: fmt.Sprintf("ask the issuer's admin for %s: as a scope of client %s, and as a role of the user; or keep the online token: --allow-online", offlineAccess, r.Profile.ClientID),
+			Remedy: hint.Say(fmt.Sprintf("ask the issuer's admin for %s: as a scope of client %s, and as a role of the user; or keep the online token: --allow-online", offlineAccess, r.Profile.ClientID)),
 		}
 		if !slices.Contains(r.Profile.Scopes, offlineAccess) {
-			p.Remedy = fmt.Sprintf("add %s to the profile's scopes; or keep the online token: --allow-online", offlineAccess)
+			p.Remedy = hint.Say(fmt.Sprintf("add %s to the profile's scopes; or keep the online token: --allow-online", offlineAccess))
 		}
 		return store.Record{}, p
 	}

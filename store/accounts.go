@@ -5,31 +5,99 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
+
+	"github.com/terradue/t2-cred/store/backend"
 )
 
-// repairWait is how long Accounts waits for the lock of a record whose note and
-// item disagree. Who holds it is writing them.
-const repairWait = time.Second
+// An Account is what is known of one account, without any secret.
+type Account struct {
+	Note
+	// Doubt is an earlier refresh that got no answer, or nil.
+	Doubt *Doubt
+	// Err says why the record cannot be read; the note is then all that is known.
+	Err error
+}
 
-// Accounts lists all accounts, sorted, from their notes. Where the backend can
-// list its items and can do so now, the notes are repaired first: a missing one
-// is made anew from its record and one without its item is removed. As long as
-// all names agree no record is loaded. A locked or missing keyring is no error
-// here: the notes are then all that is known.
-func (s *Store) Accounts(ctx context.Context) ([]Note, error) {
+// Accounts lists all accounts, sorted. Every record is read, so the time is linear in
+// their number: a note is not the truth. An account whose record cannot be read comes
+// with the reason. The error is of a store that cannot be read at all and of which no
+// note tells; a keyring that is locked or away leaves the notes, each with the reason.
+func (s *Store) Accounts(ctx context.Context) ([]Account, error) {
 	notes, err := s.notes.all()
 	if err != nil {
-		return nil, &Error{Kind: ErrUnavailable, Detail: "cannot read the notes", Err: err}
+		return nil, backend.Errorf(ErrUnavailable, err, nil, "cannot read the notes")
 	}
-	if names, err := s.backend.List(ctx); err == nil {
-		if s.repair(ctx, notes, names) {
-			if notes, err = s.notes.all(); err != nil {
-				return nil, &Error{Kind: ErrUnavailable, Detail: "cannot read the notes", Err: err}
-			}
+	names, listErr := s.listAll(ctx)
+	if listErr != nil && !errors.Is(listErr, errors.ErrUnsupported) {
+		if len(notes) == 0 {
+			return nil, listErr
+		}
+		return inOrder(notes, listErr), nil
+	}
+	byItem := make(map[string]Key, len(notes))
+	for _, n := range notes {
+		byItem[n.Key.item(kindGrant)] = n.Key
+	}
+	var accounts []Account
+	for _, name := range names {
+		if !isGrant(name) {
+			continue
+		}
+		k, noted := byItem[name]
+		delete(byItem, name)
+		if a, ok := s.account(ctx, name, k, noted); ok {
+			accounts = append(accounts, a)
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
 		}
 	}
-	return inOrder(notes), nil
+	// A note without an item: deleted elsewhere, waiting as a copy, or not listed.
+	for name, k := range byItem {
+		if a, ok := s.account(ctx, name, k, true); ok {
+			accounts = append(accounts, a)
+		}
+	}
+	sortAccounts(accounts)
+	return accounts, nil
+}
+
+// account reads one record. ok is false when there is none, or when it is not known
+// whose it is.
+func (s *Store) account(ctx context.Context, name string, k Key, noted bool) (a Account, ok bool) {
+	if !noted { // an escaped name need not be reversible; the record tells whose it is
+		value, _, err := s.backend.Load(ctx, name)
+		if err != nil {
+			return a, false
+		}
+		if k, _, err = decodeRecord(value); err != nil || k.Validate() != nil || k.item(kindGrant) != name {
+			return Account{Note: Note{Key: Key{Profile: "?", Account: name}, Backend: s.Name()}, Err: cmp.Or(err, corrupt("the record is that of another account"))}, true
+		}
+	}
+	rec, err := s.Load(ctx, k)
+	if errors.Is(err, ErrNotFound) {
+		return a, false
+	}
+	n, noteErr := s.notes.get(k)
+	a.Note, a.Err = n.Note, err
+	if err == nil {
+		a.Note = Note{Key: k, Backend: s.Name(), GrantInfo: rec.GrantInfo, Refreshed: n.Refreshed, TokenExpiry: rec.Token.Expiry}
+		a.Doubt = s.Pending(k, rec.Grant)
+	} else if noteErr != nil {
+		a.Note = Note{Key: k, Backend: s.Name()}
+	}
+	return a, true
+}
+
+// listAll lists all names of the backend, page by page.
+func (s *Store) listAll(ctx context.Context) (names []string, err error) {
+	for after := ""; ; {
+		page, err := s.quiet.List(ctx, after)
+		if err != nil || len(page) == 0 {
+			return names, err
+		}
+		names, after = append(names, page...), page[len(page)-1]
+	}
 }
 
 // Notes lists all accounts, sorted, as their notes have them: the backend is not
@@ -37,68 +105,27 @@ func (s *Store) Accounts(ctx context.Context) ([]Note, error) {
 func (s *Store) Notes() ([]Note, error) {
 	notes, err := s.notes.all()
 	if err != nil {
-		return nil, &Error{Kind: ErrUnavailable, Detail: "cannot read the notes", Err: err}
+		return nil, backend.Errorf(ErrUnavailable, err, nil, "cannot read the notes")
 	}
-	return inOrder(notes), nil
+	accounts := inOrder(notes, nil)
+	all := make([]Note, len(accounts))
+	for i, a := range accounts {
+		all[i] = a.Note
+	}
+	return all, nil
 }
 
-func inOrder(notes []note) []Note {
-	accounts := make([]Note, len(notes))
+func inOrder(notes []note, why error) []Account {
+	accounts := make([]Account, len(notes))
 	for i, n := range notes {
-		accounts[i] = n.Note
+		accounts[i] = Account{Note: n.Note, Err: why}
 	}
-	slices.SortFunc(accounts, func(a, b Note) int {
-		return cmp.Or(cmp.Compare(a.Key.Profile, b.Key.Profile), cmp.Compare(a.Key.Account, b.Key.Account))
-	})
+	sortAccounts(accounts)
 	return accounts
 }
 
-// repair makes notes and items agree and reports whether it changed a note.
-func (s *Store) repair(ctx context.Context, notes []note, names []string) (changed bool) {
-	items := make(map[string]bool, len(names))
-	for _, name := range names {
-		if isGrant(name) {
-			items[name] = true
-		}
-	}
-	for _, n := range notes {
-		name := n.Key.item(kindGrant)
-		if !items[name] {
-			changed = s.renote(ctx, n.Key) || changed
-		}
-		delete(items, name)
-	}
-	for name := range items {
-		value, err := s.backend.Load(ctx, name)
-		if err != nil {
-			continue
-		}
-		// An escaped name need not be reversible; the record tells whose it is.
-		k, _, err := decodeRecord(value)
-		if err == nil && k.Validate() == nil && k.item(kindGrant) == name {
-			changed = s.renote(ctx, k) || changed
-		}
-	}
-	return changed
-}
-
-// renote makes one note agree with its record, under the lock: what looked like
-// a disagreement may have been a write halfway done.
-func (s *Store) renote(ctx context.Context, k Key) bool {
-	ctx, cancel := context.WithTimeout(ctx, repairWait)
-	defer cancel()
-	release, err := s.lock(ctx, k.item(kindGrant))
-	if err != nil {
-		return false
-	}
-	defer release()
-	st, err := s.reload(ctx, k)
-	switch {
-	case errors.Is(err, ErrNotFound): // and reload has forgotten it
-		return true
-	case err != nil || st.noted && st.note.tells(st.rec):
-		return false
-	}
-	s.takeNote(k, st, st.rec, st.place)
-	return true
+func sortAccounts(accounts []Account) {
+	slices.SortFunc(accounts, func(a, b Account) int {
+		return cmp.Or(cmp.Compare(a.Key.Profile, b.Key.Profile), cmp.Compare(a.Key.Account, b.Key.Account))
+	})
 }

@@ -24,9 +24,9 @@ func BenchmarkKeyring(b *testing.B) {
 		{"Token", func(int) error { _, err := s.Token(ctx, k); return err }},
 		{"Load", func(int) error { _, err := s.Load(ctx, k); return err }},
 		{"ClientSecret", func(int) error { _, err := s.ClientSecret(ctx, "bench"); return err }},
-		{"Prove", func(int) error { return s.Prove(ctx) }},
+		{"CheckWritable", func(int) error { return s.CheckWritable(ctx) }},
 		{"RefreshWithClientSecret", func(i int) error {
-			_, err := s.Refresh(ctx, k, func(Token) bool { return false }, func(old Record) (Record, error) {
+			_, err := refresh(ctx, s, k, nil, func(old Record) (Record, error) {
 				if _, err := s.ClientSecret(ctx, "bench"); err != nil {
 					return Record{}, err
 				}
@@ -43,7 +43,7 @@ func BenchmarkKeyring(b *testing.B) {
 			return err
 		}},
 		{"UpdateRotated", func(i int) error {
-			_, err := s.Update(ctx, k, func(old Record) (Record, error) {
+			_, err := refresh(ctx, s, k, nil, func(old Record) (Record, error) {
 				old.RefreshToken = secret.Secret(fmt.Sprintf("%0800d", i))
 				old.Token = sampleToken(fmt.Sprint("tok", i))
 				return old, nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/terradue/t2-cred/helper/secret"
+	"github.com/terradue/t2-cred/store/backend"
 )
 
 // maxCached is how long a token without a known end stays in the kernel.
@@ -18,15 +19,53 @@ const maxCached = 24 * time.Hour
 // when there is none: none was kept, it has expired, it is of another grant than
 // the account's note says, or there is no note. What is cached may be less fresh
 // than the caller wants, and of another configuration: see Token.Binding.
+//
+// A copy of a record that waits to be stored is put in its place on the way, or a
+// warning says that it waits.
 func (s *Store) Token(ctx context.Context, k Key) (Token, error) {
 	if err := k.Validate(); err != nil {
 		return Token{}, err
 	}
 	grant, place, err := s.notes.place(k)
 	if err != nil {
-		return Token{}, &Error{Kind: ErrNotFound, Detail: "no token of account " + k.String() + " is cached"}
+		return Token{}, noToken(k)
+	}
+	s.rescue(ctx, k, grant)
+	return s.tokenIn(ctx, place, k, grant)
+}
+
+// cachedToken is Token for the holder of the lock.
+func (s *Store) cachedToken(ctx context.Context, k Key) (Token, error) {
+	grant, place, err := s.notes.place(k)
+	if err != nil {
+		return Token{}, noToken(k)
 	}
 	return s.tokenIn(ctx, place, k, grant)
+}
+
+// rescueWait is how long a cached get waits for the lock of a record whose copy waits
+// to be stored.
+const rescueWait = 200 * time.Millisecond
+
+func (s *Store) rescue(ctx context.Context, k Key, grant string) {
+	copies := s.findCopy(k, grant)
+	if !slices.ContainsFunc(copies, foundCopy.holdsRecord) {
+		return
+	}
+	wait, cancel := context.WithTimeout(ctx, rescueWait)
+	defer cancel()
+	lock, err := s.lock(wait, k.item(kindGrant))
+	if err != nil {
+		return // its holder is about to store it, or nobody can write here
+	}
+	defer lock.release()
+	if _, err := s.look(ctx, k); err != nil {
+		s.opt.Warn("the renewed credential of account " + k.String() + " still waits " + copies[0].where + ": " + err.Error())
+	}
+}
+
+func noToken(k Key) error {
+	return backend.Errorf(ErrNotFound, nil, nil, "no token of account %v is cached", k)
 }
 
 // tokenOf looks for the token of a record. Where no note says where it is, it
@@ -45,7 +84,7 @@ func (s *Store) tokenOf(ctx context.Context, k Key, grant string, n note, noted 
 }
 
 func (s *Store) tokenIn(ctx context.Context, place string, k Key, grant string) (Token, error) {
-	none := &Error{Kind: ErrNotFound, Detail: "no token of account " + k.String() + " is cached"}
+	none := noToken(k)
 	value, err := s.cached(ctx, place, k)
 	if err != nil {
 		// A kernel that refuses has none for us, and a damaged one is renewed.
@@ -55,7 +94,7 @@ func (s *Store) tokenIn(ctx context.Context, place string, k Key, grant string) 
 		return Token{}, err
 	}
 	of, t, err := decodeToken(value)
-	if err != nil || of != grant || t.AccessToken == "" || expired(t, s.opt.Now()) {
+	if err != nil || of != grant || t.AccessToken == "" || expired(t, s.opt.Now()) || ofTheFuture(t, s.opt.Now()) {
 		return Token{}, none // damaged or old: a new one will take its place
 	}
 	return t, nil
@@ -68,10 +107,18 @@ func (s *Store) cached(ctx context.Context, place string, k Key) (secret.Secret,
 		v, err := s.kernel.get(s.kernelName(k))
 		return secret.Secret(v), err
 	case placeItem:
-		return s.backend.Load(ctx, k.item(kindToken))
+		value, _, err := s.backend.Load(ctx, k.item(kindToken))
+		return value, err
 	}
 	return "", errors.ErrUnsupported
 }
+
+// clockStep is how far a clock may be set back without costing a cached token.
+const clockStep = 5 * time.Second
+
+// ofTheFuture says that a token was obtained while the clock was ahead of what it is
+// now. Its expiry then proves nothing, if it is not in the token itself.
+func ofTheFuture(t Token, now time.Time) bool { return t.Obtained.After(now.Add(clockStep)) }
 
 func expired(t Token, now time.Time) bool { return !t.Expiry.IsZero() && !now.Before(t.Expiry) }
 
@@ -79,7 +126,7 @@ func expired(t Token, now time.Time) bool { return !t.Expiry.IsZero() && !now.Be
 // that a note that is out of date leads to no token rather than to an old one. It
 // returns the place. Failing to cache is no error: it costs the next caller a
 // request.
-func (s *Store) cacheToken(ctx context.Context, k Key, grant string, t Token, st state) string {
+func (s *Store) cacheToken(ctx context.Context, k Key, grant string, t Token, st known) string {
 	dropItem := func() {
 		if st.note.place == placeItem || !st.noted {
 			_ = s.backend.Delete(ctx, k.item(kindToken))
@@ -100,7 +147,7 @@ func (s *Store) cacheToken(ctx context.Context, k Key, grant string, t Token, st
 		dropItem()
 		return placeKernel
 	}
-	if s.backend.Save(ctx, k.item(kindToken), value) == nil {
+	if s.saveAny(ctx, s.backend, k.item(kindToken), value) == nil {
 		return placeItem
 	}
 	dropItem()
@@ -124,9 +171,9 @@ func (s *Store) Note(k Key) (Note, error) {
 	n, err := s.notes.get(k)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return Note{}, &Error{Kind: ErrNotFound, Detail: "account " + k.String()}
+		return Note{}, backend.Errorf(ErrNotFound, nil, nil, "account %v", k)
 	case err != nil:
-		return Note{}, &Error{Kind: ErrUnavailable, Detail: "cannot read the account's note", Err: err}
+		return Note{}, backend.Errorf(ErrUnavailable, err, nil, "cannot read the account's note")
 	}
 	return n.Note, nil
 }

@@ -11,9 +11,10 @@ import (
 )
 
 // mostCalls are the calls of a refresh that rotates: the collections, whether it
-// is locked, a session; a search and a secret for the record and for the client's
-// secret; the new value and the same read back.
-const mostCalls = 9
+// is locked, a session; a search and a secret for the record, the client's secret and
+// the identity for copies; the record once more, to compare; the new value and the same
+// read back.
+const mostCalls = 15
 
 // TestKeyring_refreshIsFewCalls counts what a whole refresh asks gnome-keyring.
 // Bare go-keyring took 31 calls for it, and all of the time that a refresh may
@@ -21,7 +22,7 @@ const mostCalls = 9
 func TestKeyring_refreshIsFewCalls(t *testing.T) {
 	b := newKeyringBus(t)
 	c := keyringChild(t)
-	for _, mode := range []string{"update", "client secret"} {
+	for _, mode := range []string{"update", "client secret", "renew"} {
 		if got := runOutcome(t, b.child(t, mode, c)); got.Kind != "ok" {
 			t.Fatalf("%s: %+v", mode, got)
 		}

@@ -144,6 +144,8 @@ func (d *disk) play(c aCall) error {
 	switch c.name {
 	case "write":
 		f.content += c.data
+	case "ftruncate": // of a new temporary file
+		f.content = ""
 	case "rename", "renameat", "renameat2":
 		if filepath.Dir(c.path) != filepath.Dir(c.to) {
 			return fmt.Errorf("renamed into another directory: %s", c.to)

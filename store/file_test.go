@@ -11,6 +11,9 @@ import (
 	"testing"
 
 	"filippo.io/age"
+
+	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/helper/safefile"
 )
 
 func TestFile_identities(t *testing.T) {
@@ -44,11 +47,11 @@ func TestFile_identities(t *testing.T) {
 		return open(t, o)
 	}
 	value := func(env map[string]string) (string, error) {
-		v, err := with(env).backend.Load(ctx, "grant,p,a")
+		v, _, err := with(env).backend.Load(ctx, "grant,p,a")
 		return v.Reveal(), err
 	}
 	named := map[string]string{"T2_CRED_IDENTITY_FILE": write("old", 0o600, "# comment", old)}
-	if err := with(named).backend.Save(ctx, "grant,p,a", "v"); err != nil {
+	if err := with(named).saveAny(ctx, with(named).backend, "grant,p,a", "v"); err != nil {
 		t.Fatal(err)
 	}
 	credentials := filepath.Dir(write("creds/t2-cred-identity", 0o440, old)) // as systemd's ACL shows
@@ -62,8 +65,8 @@ func TestFile_identities(t *testing.T) {
 		"systemd comes first":      {map[string]string{"CREDENTIALS_DIRECTORY": credentials, "T2_CRED_IDENTITY_FILE": write("other", 0o600, next)}, "v", ""},
 		"systemd without ours":     {map[string]string{"CREDENTIALS_DIRECTORY": dir, "T2_CRED_IDENTITY_FILE": named["T2_CRED_IDENTITY_FILE"]}, "v", ""},
 		"changed, old one second":  {map[string]string{"T2_CRED_IDENTITY_FILE": write("both", 0o600, next, old)}, "v", ""},
-		"none":                     {nil, "no identity", "t2-cred store init"},
-		"named but missing":        {map[string]string{"T2_CRED_IDENTITY_FILE": filepath.Join(dir, "gone")}, "no identity", "t2-cred store init"},
+		"none":                     {nil, "is missing, and 1 items", "put it back"},
+		"named but missing":        {map[string]string{"T2_CRED_IDENTITY_FILE": filepath.Join(dir, "gone")}, "is missing, and 1 items", "put it back"},
 		"another":                  {map[string]string{"T2_CRED_IDENTITY_FILE": write("another", 0o600, next)}, "another identity", "T2_CRED_IDENTITY_FILE"},
 		"group may read":           {map[string]string{"T2_CRED_IDENTITY_FILE": write("group", 0o640, old)}, "its group", "chmod 600 " + filepath.Join(dir, "group")},
 		"all may read":             {map[string]string{"T2_CRED_IDENTITY_FILE": write("all", 0o604, old)}, "everybody", "chmod 600 " + filepath.Join(dir, "all")},
@@ -82,23 +85,23 @@ func TestFile_identities(t *testing.T) {
 			}
 			continue
 		}
-		e, ok := errors.AsType[*Error](err)
-		if !errors.Is(err, ErrUnavailable) || !ok || !strings.Contains(err.Error(), tt.want) || !strings.Contains(e.Hint(), tt.hint) {
-			t.Errorf("%s: %v (hint %q)", name, err, e.Hint())
+		e, ok := errors.AsType[*hint.Error](err)
+		if !errors.Is(err, ErrUnavailable) || !ok || !strings.Contains(err.Error(), tt.want) || !strings.Contains(e.Hint().String(), tt.hint) {
+			t.Errorf("%s: %v (hint %q)", name, err, e.Hint().String())
 		} else if strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: the error shows the file: %v", name, err)
 		}
 		// Nothing stored is no excuse: without the key the store is not there.
-		if _, err := with(tt.env).backend.Load(ctx, "grant,p,none"); name != "another" && !errors.Is(err, ErrUnavailable) {
+		if _, _, err := with(tt.env).backend.Load(ctx, "grant,p,none"); name != "another" && !errors.Is(err, ErrUnavailable) {
 			t.Errorf("%s: Load of nothing: %v", name, err)
 		}
 	}
 	// With a changed identity the next write is to the new one alone.
 	changed := map[string]string{"T2_CRED_IDENTITY_FILE": filepath.Join(dir, "both")}
-	if err := with(changed).backend.Save(ctx, "grant,p,a", "v"); err != nil {
+	if err := with(changed).saveAny(ctx, with(changed).backend, "grant,p,a", "w"); err != nil {
 		t.Fatal(err)
 	}
-	if v, err := value(map[string]string{"T2_CRED_IDENTITY_FILE": filepath.Join(dir, "another")}); err != nil || v != "v" {
+	if v, err := value(map[string]string{"T2_CRED_IDENTITY_FILE": filepath.Join(dir, "another")}); err != nil || v != "w" {
 		t.Errorf("after a change of identity: %q, %v", v, err)
 	}
 }
@@ -107,7 +110,7 @@ func TestInitFile(t *testing.T) {
 	o := testOptions(t, "file")
 	named := filepath.Join(tempDir(t), "sub", "id")
 	strictUmask(t)
-	path, err := InitFile(o)
+	path, err := InitFile(context.Background(), o)
 	if err != nil || path != filepath.Join(o.DataDir, "identity") {
 		t.Fatalf("%q, %v", path, err)
 	}
@@ -118,17 +121,21 @@ func TestInitFile(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || os.PathSeparator == '/' && info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
-	if _, err := InitFile(o); !errors.Is(err, fs.ErrExist) {
+	if _, err := InitFile(context.Background(), o); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("second time: %v", err)
 	}
 	if after, err := os.ReadFile(path); err != nil || string(after) != string(before) {
 		t.Error("the identity was changed")
 	}
-	if err := open(t, o).Prove(context.Background()); err != nil {
+	if err := open(t, o).CheckWritable(context.Background()); err != nil {
 		t.Error(err)
 	}
 	o.Getenv = func(name string) string { return map[string]string{"T2_CRED_IDENTITY_FILE": named}[name] }
-	if path, err := InitFile(o); err != nil || path != named {
+	if path, err := InitFile(context.Background(), o); !errors.Is(err, ErrUnavailable) || path != named {
+		t.Errorf("another identity beside items: %q, %v", path, err)
+	}
+	o.DataDir = filepath.Join(tempDir(t), "empty")
+	if path, err := InitFile(context.Background(), o); err != nil || path != named {
 		t.Errorf("named: %q, %v", path, err)
 	}
 }
@@ -162,36 +169,39 @@ func TestFile_atRest(t *testing.T) {
 // TestFile_crashedWrites leaves what a crash between the steps of a write leaves.
 func TestFile_crashedWrites(t *testing.T) {
 	o := fileOptions(t)
-	b, ctx := open(t, o).backend.(fileBackend), context.Background()
-	if err := b.Save(ctx, "n", "old"); err != nil {
+	s, ctx := open(t, o), context.Background()
+	b := s.backend
+	file := filepath.Join(o.DataDir, s.ns, "n.age")
+	if err := s.saveAny(ctx, b, "n", "old"); err != nil {
 		t.Fatal(err)
 	}
-	sealed, err := os.ReadFile(b.path("n"))
+	sealed, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, left := range map[string][]byte{"empty": nil, "half": sealed[:len(sealed)/2], "whole": sealed} {
-		if err := os.WriteFile(b.path("n")+".tmp", left, 0o400); err != nil {
+		if err := os.WriteFile(safefile.Temporary(file), left, 0o400); err != nil {
 			t.Fatal(err)
 		}
-		if v, err := b.Load(ctx, "n"); err != nil || v != "old" {
+		if v, _, err := b.Load(ctx, "n"); err != nil || v != "old" {
 			t.Errorf("%s: %q, %v", name, v.Reveal(), err)
 		}
-		if names, err := b.List(ctx); err != nil || !slices.Equal(names, []string{"n"}) {
+		if names, err := b.List(ctx, ""); err != nil || !slices.Equal(names, []string{"n"}) {
 			t.Errorf("%s: List = %q, %v", name, names, err)
 		}
-		if err := b.Save(ctx, "n", "old"); err != nil {
+		_, rev, _ := b.Load(ctx, "n")
+		if _, err := b.Save(ctx, "n", "old", rev); err != nil {
 			t.Errorf("%s: the next write: %v", name, err)
 		}
-		if _, err := os.Stat(b.path("n") + ".tmp"); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(safefile.Temporary(file)); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: left behind: %v", name, err)
 		}
 	}
 	for name, spoil := range map[string][]byte{"cut": sealed[:len(sealed)-3], "empty": nil, "foreign": []byte("hunter2")} {
-		if err := os.WriteFile(b.path("n"), spoil, 0o600); err != nil {
+		if err := os.WriteFile(file, spoil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := b.Load(ctx, "n"); !errors.Is(err, ErrCorrupt) {
+		if _, _, err := b.Load(ctx, "n"); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -203,8 +213,8 @@ func TestFile_swappedFilesAreNoticed(t *testing.T) {
 	bob := Key{"gep", "bob"}
 	put(t, s, alice, sampleRecord("g1"))
 	put(t, s, bob, sampleRecord("g2"))
-	b := s.backend.(fileBackend)
-	if err := os.Rename(b.path(bob.item(kindGrant)), b.path(alice.item(kindGrant))); err != nil {
+	path := func(k Key) string { return filepath.Join(o.DataDir, s.ns, k.item(kindGrant)+".age") }
+	if err := os.Rename(path(bob), path(alice)); err != nil {
 		t.Fatal(err)
 	}
 	if rec, err := s.Load(ctx, alice); !errors.Is(err, ErrCorrupt) {

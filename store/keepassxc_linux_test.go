@@ -67,7 +67,7 @@ func TestKeePassXC(t *testing.T) {
 	b := newPrivateBus(t)
 	b.startKeePassXC(t, false)
 	c := keyringChild(t)
-	for _, mode := range []string{"prove", "update", "load", "rotate", "client secret", "renew"} {
+	for _, mode := range []string{"writable", "update", "load", "rotate", "client secret", "renew"} {
 		if got := runOutcome(t, b.child(t, mode, c)); got.Kind != "ok" {
 			t.Fatalf("%s: %+v", mode, got)
 		}
@@ -89,7 +89,6 @@ func TestKeePassXC_asks(t *testing.T) {
 	if got := runOutcome(t, b.child(t, "update", c)); got.Kind == ErrLocked.Error() {
 		t.Fatalf("%+v", got)
 	}
-	c.NoRecovery = true
 	c.Millis = 2500
 	for _, attended := range []bool{false, true} {
 		c.Attended = attended

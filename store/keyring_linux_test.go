@@ -96,7 +96,7 @@ func TestKeyring_noBus(t *testing.T) {
 	}
 	for name, address := range map[string]string{"unset": "", "autolaunch": "DBUS_SESSION_BUS_ADDRESS=autolaunch:"} {
 		c := keyringChild(t)
-		for _, mode := range []string{"load", "update", "prove"} {
+		for _, mode := range []string{"load", "update", "writable"} {
 			cmd := child(t, mode, c)
 			cmd.Env = append([]string{"PATH=" + dir + ":/usr/bin:/bin", "HOME=" + dir, "XDG_RUNTIME_DIR=" + dir, address}, cmd.Env[len(cmd.Env)-3:]...)
 			ends(t, runOutcome(t, cmd), ErrUnavailable, quickly, "no session bus")
@@ -158,7 +158,7 @@ func TestKeyring_locked(t *testing.T) {
 	}
 	b.lock(t)
 	t.Run("unattended", func(t *testing.T) {
-		for _, mode := range []string{"load", "update", "prove"} {
+		for _, mode := range []string{"load", "update", "writable"} {
 			for _, got := range several(t, 4, func() *exec.Cmd { return b.child(t, mode, c) }) {
 				ends(t, got, ErrLocked, quickly, "")
 			}
@@ -207,7 +207,7 @@ func TestKeyring_stopped(t *testing.T) {
 		c.Millis = 0 // our own limit
 	}
 	for _, got := range several(t, 4, func() *exec.Cmd { return b.child(t, "load", c) }) {
-		ends(t, got, ErrUnavailable, callLimit+time.Second, "does not answer")
+		ends(t, got, ErrUnavailable, callTime+time.Second, "does not answer")
 	}
 	// Going on, the daemon has everything as it was.
 	if err := b.keyring.Process.Signal(syscall.SIGCONT); err != nil {
@@ -292,7 +292,7 @@ func TestKeyring_socketThatNeverAnswers(t *testing.T) {
 	defer l.Close()
 	c := keyringChild(t)
 	c.Millis = 700
-	for _, mode := range []string{"load", "update", "prove"} {
+	for _, mode := range []string{"load", "update", "writable"} {
 		cmd := child(t, mode, c, "DBUS_SESSION_BUS_ADDRESS=unix:path="+filepath.Join(dir, "bus"))
 		ends(t, runOutcome(t, cmd), ErrUnavailable, 2*time.Second, "does not answer")
 	}
@@ -302,7 +302,7 @@ func TestKeyring_listsMany(t *testing.T) {
 	s := open(t, keyringOptions(t))
 	ctx := t.Context()
 	const n = 140 // more than a bus takes calls at once
-	if _, err := s.backend.Load(ctx, "grant,p,0"); !errors.Is(err, ErrNotFound) {
+	if _, _, err := s.backend.Load(ctx, "grant,p,0"); !errors.Is(err, ErrNotFound) {
 		t.Fatal(err) // a get comes before the first set, in tests as well
 	}
 	for i := range n {
@@ -310,7 +310,7 @@ func TestKeyring_listsMany(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	names, err := s.backend.List(ctx)
+	names, err := s.listAll(ctx)
 	if err != nil || len(names) != n {
 		t.Errorf("%d names, %v", len(names), err)
 	}

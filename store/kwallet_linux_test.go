@@ -134,7 +134,7 @@ func TestKWallet_conforms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const tests = "TestBackend|TestUpdate|TestRefresh|TestRecovery|TestDerived|TestToken_[a-b]|TestAccounts|TestLoad"
+	const tests = "TestBackend|TestUpdate|TestRefresh|TestSecondary|TestToken_[a-b]|TestAccounts|TestLoad"
 	cmd := exec.Command(exe, "-test.v", "-test.short", "-test.run", "("+tests+")/keyring", "-test.timeout=2m")
 	cmd.Env = append(os.Environ(), providerVariable+"=kwalletd5")
 	dieWithParent(cmd)
@@ -143,7 +143,7 @@ func TestKWallet_conforms(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for _, name := range []string{
-		"TestBackend_keepsValues", "TestBackend_sizes", "TestBackend_lists", "TestBackend_readersOfAWriter",
+		"TestBackend_conforms",
 		"TestRefresh_hundredProcessesSpendOneToken", "TestUpdate_aKilledHolderBlocksNobody",
 	} {
 		if !bytes.Contains(out, []byte("--- PASS: "+name+"/keyring ")) {
@@ -158,7 +158,7 @@ func TestKWallet_faults(t *testing.T) {
 	b := newPrivateBus(t)
 	b.startKWallet(t)
 	c := keyringChild(t)
-	for _, mode := range []string{"prove", "update", "load", "rotate", "client secret", "renew"} {
+	for _, mode := range []string{"writable", "update", "load", "rotate", "client secret", "renew"} {
 		if got := runOutcome(t, b.child(t, mode, c)); got.Kind != "ok" {
 			t.Fatalf("%s: %+v", mode, got)
 		}
@@ -191,7 +191,7 @@ func TestKWallet_faults(t *testing.T) {
 	}
 	b.lockCollection(t, kwalletCollection)
 	t.Run("locked", func(t *testing.T) {
-		for _, mode := range []string{"load", "update", "prove"} {
+		for _, mode := range []string{"load", "update", "writable"} {
 			for _, got := range several(t, 4, func() *exec.Cmd { return b.child(t, mode, c) }) {
 				ends(t, got, ErrLocked, quickly, "")
 			}

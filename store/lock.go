@@ -4,21 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/helper/safefile"
+	"github.com/terradue/t2-cred/store/backend"
 )
 
-// locker excludes others from one record, until release is called or the
-// process ends. A backend that several machines share brings its own.
-type locker interface {
-	lock(ctx context.Context, name string) (release func(), err error)
-}
-
-// maxLockWait bounds the wait of who comes without a deadline.
+// maxLockWait bounds the wait of a caller without a deadline.
 const maxLockWait = 30 * time.Second
 
 // fileLocks is a side file for each record: the data file itself cannot be the
@@ -29,8 +31,34 @@ type fileLocks struct {
 	now func() time.Time
 }
 
+// A heldLock keeps all other processes from one record, until it is released or this
+// process ends.
+type heldLock struct {
+	f    *flock.Flock
+	path string
+}
+
+func (l *heldLock) release() { _ = l.f.Unlock() }
+
+// lost says that the locked file is no longer the one at its path: somebody removed
+// it, and another process may hold a lock on its successor.
+func (l *heldLock) lost() error {
+	held, err := l.f.Stat()
+	if err != nil {
+		return err
+	}
+	now, err := os.Stat(l.path)
+	if err == nil && !os.SameFile(held, now) {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return &fs.PathError{Op: "lock", Path: l.path, Err: err}
+	}
+	return nil
+}
+
 // lock takes a record's lock, within the caller's deadline or ours.
-func (s *Store) lock(ctx context.Context, name string) (release func(), err error) {
+func (s *Store) lock(ctx context.Context, name string) (*heldLock, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, maxLockWait)
@@ -41,24 +69,32 @@ func (s *Store) lock(ctx context.Context, name string) (release func(), err erro
 
 // lock waits by trying again, as a blocking flock cannot be given up. The
 // kernel releases the lock of a process that dies, so there is nothing to break.
-func (l fileLocks) lock(ctx context.Context, name string) (func(), error) {
+func (l fileLocks) lock(ctx context.Context, name string) (*heldLock, error) {
 	path := filepath.Join(l.dir, name+".lock")
-	if err := ensureDir(l.dir); err != nil {
-		return nil, cannotLock(l.dir, err)
-	}
 	started := l.now()
-	f := flock.New(path)
+	held := &heldLock{path: path}
 	for delay := time.Millisecond; ; delay = min(2*delay, 10*time.Millisecond) {
 		if ctx.Err() != nil {
 			return nil, busy(ctx, l.now().Sub(started), lockHolder(path))
 		}
-		ok, err := f.TryLock()
-		if err != nil {
-			return nil, cannotLock(path, err)
+		if err := safefile.MakeDir(l.dir); err != nil {
+			return nil, cannotLock(l.dir, err)
 		}
-		if ok {
+		if held.f == nil {
+			held.f = flock.New(path, flock.SetPermissions(safefile.FileMode))
+		}
+		ok, err := held.f.TryLock()
+		switch {
+		case errors.Is(err, syscall.EINTR), errors.Is(err, fs.ErrNotExist): // tried again
+		case err != nil:
+			return nil, cannotLock(path, err)
+		case ok && held.lost() == nil:
 			keepOpenable(path)
-			return func() { _ = f.Unlock() }, nil
+			return held, nil
+		case ok: // the file was removed while we waited: its successor is the lock
+			held.release()
+			held.f = nil
+			continue
 		}
 		timer := time.NewTimer(delay/2 + rand.N(delay)) //nolint:gosec // only to wait apart from the others
 		select {
@@ -71,16 +107,18 @@ func (l fileLocks) lock(ctx context.Context, name string) (func(), error) {
 
 // keepOpenable gives a lock file that a strict umask left unreadable its mode.
 func keepOpenable(path string) {
-	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&fileMode != fileMode {
-		_ = os.Chmod(path, fileMode)
+	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&safefile.FileMode != safefile.FileMode {
+		_ = os.Chmod(path, safefile.FileMode)
 	}
 }
 
 func cannotLock(path string, err error) error {
-	return &Error{
-		Kind: ErrUnavailable, Detail: "cannot lock the record", Err: err,
-		Remedy: "make " + filepath.Dir(path) + " writable, or set XDG_STATE_HOME to a directory that is",
+	dir := filepath.Dir(path)
+	remedy := hint.Say("make " + dir + " writable, or set XDG_STATE_HOME to a directory that is")
+	if safefile.NoLocks(err) {
+		remedy = hint.Say("this file system has no locks: set XDG_STATE_HOME to a directory on another one")
 	}
+	return backend.Errorf(ErrUnavailable, err, remedy, "cannot lock the record")
 }
 
 // busy says that the wait for a lock ended without it. An interrupt is not the
@@ -93,9 +131,28 @@ func busy(ctx context.Context, waited time.Duration, holder string) error {
 	if holder != "" {
 		detail += " (" + holder + ")"
 	}
-	return &Error{
-		Kind:   ErrBusy,
-		Detail: detail,
-		Remedy: "try again, or give it longer with --timeout",
-	}
+	return backend.Errorf(ErrBusy, nil, hint.Say("try again, or give it longer with --timeout"), "%s", detail)
 }
+
+// refreshes counts how often the issuer has answered a refresh of this record. It
+// lies beside the lock and is read before waiting for it: a caller that wants a fresh
+// token sees by it, and not by a clock, whether another process got one meanwhile.
+func (l fileLocks) refreshes(name string) uint64 {
+	text, err := safefile.Read(l.countPath(name), safefile.Want{Max: 64})
+	if err != nil {
+		return 0
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// countRefresh is called under the lock. Failing costs a request of somebody who waits.
+func (l fileLocks) countRefresh(name string) {
+	next := strconv.FormatUint(l.refreshes(name)+1, 10)
+	_ = safefile.Replace(l.countPath(name), []byte(next+"\n"), safefile.Write{})
+}
+
+func (l fileLocks) countPath(name string) string { return filepath.Join(l.dir, name+".count") }

@@ -1,13 +1,14 @@
 package store
 
 import (
-	"bufio"
 	"fmt"
 	"os"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/terradue/t2-cred/helper/safefile"
 )
 
 // lockHolder says which process holds the lock, as far as the kernel tells, in
@@ -22,14 +23,13 @@ func lockHolder(path string) string {
 	if !ok {
 		return ""
 	}
-	f, err := os.Open("/proc/locks")
+	text, err := safefile.Read("/proc/locks", safefile.Want{Max: 4 << 20})
 	if err != nil {
 		return ""
 	}
-	defer f.Close()
 	file := fmt.Sprintf("%02x:%02x:%d", unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino)
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		w := strings.Fields(lines.Text())
+	for line := range strings.Lines(string(text)) {
+		w := strings.Fields(line)
 		// A line of a waiter has "->" second; a holder elsewhere has no pid here.
 		if len(w) >= 6 && w[1] == "FLOCK" && w[5] == file && w[4] != "0" && w[4] != "-1" {
 			return "process " + w[4]

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/terradue/t2-cred/helper/hint"
 )
 
 func TestFileLocks_cannotBeMade(t *testing.T) {
@@ -21,15 +23,15 @@ func TestFileLocks_cannotBeMade(t *testing.T) {
 		t.Error("f ran without a lock")
 		return old, nil
 	})
-	e, ok := errors.AsType[*Error](err)
-	if !errors.Is(err, ErrUnavailable) || !ok || e.Hint() == "" {
+	e, ok := errors.AsType[*hint.Error](err)
+	if !errors.Is(err, ErrUnavailable) || !ok || e.Hint().String() == "" {
 		t.Errorf("Update: %v", err)
 	}
 }
 
 func TestFileLocks_endWithTheContext(t *testing.T) {
 	l := fileLocks{dir: filepath.Join(tempDir(t), "locks"), now: time.Now}
-	release, err := l.lock(context.Background(), "n")
+	held, err := l.lock(context.Background(), "n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,12 +40,12 @@ func TestFileLocks_endWithTheContext(t *testing.T) {
 	if _, err := l.lock(ctx, "n"); !errors.Is(err, context.Canceled) || errors.Is(err, ErrBusy) {
 		t.Errorf("interrupted: %v", err)
 	}
-	release()
+	held.release()
 	again, err := l.lock(context.Background(), "n")
 	if err != nil {
 		t.Fatal(err)
 	}
-	again()
+	again.release()
 	if _, err := os.Stat(filepath.Join(l.dir, "n.lock")); err != nil {
 		t.Errorf("the lock file is gone: %v", err)
 	}

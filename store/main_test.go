@@ -17,7 +17,9 @@ import (
 
 	gokeyring "github.com/zalando/go-keyring"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/secret"
+	"github.com/terradue/t2-cred/store/backend/backendtest"
 )
 
 // TestMain runs the tests, or is one of the processes that they start.
@@ -35,7 +37,6 @@ type childOptions struct {
 	Backend, Config, StateDir, DataDir, RuntimeDir string
 	Attended                                       bool
 	Kernel                                         bool // cached there by every backend
-	NoRecovery                                     bool
 	Detached                                       bool // in a session not linked to the user's keyring
 	Profile, Account                               string
 	Dir                                            string // for the mode's own use
@@ -112,8 +113,8 @@ func report(w io.Writer, started time.Time, rec Record, err error) {
 	}
 	if err != nil {
 		o.Error = err.Error()
-		if e, ok := errors.AsType[*Error](err); ok {
-			o.Hint = e.Hint()
+		if e, ok := errors.AsType[*hint.Error](err); ok {
+			o.Hint = e.Hint().String()
 		}
 	}
 	_ = json.NewEncoder(w).Encode(o)
@@ -152,7 +153,13 @@ var childModes = map[string]func(ctx context.Context, s *Store, c childOptions) 
 	"renew":    childRenew,
 	"bare set": childBareSet,
 	"bare get": childBareGet,
-	"prove":    func(ctx context.Context, s *Store, _ childOptions) (Record, error) { return Record{}, s.Prove(ctx) },
+	"kept":     childUpdate,
+	"delete": func(ctx context.Context, s *Store, c childOptions) (Record, error) {
+		return Record{}, s.Delete(ctx, c.key())
+	},
+	"writable": func(ctx context.Context, s *Store, _ childOptions) (Record, error) {
+		return Record{}, s.CheckWritable(ctx)
+	},
 }
 
 func runChild(mode string) int {
@@ -161,7 +168,7 @@ func runChild(mode string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
-	s, err := Open(Options{
+	s, err := openAny(Options{
 		Backend: c.Backend, Config: c.Config, StateDir: c.StateDir, DataDir: c.DataDir, RuntimeDir: c.RuntimeDir,
 		Attended: c.Attended, Getenv: os.Getenv, Now: time.Now,
 		Warn: func(msg string) { fmt.Fprintln(os.Stderr, "warning: "+msg) },
@@ -173,7 +180,6 @@ func runChild(mode string) int {
 	if c.Kernel {
 		s.kernel.off = false
 	}
-	s.recovery.off = s.recovery.off || c.NoRecovery
 	if c.Detached {
 		detachSession()
 	}
@@ -200,14 +206,14 @@ func childUpdate(ctx context.Context, s *Store, c childOptions) (Record, error) 
 		if old.Grant == "" {
 			return sampleRecord("g1"), nil
 		}
-		old.Dead = fmt.Sprintf("%s.", old.Dead)
+		old.RevokedBy = fmt.Sprintf("%s.", old.RevokedBy)
 		return old, nil
 	})
 }
 
 // childRotate does what a refresh with rotation does.
 func childRotate(ctx context.Context, s *Store, c childOptions) (Record, error) {
-	return s.Update(ctx, c.key(), func(old Record) (Record, error) {
+	return refresh(ctx, s, c.key(), nil, func(old Record) (Record, error) {
 		old.RefreshToken = secret.Secret(fmt.Sprintf("rotated-by-%d-%d", os.Getpid(), time.Now().UnixNano()))
 		old.Token = sampleToken("token-of-" + old.RefreshToken.Reveal())
 		return old, nil
@@ -216,7 +222,7 @@ func childRotate(ctx context.Context, s *Store, c childOptions) (Record, error) 
 
 // childSpend spends the refresh token while the test does what it likes.
 func childSpend(ctx context.Context, s *Store, c childOptions) (Record, error) {
-	return s.Update(ctx, c.key(), func(old Record) (Record, error) {
+	return refresh(ctx, s, c.key(), nil, func(old Record) (Record, error) {
 		fmt.Println("spending")
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		old.RefreshToken = "spent"
@@ -229,7 +235,7 @@ func childRotations(ctx context.Context, s *Store, c childOptions) (Record, erro
 	fmt.Println("runs")
 	for i := 0; ; i++ {
 		next := secret.Secret(fmt.Sprintf("r-%d-%d", os.Getpid(), i))
-		_, err := s.Update(ctx, c.key(), func(old Record) (Record, error) {
+		_, err := refresh(ctx, s, c.key(), nil, func(old Record) (Record, error) {
 			old.RefreshToken = next
 			old.Token = sampleToken("of-" + next.Reveal())
 			fmt.Println("spent", next.Reveal())
@@ -266,7 +272,7 @@ func childRefresh(ctx context.Context, s *Store, c childOptions) (Record, error)
 	if t, err := s.Token(ctx, c.key()); err == nil && enough(t) {
 		return Record{Token: t}, nil
 	}
-	return s.Refresh(ctx, c.key(), enough, func(old Record) (Record, error) {
+	return refresh(ctx, s, c.key(), enough, func(old Record) (Record, error) {
 		f, err := os.OpenFile(filepath.Join(c.Dir, "spent"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 		if err != nil {
 			return Record{}, err
@@ -284,7 +290,7 @@ func childRefresh(ctx context.Context, s *Store, c childOptions) (Record, error)
 
 // childRenew is a whole refresh, with the client secret and rotation.
 func childRenew(ctx context.Context, s *Store, c childOptions) (Record, error) {
-	return s.Refresh(ctx, c.key(), func(Token) bool { return false }, func(old Record) (Record, error) {
+	return refresh(ctx, s, c.key(), func(Token) bool { return false }, func(old Record) (Record, error) {
 		if _, err := s.ClientSecret(ctx, c.Profile); err != nil {
 			return Record{}, err
 		}
@@ -297,10 +303,10 @@ func childRenew(ctx context.Context, s *Store, c childOptions) (Record, error) {
 // childBareSet stores a first record by go-keyring alone, as an earlier version
 // did: a get comes before the first set.
 func childBareSet(ctx context.Context, s *Store, c childOptions) (Record, error) {
-	if _, err := s.backend.Load(ctx, c.key().item(kindGrant)); !errors.Is(err, ErrNotFound) {
+	if _, _, err := s.backend.Load(ctx, c.key().item(kindGrant)); !errors.Is(err, ErrNotFound) {
 		return Record{}, err
 	}
-	value := string(headWhole) + encodeRecord(c.key(), sampleRecord("g1")).Reveal()
+	value := "=" + encodeRecord(c.key(), sampleRecord("g1")).Reveal()
 	return Record{}, gokeyring.Set("t2-cred-"+s.ns, c.key().item(kindGrant), value)
 }
 
@@ -310,7 +316,7 @@ func childBareGet(_ context.Context, s *Store, c childOptions) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	return decodeFor(c.key(), secret.Secret(strings.TrimPrefix(raw, string(headWhole))))
+	return decodeFor(c.key(), secret.Secret(strings.TrimPrefix(raw, "=")))
 }
 
 // childHold takes the lock, says so, and never lets go.
@@ -322,6 +328,15 @@ func childHold(ctx context.Context, s *Store, c childOptions) (Record, error) {
 	})
 }
 
+// refreshOrMake is refresh, and makes a first record where there is none.
+func refreshOrMake(ctx context.Context, s *Store, k Key, enough func(Token) bool, f func(Record) (Record, error)) (Record, error) {
+	rec, err := refresh(ctx, s, k, enough, f)
+	if errors.Is(err, ErrNotFound) {
+		return s.Obtain(ctx, k, f)
+	}
+	return rec, err
+}
+
 // childChurn stores and reads for a while, its own account and one that all share.
 func childChurn(ctx context.Context, s *Store, c childOptions) (Record, error) {
 	ctx = context.WithoutCancel(ctx)
@@ -331,7 +346,7 @@ func childChurn(ctx context.Context, s *Store, c childOptions) (Record, error) {
 		for _, k := range []Key{c.key(), shared} {
 			want := fmt.Sprintf("%d-%d", os.Getpid(), i)
 			never := func(Token) bool { return false }
-			_, err := s.Refresh(ctx, k, never, func(old Record) (Record, error) {
+			_, err := refreshOrMake(ctx, s, k, never, func(old Record) (Record, error) {
 				if _, err := s.ClientSecret(ctx, c.Profile); err != nil && !errors.Is(err, ErrNotFound) {
 					return Record{}, err
 				}
@@ -371,7 +386,7 @@ func testOptions(t testing.TB, backend string) Options {
 func fileOptions(t testing.TB) Options {
 	t.Helper()
 	o := testOptions(t, "file")
-	if _, err := InitFile(o); err != nil {
+	if _, err := InitFile(context.Background(), o); err != nil {
 		t.Fatal(err)
 	}
 	return o
@@ -386,7 +401,7 @@ var optionsFor = map[string]func(testing.TB) Options{
 
 // eachBackend runs a test on every backend that there is.
 func eachBackend(t *testing.T, f func(t *testing.T, o Options)) {
-	for _, name := range Backends() {
+	for _, name := range append(Backends(), "memory") {
 		t.Run(name, func(t *testing.T) { f(t, optionsFor[name](t)) })
 	}
 }
@@ -394,11 +409,19 @@ func eachBackend(t *testing.T, f func(t *testing.T, o Options)) {
 // open opens a store that leaves nothing in the kernel's keyring behind.
 func open(t testing.TB, o Options) *Store {
 	t.Helper()
-	s, err := Open(o)
+	s, err := openAny(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// openAny is Open, also for the backend in memory.
+func openAny(o Options) (*Store, error) {
+	if o.Backend == "memory" {
+		return With(backendtest.NewMemory(), o)
+	}
+	return Open(o)
 }
 
 // drop removes what a test left outside its own directories.
@@ -406,7 +429,10 @@ func drop(t testing.TB, s *Store, keys ...Key) {
 	t.Cleanup(func() {
 		for _, k := range keys {
 			s.kernel.remove(s.kernelName(k))
-			_ = s.recovery.remove(k)
+			_ = s.dropOldCopy(k)
+			for _, c := range s.findCopies(k, "g1") {
+				c.remove()
+			}
 		}
 	})
 }
@@ -423,11 +449,13 @@ func put(t testing.TB, s *Store, k Key, rec Record) {
 
 func sampleRecord(grant string) Record {
 	return Record{
-		Grant: grant, Issuer: "https://iam.example.org/auth/realms/master", ClientID: "ades",
-		Subject: "f:1234:alice", Username: "Álice 🐙",
-		Scopes: []string{"openid", "offline_access"}, Offline: true,
+		GrantInfo: GrantInfo{
+			Grant: grant, Issuer: "https://iam.example.org/auth/realms/master", ClientID: "ades",
+			Subject: "f:1234:alice", Username: "Álice 🐙",
+			Scopes: []string{"openid", "offline_access"}, Offline: true,
+			Created: time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC),
+		},
 		RefreshToken: secret.Secret(strings.Repeat("r", 800)),
-		Created:      time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC),
 		Token:        sampleToken("first"),
 	}
 }

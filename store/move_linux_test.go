@@ -7,14 +7,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/secret"
+	"github.com/terradue/t2-cred/store/backend"
 )
 
 // twoStores are the keyring and the file store of one configuration.
 func twoStores(t *testing.T) (keyring, file *Store) {
 	t.Helper()
 	o := keyringOptions(t)
-	if _, err := InitFile(o); err != nil {
+	if _, err := InitFile(context.Background(), o); err != nil {
 		t.Fatal(err)
 	}
 	keyring = open(t, o)
@@ -91,7 +93,7 @@ func TestMove_takesEverythingAlong(t *testing.T) {
 // or in both, and running it again finishes it.
 func TestMove_losesNothing(t *testing.T) {
 	ctx := context.Background()
-	refused := &Error{Kind: ErrUnavailable, Detail: "refused by the test"}
+	refused := backend.Errorf(ErrUnavailable, nil, nil, "refused by the test")
 	for n := range 12 {
 		ring, file := twoStores(t)
 		put(t, ring, alice, sampleRecord("g1"))
@@ -158,7 +160,7 @@ func TestMove_refuses(t *testing.T) {
 	put(t, ring, alice, sampleRecord("g1"))
 	put(t, file, alice, sampleRecord("g2"))
 	err := Move(ctx, ring, file, alice)
-	if e, ok := errors.AsType[*Error](err); !errors.Is(err, ErrMoved) || !ok || e.Hint() == "" {
+	if e, ok := errors.AsType[*hint.Error](err); !errors.Is(err, ErrMoved) || !ok || e.Hint().String() == "" {
 		t.Errorf("another credential in the way: %v", err)
 	}
 	for _, s := range []*Store{ring, file} {

@@ -20,7 +20,9 @@ const (
 	kindGrant  = "grant"
 	kindToken  = "token"
 	kindClient = "client"
-	kindProof  = "proof"
+	kindProof  = "proof" // a lock's name
+	kindSeal   = "seal"  // the identity that copies are sealed to
+	kindCopy   = "copy"
 )
 
 const (

@@ -9,7 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
+	"time"
+
+	"github.com/terradue/t2-cred/helper/safefile"
+	"github.com/terradue/t2-cred/store/backend"
 )
 
 // Where a cached access token lies; kept in the note, so that a token in one
@@ -26,19 +29,9 @@ type note struct {
 	place string // of the cached token
 }
 
-// tells says whether n is a note of this record as it is.
-func (n note) tells(r Record) bool { return n.Grant == r.Grant && n.Dead == r.Dead }
-
-// noteShelf holds the notes of one namespace and backend. get's error is
-// fs.ErrNotExist for a missing note; one that cannot be read counts as missing,
-// since it can be made anew.
-type noteShelf interface {
-	get(k Key) (note, error)
-	// place is what a cached get needs of a note, read from its head alone.
-	place(k Key) (grant, place string, err error)
-	put(n note) error
-	remove(k Key) error
-	all() ([]note, error)
+// matches says whether n is a note of this record as it is.
+func (n note) matches(r Record) bool {
+	return n.Grant == r.Grant && n.RevokedBy == r.RevokedBy && n.Issuer == r.Issuer && n.ClientID == r.ClientID
 }
 
 // A note's file is a line of words, all that a cached get reads, and the rest of it
@@ -56,25 +49,24 @@ func readHead(raw []byte) (n note, rest []byte, err error) {
 	if w == nil || w[1] == "" {
 		return note{}, nil, fs.ErrNotExist
 	}
-	return note{Note: Note{Grant: w[1], Key: Key{w[3], w[4]}}, place: w[2]}, rest, nil
+	n = note{Note: Note{Key: Key{w[3], w[4]}}, place: w[2]}
+	n.Grant = w[1]
+	return n, rest, nil
 }
 
 // noteJSON is what follows.
 type noteJSON struct {
-	Backend       string   `json:"store"`
-	Issuer        string   `json:"issuer"`
-	ClientID      string   `json:"client_id"`
-	Subject       string   `json:"sub,omitempty"`
-	Username      string   `json:"username,omitempty"`
-	Scopes        []string `json:"scopes,omitempty"`
-	Offline       bool     `json:"offline,omitempty"`
-	Session       string   `json:"session,omitempty"`
-	Created       stamp    `json:"created,omitzero"`
-	Refreshed     stamp    `json:"refreshed,omitzero"`
-	RefreshExpiry stamp    `json:"refresh_expiry,omitzero"`
-	TokenExpiry   stamp    `json:"token_expiry,omitzero"`
-	Dead          string   `json:"dead,omitempty"`
-	DeadAt        stamp    `json:"dead_at,omitzero"`
+	Backend string `json:"store"`
+	GrantInfo
+	Refreshed   time.Time `json:"refreshed,omitzero"`
+	TokenExpiry time.Time `json:"token_expiry,omitzero"`
+}
+
+// maxNote bounds what is read of a note, in bytes.
+const maxNote = backend.MaxValue
+
+func readNoteFile(path string) ([]byte, error) {
+	return safefile.Read(path, safefile.Want{Max: maxNote})
 }
 
 // dirNotes keeps one small file an account, so that reading one costs the same
@@ -96,7 +88,7 @@ func (d dirNotes) get(k Key) (note, error) {
 }
 
 func (d dirNotes) place(k Key) (grant, place string, err error) {
-	raw, err := ReadFile(d.path(k))
+	raw, err := readNoteFile(d.path(k))
 	if err != nil {
 		return "", "", err
 	}
@@ -108,7 +100,7 @@ func (d dirNotes) place(k Key) (grant, place string, err error) {
 }
 
 func readNote(path string) (note, error) {
-	raw, err := ReadFile(path)
+	raw, err := readNoteFile(path)
 	if err != nil {
 		return note{}, err
 	}
@@ -120,30 +112,25 @@ func readNote(path string) (note, error) {
 	if json.Unmarshal(rest, &j) != nil {
 		return note{}, fs.ErrNotExist
 	}
-	n.Note = Note{
-		Key: n.Key, Grant: n.Grant, Backend: j.Backend,
-		Issuer: j.Issuer, ClientID: j.ClientID, Subject: j.Subject, Username: j.Username,
-		Scopes: j.Scopes, Offline: j.Offline, Session: j.Session, Created: j.Created.Time, Refreshed: j.Refreshed.Time,
-		RefreshExpiry: j.RefreshExpiry.Time, TokenExpiry: j.TokenExpiry.Time,
-		Dead: j.Dead, DeadAt: j.DeadAt.Time,
-	}
+	j.GrantInfo.Grant = n.Grant
+	n.Note = Note{Key: n.Key, Backend: j.Backend, GrantInfo: j.GrantInfo, Refreshed: j.Refreshed, TokenExpiry: j.TokenExpiry}
 	return n, nil
 }
 
 func (d dirNotes) put(n note) error {
 	raw, err := json.Marshal(noteJSON{
-		Backend: n.Backend, Issuer: n.Issuer, ClientID: n.ClientID, Subject: n.Subject,
-		Username: n.Username, Scopes: n.Scopes, Offline: n.Offline, Session: n.Session, Created: at(n.Created),
-		Refreshed: at(n.Refreshed), RefreshExpiry: at(n.RefreshExpiry),
-		TokenExpiry: at(n.TokenExpiry), Dead: n.Dead, DeadAt: at(n.DeadAt),
+		Backend: n.Backend, GrantInfo: n.GrantInfo.atRest(), Refreshed: atRest(n.Refreshed), TokenExpiry: atRest(n.TokenExpiry),
 	})
 	if err != nil {
 		return err
 	}
-	return writeFile(d.path(n.Key), fmt.Appendf(nil, "%s\n%s\n", n.head(), raw), false)
+	if err := safefile.MakeDir(d.dir); err != nil {
+		return err
+	}
+	return safefile.Replace(d.path(n.Key), fmt.Appendf(nil, "%s\n%s\n", n.head(), raw), safefile.Write{})
 }
 
-func (d dirNotes) remove(k Key) error { return removeFile(d.path(k), false) }
+func (d dirNotes) remove(k Key) error { return safefile.Remove(d.path(k), false) }
 
 func (d dirNotes) all() ([]note, error) {
 	entries, err := os.ReadDir(d.dir)
@@ -162,30 +149,5 @@ func (d dirNotes) all() ([]note, error) {
 			notes = append(notes, n)
 		}
 	}
-	return notes, nil
-}
-
-// memoryNotes keeps the notes of who keeps nothing.
-type memoryNotes struct{ m sync.Map }
-
-func (m *memoryNotes) get(k Key) (note, error) {
-	if v, ok := m.m.Load(k); ok {
-		return v.(note), nil
-	}
-	return note{}, fs.ErrNotExist
-}
-
-func (m *memoryNotes) place(k Key) (grant, place string, err error) {
-	n, err := m.get(k)
-	return n.Grant, n.place, err
-}
-
-func (m *memoryNotes) put(n note) error { m.m.Store(n.Key, n); return nil }
-
-func (m *memoryNotes) remove(k Key) error { m.m.Delete(k); return nil }
-
-func (m *memoryNotes) all() ([]note, error) {
-	var notes []note
-	m.m.Range(func(_, v any) bool { notes = append(notes, v.(note)); return true })
 	return notes, nil
 }

@@ -16,7 +16,7 @@ func TestNotes_surviveAndShowNoSecret(t *testing.T) {
 	d := dirNotes{tempDir(t)}
 	rec := fullRecord()
 	rec.Token = sampleToken("hunter2")
-	want := note{Note: noteOf(alice, "keyring", rec), place: placeKernel}
+	want := note{Note: Note{Key: alice, Backend: "keyring", GrantInfo: rec.GrantInfo, TokenExpiry: rec.Token.Expiry}, place: placeKernel}
 	want.Refreshed = rec.Token.Obtained
 	if err := d.put(want); err != nil {
 		t.Fatal(err)
@@ -27,7 +27,7 @@ func TestNotes_surviveAndShowNoSecret(t *testing.T) {
 	}
 	// Times are kept as moments.
 	for _, pair := range [][2]*time.Time{
-		{&got.DeadAt, &want.DeadAt}, {&got.Refreshed, &want.Refreshed}, {&got.TokenExpiry, &want.TokenExpiry},
+		{&got.RevokedAt, &want.RevokedAt}, {&got.Refreshed, &want.Refreshed}, {&got.TokenExpiry, &want.TokenExpiry},
 	} {
 		if !pair[0].Equal(*pair[1]) {
 			t.Errorf("time %v, want %v", pair[0], pair[1])

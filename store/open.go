@@ -8,84 +8,86 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/terradue/t2-cred/helper/secret"
+	"github.com/terradue/t2-cred/store/agefile"
+	"github.com/terradue/t2-cred/store/backend"
+	"github.com/terradue/t2-cred/store/keyring"
 )
 
-// opener makes a backend for one namespace. It touches nothing.
-type opener func(o Options, ns string) (Backend, error)
-
-// backends is filled by the init of each backend's file, as build tags decide
-// which there are, and not changed after that.
-var backends = map[string]opener{}
-
-func register(name string, o opener) { backends[name] = o }
+// backends are the places that Options.Backend may name.
+func backends() map[string]func(backend.Options) (backend.Backend, error) {
+	return map[string]func(backend.Options) (backend.Backend, error){
+		"keyring": keyring.Open,
+		"file":    agefile.Open,
+	}
+}
 
 // Backends lists the names that Options.Backend may have, sorted.
-func Backends() []string { return slices.Sorted(maps.Keys(backends)) }
-
-// maxValue bounds what is kept in one record, wherever.
-const maxValue = 64 << 10
+func Backends() []string { return slices.Sorted(maps.Keys(backends())) }
 
 // A Store keeps the records of one configuration in one backend. Its methods may
 // be called at once from many goroutines and processes.
 type Store struct {
-	opt      Options
-	ns       string
-	backend  Backend
-	locks    locker
-	notes    noteShelf
-	recovery recovery
-	// kernel is where access tokens are cached before a backend's item is tried.
-	// Only for the OS keyring: who chose files or memory did not choose the kernel.
+	opt     Options
+	ns      string
+	backend backend.Backend
+	quiet   backend.Backend // the same, which shows no dialog
+	is      backend.Description
+	locks   fileLocks
+	notes   dirNotes
+	// kernel is where access tokens are cached before a backend's item is tried. Who
+	// chose files did not choose the kernel.
 	kernel kernelRing
-	ahead  lookahead
+	// copies are in the kernel's keyring only where disk is refused.
+	copyKernel kernelRing
+	ahead      prefetch
 }
-
-// What a backend may do beyond Backend.
-type (
-	// selfProver is a backend whose Save has read back what it wrote.
-	selfProver interface{ provesSaves() }
-	// slowBackend is one whose Load is worth starting early.
-	slowBackend interface{ loadsSlowly() }
-	// volatileBackend keeps nothing after the process, so neither must the rest.
-	volatileBackend interface{ ownNotes() noteShelf }
-)
 
 // Open checks the options and touches nothing: no file, no keyring. The error of
 // an unknown Backend names those there are.
 func Open(o Options) (*Store, error) {
-	open, ok := backends[o.Backend]
+	open, ok := backends()[o.Backend]
 	if !ok {
 		return nil, fmt.Errorf("unknown store %q, there are: %s", o.Backend, strings.Join(Backends(), ", "))
 	}
 	if err := o.check(); err != nil {
 		return nil, err
 	}
+	b, err := open(o.forBackend())
+	if err != nil {
+		return nil, err
+	}
+	return With(b, o)
+}
+
+// With is Open with a backend that is open already.
+func With(b backend.Backend, o Options) (*Store, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
 	if o.Warn == nil {
 		o.Warn = func(string) {}
 	}
-	s := &Store{opt: o, ns: namespace(o)}
-	var err error
-	if s.backend, err = open(o, s.ns); err != nil {
-		return nil, err
+	s := &Store{opt: o, ns: namespace(o), backend: b, quiet: b, is: b.Describe()}
+	if asker, ok := b.(backend.Asker); ok {
+		s.quiet = asker.Unattended()
 	}
-	s.kernel = kernelRing{off: o.Backend != "keyring"}
-	s.recovery = recovery{
-		prefix: "t2-cred:" + s.ns + ":" + o.Backend + ":",
-		dir:    o.RuntimeDir,
-	}
+	s.kernel = kernelRing{off: !s.is.KernelCache}
 	s.locks = fileLocks{dir: filepath.Join(o.StateDir, s.ns, "locks"), now: o.Now}
-	s.notes = dirNotes{dir: filepath.Join(o.StateDir, s.ns, "notes-"+o.Backend)}
-	if l, ok := s.backend.(locker); ok {
-		s.locks = l
-	}
-	if v, ok := s.backend.(volatileBackend); ok {
-		s.notes = v.ownNotes()
-		s.recovery.off = true
-	}
+	s.notes = dirNotes{dir: filepath.Join(o.StateDir, s.ns, "notes-"+s.is.Name)}
 	return s, nil
+}
+
+func (o Options) forBackend() backend.Options {
+	warn := o.Warn
+	if warn == nil {
+		warn = func(string) {}
+	}
+	return backend.Options{
+		Namespace: namespace(o), DataDir: o.DataDir, IdentityCommand: o.IdentityCommand,
+		Getenv: o.Getenv, Warn: warn, Attended: o.Attended,
+	}
 }
 
 // check says what is missing in the options.
@@ -103,56 +105,77 @@ func (o Options) check() error {
 	return nil
 }
 
-// Name is the backend's name, as in the configuration.
-func (s *Store) Name() string { return s.opt.Backend }
-
-// Prove shows that the store can be written and read: a dummy is saved, read
-// back and deleted. To be called before anything is spent (a login, a subject
-// token, a refresh token) whose fruit must then be kept.
-func (s *Store) Prove(ctx context.Context) error {
-	release, err := s.lock(ctx, kindProof)
-	if err != nil {
-		return err
+// InitFile makes the file store's identity; see [agefile.Init].
+func InitFile(ctx context.Context, o Options) (path string, err error) {
+	if err := o.check(); err != nil {
+		return "", err
 	}
-	defer release()
-	ctx = holdingLock(ctx)
-	// As in Update: a keyring is read before it is written to.
-	if _, err := s.backend.Load(ctx, kindProof); err != nil && !errors.Is(err, ErrNotFound) {
-		return err
-	}
-	proof := secret.Secret("proof-" + s.opt.Now().UTC().Format(time.RFC3339Nano))
-	if err := s.save(ctx, kindProof, proof); err != nil {
-		return err
-	}
-	return s.backend.Delete(ctx, kindProof)
+	return agefile.Init(ctx, o.forBackend())
 }
 
-// save writes an item and reads it back: that a keyring reports no error does
-// not prove that it did anything.
-func (s *Store) save(ctx context.Context, name string, value secret.Secret) error {
-	if err := s.backend.Save(ctx, name, value); err != nil {
-		return err
-	}
-	if _, ok := s.backend.(selfProver); ok {
+// Name is the backend's name, as in the configuration.
+func (s *Store) Name() string { return s.is.Name }
+
+// Where says for people where the backend keeps its items.
+func (s *Store) Where() string { return s.is.Where }
+
+// Check says whether the store can be read now, without a dialog. The error wraps
+// ErrLocked or ErrUnavailable.
+func (s *Store) Check(ctx context.Context) error {
+	_, _, err := s.quiet.Load(ctx, kindSeal)
+	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
-	got, err := s.backend.Load(ctx, name)
+	return err
+}
+
+// CheckWritable shows that the store can be read and that what is got next can be
+// kept: there is room for a sealed copy. To be called before anything is asked for
+// (a login, an exchange) whose fruit must then be kept. A keyring is not written to
+// for it, but for the identity that copies are sealed to, once.
+func (s *Store) CheckWritable(ctx context.Context) error {
+	lock, err := s.lock(ctx, kindProof)
 	if err != nil {
-		return fmt.Errorf("read back: %w", err)
+		return err
+	}
+	defer lock.release()
+	r, err := s.makeRoom(ctx, Key{}, copyHead{}, 0)
+	if err != nil {
+		return err
+	}
+	return r.remove()
+}
+
+// save writes an item and, where the backend's acknowledgement is no proof, reads it
+// back.
+func (s *Store) save(ctx context.Context, name string, value secret.Secret, replaces backend.Revision) (backend.Revision, error) {
+	return s.saveTo(ctx, s.backend, name, value, replaces)
+}
+
+func (s *Store) saveTo(ctx context.Context, b backend.Backend, name string, value secret.Secret, replaces backend.Revision) (backend.Revision, error) {
+	rev, err := b.Save(ctx, name, value, replaces)
+	if err != nil || s.is.Proves {
+		return rev, err
+	}
+	got, rev, err := b.Load(ctx, name)
+	if err != nil {
+		return rev, fmt.Errorf("read back: %w", err)
 	}
 	if got != value {
-		return notKept()
+		return rev, backend.NotKept()
 	}
-	return nil
+	return rev, nil
 }
 
-func notKept() error {
-	return &Error{Kind: ErrUnavailable, Detail: "the store took the value and gave back another"}
-}
-
-func checkSize(value secret.Secret) error {
-	if len(value) > maxValue {
-		return &Error{Kind: ErrTooLarge, Detail: fmt.Sprintf("%d bytes, at most %d", len(value), maxValue)}
+// saveAny saves a value over whatever is there, after looking at it.
+func (s *Store) saveAny(ctx context.Context, b backend.Backend, name string, value secret.Secret) error {
+	old, rev, err := b.Load(ctx, name)
+	if err == nil && old == value {
+		return nil
 	}
-	return nil
+	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) {
+		return err
+	}
+	_, err = s.saveTo(ctx, b, name, value, rev)
+	return err
 }

@@ -73,7 +73,6 @@ func (c *aCut) restore(files map[string]string) {
 // strace runs one replacement under strace.
 func (c *aCut) strace(args ...string) error {
 	k := childOf(c.o, alice)
-	k.NoRecovery = true // what it saves would be one more copy, and hide what is lost
 	cmd := child(c.t, "replace", k)
 	cmd.Args = slices.Concat([]string{"strace", "-f", "-qq", "-e", "signal=none"}, args, []string{cmd.Path})
 	cmd.Path, _ = exec.LookPath("strace")
@@ -85,7 +84,6 @@ func (c *aCut) strace(args ...string) error {
 func (c *aCut) look(when string, kept bool) {
 	c.t.Helper()
 	s := open(c.t, c.o)
-	s.recovery.off = true
 	rec, err := s.Load(context.Background(), alice)
 	if err != nil {
 		c.t.Errorf("%s: %v", when, err)

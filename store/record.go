@@ -7,77 +7,96 @@ import (
 	"time"
 	"unicode/utf16"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/secret"
+	"github.com/terradue/t2-cred/store/backend"
 )
 
-// codecVersion is written into every value. It is raised only when an older
-// program must not touch what a newer one wrote. A field that is merely added
-// keeps the version, and an older program drops it when it writes: such a field
-// has to be one that can be lost.
-const codecVersion = 1
+// The versions of values at rest. A version is raised only when an older program must
+// not touch what a newer one wrote.
+const (
+	// valueVersion is that of client secrets, copies and secondary credentials.
+	valueVersion = 1
+	// firstRecord is that of 3f78ee2. A grant that it made keeps its version, so that
+	// both programs may use it during an upgrade; what 3f78ee2 writes drops the fields
+	// that it does not know, which can be lost.
+	firstRecord = 1
+	// recordVersion is that of a grant that this program made. 3f78ee2 refuses it: it
+	// does not look for sealed copies, and would spend a refresh token twice.
+	recordVersion = 2
+)
 
 // recordJSON is a record at rest. It carries its key, so that an account is
 // found again from its item alone and that one item cannot pass for another.
 type recordJSON struct {
-	V             int      `json:"v"`
-	Profile       string   `json:"profile"`
-	Account       string   `json:"account"`
-	Grant         string   `json:"grant"`
-	Issuer        string   `json:"issuer"`
-	ClientID      string   `json:"client_id"`
-	Subject       string   `json:"sub,omitempty"`
-	Username      string   `json:"username,omitempty"`
-	Scopes        []string `json:"scopes,omitempty"`
-	Offline       bool     `json:"offline,omitempty"`
-	RefreshToken  string   `json:"refresh_token,omitempty"`
-	RefreshExpiry stamp    `json:"refresh_expiry,omitzero"`
-	Created       stamp    `json:"created,omitzero"`
-	Session       string   `json:"session,omitempty"`
-	Dead          string   `json:"dead,omitempty"`
-	DeadAt        stamp    `json:"dead_at,omitzero"`
+	V       int    `json:"v"`
+	Profile string `json:"profile"`
+	Account string `json:"account"`
+	GrantInfo
+	RefreshToken string `json:"refresh_token,omitempty"`
 }
 
-// stamp is a time in UTC and without a monotonic part, so that equal moments
-// are equal bytes.
-type stamp struct{ time.Time }
+// atRest gives the times the form in which equal moments are equal bytes: in UTC and
+// without a monotonic part.
+func (g GrantInfo) atRest() GrantInfo {
+	g.Created, g.RefreshExpiry, g.RevokedAt = atRest(g.Created), atRest(g.RefreshExpiry), atRest(g.RevokedAt)
+	return g
+}
 
-func at(t time.Time) stamp {
+func atRest(t time.Time) time.Time {
 	if t.IsZero() {
-		return stamp{}
+		return time.Time{}
 	}
 	if t = t.UTC().Round(0); t.Year() > 9999 { // which JSON cannot write
 		t = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 	}
-	return stamp{t}
+	return t
 }
 
 // encodeRecord gives the item's value: what of a record is kept, all but the
 // access token. Two records are equal at rest when their values are.
 func encodeRecord(k Key, r Record) secret.Secret {
+	version := r.format
+	if version == 0 {
+		version = recordVersion
+	}
 	return asciiJSON(recordJSON{
-		V: codecVersion, Profile: k.Profile, Account: k.Account,
-		Grant: r.Grant, Issuer: r.Issuer, ClientID: r.ClientID,
-		Subject: r.Subject, Username: r.Username, Scopes: r.Scopes, Offline: r.Offline,
-		RefreshToken: r.RefreshToken.Reveal(), RefreshExpiry: at(r.RefreshExpiry),
-		Created: at(r.Created), Session: r.Session, Dead: r.Dead, DeadAt: at(r.DeadAt),
+		V: version, Profile: k.Profile, Account: k.Account,
+		GrantInfo: r.GrantInfo.atRest(), RefreshToken: r.RefreshToken.Reveal(),
 	})
 }
 
 // decodeRecord is encodeRecord's inverse; its error wraps ErrCorrupt.
 func decodeRecord(value secret.Secret) (Key, Record, error) {
 	var j recordJSON
-	if err := decodeJSON("the record", value, &j, &j.V); err != nil {
+	if err := decodeJSON("the record", value, &j, &j.V, recordVersion); err != nil {
 		return Key{}, Record{}, err
 	}
 	if j.Grant == "" {
 		return Key{}, Record{}, corrupt("the record names no grant")
 	}
-	return Key{j.Profile, j.Account}, Record{
-		Grant: j.Grant, Issuer: j.Issuer, ClientID: j.ClientID,
-		Subject: j.Subject, Username: j.Username, Scopes: j.Scopes, Offline: j.Offline,
-		RefreshToken: secret.Secret(j.RefreshToken), RefreshExpiry: j.RefreshExpiry.Time,
-		Created: j.Created.Time, Session: j.Session, Dead: j.Dead, DeadAt: j.DeadAt.Time,
-	}, nil
+	r := Record{GrantInfo: j.GrantInfo, RefreshToken: secret.Secret(j.RefreshToken)}
+	if j.V < recordVersion {
+		r.format = j.V
+	}
+	return Key{j.Profile, j.Account}, r, nil
+}
+
+// decodeFor is decodeRecord for the record of an account. A damaged one can only be
+// forgotten; the remedy names the account.
+func decodeFor(k Key, value secret.Secret) (Record, error) {
+	at, rec, err := decodeRecord(value)
+	if err == nil && at != k {
+		err = corrupt("the record is that of account " + at.String())
+	}
+	if err == nil {
+		return rec, nil
+	}
+	if e, ok := errors.AsType[*hint.Error](err); ok && e.Remedy == nil {
+		e.Remedy = hint.Do(hint.Words("its grant cannot be used any more; to forget it here: "),
+			hint.Run("erase", "--local-only").For(k.Profile, k.Account))
+	}
+	return Record{}, err
 }
 
 // clientJSON is a client secret at rest.
@@ -88,17 +107,19 @@ type clientJSON struct {
 }
 
 func encodeClientSecret(profile string, s secret.Secret) secret.Secret {
-	return asciiJSON(clientJSON{V: codecVersion, Profile: profile, Secret: s.Reveal()})
+	return asciiJSON(clientJSON{V: valueVersion, Profile: profile, Secret: s.Reveal()})
 }
 
 func decodeClientSecret(profile string, value secret.Secret) (secret.Secret, error) {
 	var j clientJSON
-	err := decodeJSON("the client secret", value, &j, &j.V)
+	err := decodeJSON("the client secret", value, &j, &j.V, valueVersion)
 	if err == nil && j.Profile != profile {
 		err = corrupt(fmt.Sprintf("the client secret is that of profile %q", j.Profile))
 	}
-	if e, ok := errors.AsType[*Error](err); ok {
-		e.Remedy = "t2-cred profile set-secret " + profile
+	if e, ok := errors.AsType[*hint.Error](err); ok {
+		if e.Remedy == nil {
+			e.Remedy = hint.Do(hint.Run("profile", "set-secret", profile))
+		}
 		return "", e
 	}
 	return secret.Secret(j.Secret), nil
@@ -106,11 +127,12 @@ func decodeClientSecret(profile string, value secret.Secret) (secret.Secret, err
 
 // decodeJSON reads a value of ours. The parser's own words may quote the value,
 // so they are not passed on.
-func decodeJSON(what string, value secret.Secret, into any, version *int) error {
+func decodeJSON(what string, value secret.Secret, into any, version *int, newest int) error {
 	err := json.Unmarshal([]byte(value.Reveal()), into)
 	switch {
-	case *version > codecVersion: // even if a newer format does not parse here
-		return corrupt(what + " was written by a newer t2-cred")
+	case *version > newest: // even if a newer format does not parse here
+		return backend.Errorf(ErrCorrupt, ErrNewer, hint.Say(fmt.Sprintf("install a t2-cred that reads format %d; the stored value is not damaged", *version)),
+			"%s has format %d", what, *version)
 	case err != nil || *version < 1:
 		return corrupt(what + " is damaged or was not written by t2-cred")
 	}
@@ -118,7 +140,7 @@ func decodeJSON(what string, value secret.Secret, into any, version *int) error 
 }
 
 func corrupt(detail string) error {
-	return &Error{Kind: ErrCorrupt, Detail: detail, Remedy: "t2-cred erase --local-only"}
+	return backend.Errorf(ErrCorrupt, nil, nil, "%s", detail)
 }
 
 // asciiJSON marshals to ASCII: some keyrings mangle or lose any other byte.

@@ -15,27 +15,28 @@ func fullRecord() Record {
 	r := sampleRecordNoToken("g1")
 	r.RefreshExpiry = time.Date(2027, 1, 2, 3, 4, 5, 6, time.UTC)
 	r.Session = "0123456789abcdef"
-	r.Dead = "invalid_grant: \"Session\u2028 not\x00 active\" <é>"
-	r.DeadAt = time.Date(2026, 12, 1, 0, 0, 0, 0, time.FixedZone("", 3600))
+	r.ClientAuth, r.Asked, r.Verified, r.Introspects, r.Machine = "post", []string{"openid", "gep"}, true, true, "abcdefgh"
+	r.RevokedBy = "invalid_grant: \"Session\u2028 not\x00 active\" <é>"
+	r.RevokedAt = time.Date(2026, 12, 1, 0, 0, 0, 0, time.FixedZone("", 3600))
 	return r
 }
 
 func TestRecord_survives(t *testing.T) {
-	for name, want := range map[string]Record{"full": fullRecord(), "least": {Grant: "g"}} {
+	for name, want := range map[string]Record{"full": fullRecord(), "least": {GrantInfo: GrantInfo{Grant: "g"}}} {
 		value := encodeRecord(alice, want)
 		k, got, err := decodeRecord(value)
 		if err != nil || k != alice {
 			t.Fatalf("%s: %v, %v", name, k, err)
 		}
-		if !got.DeadAt.Equal(want.DeadAt) {
-			t.Errorf("%s: DeadAt = %v", name, got.DeadAt)
+		if !got.RevokedAt.Equal(want.RevokedAt) {
+			t.Errorf("%s: DeadAt = %v", name, got.RevokedAt)
 		}
 		elsewhere := want
 		elsewhere.Created = want.Created.In(time.FixedZone("", -7200))
 		if encodeRecord(alice, elsewhere) != value {
 			t.Errorf("%s: the same moment in another zone is another record", name)
 		}
-		got.DeadAt = want.DeadAt
+		got.RevokedAt = want.RevokedAt
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v, want %+v", name, got, want)
 		}
@@ -49,8 +50,14 @@ func TestRecord_survives(t *testing.T) {
 func TestRecord_hasAllFields(t *testing.T) {
 	v := reflect.ValueOf(fullRecord())
 	for i := range v.NumField() {
-		if f := v.Type().Field(i); f.Name != "Token" && v.Field(i).IsZero() {
+		if f := v.Type().Field(i); f.Name != "Token" && f.Name != "format" && v.Field(i).IsZero() {
 			t.Errorf("fullRecord has no %s: is it encoded?", f.Name)
+		}
+	}
+	info := reflect.ValueOf(fullRecord().GrantInfo)
+	for i := range info.NumField() {
+		if info.Field(i).IsZero() {
+			t.Errorf("fullRecord has no %s: is it encoded?", info.Type().Field(i).Name)
 		}
 	}
 	tok := sampleToken("t")
@@ -94,8 +101,8 @@ func TestRecord_versions(t *testing.T) {
 	if _, r, err := decodeRecord(with("added_later", "x")); err != nil || r.Grant != "g1" {
 		t.Errorf("unknown field: %v", err)
 	}
-	for _, newer := range []secret.Secret{with("v", 2), with("scopes", 7)} { // the second keeps v = 2
-		if _, _, err := decodeRecord(newer); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "newer t2-cred") {
+	for _, newer := range []secret.Secret{with("v", 3), with("scopes", 7)} { // the second keeps v = 3
+		if _, _, err := decodeRecord(newer); !errors.Is(err, ErrCorrupt) || !errors.Is(err, ErrNewer) {
 			t.Errorf("newer version: %v", err)
 		}
 	}

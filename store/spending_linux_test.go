@@ -75,7 +75,6 @@ func TestKeyring_stoppedWhileSpending(t *testing.T) {
 // that the record came from: it is asked as a stranger is, the collections first.
 func TestKeyring_restartedWhileSpending(t *testing.T) {
 	b, c := newKeyringBus(t), keyringChild(t)
-	c.NoRecovery = true
 	var got outcome
 	calls := b.calls(t, func() {
 		got, _ = whileSpending(t, b, c, func() {
@@ -90,7 +89,7 @@ func TestKeyring_restartedWhileSpending(t *testing.T) {
 		t.Errorf("the next run: %+v", got)
 	}
 	// What nobody answered, and then as from the beginning.
-	want := "GetSecret SetSecret GetSecret Get OpenSession Get SearchItems SetSecret GetSecret"
+	want := "Get OpenSession Get SearchItems GetSecret SetSecret GetSecret"
 	if all := strings.Join(calls, " "); !strings.HasSuffix(all, want) {
 		t.Errorf("calls: %s, want … %s", all, want)
 	}
@@ -101,7 +100,13 @@ func TestKeyring_restartedWhileSpending(t *testing.T) {
 func TestKeyring_lockedWhileSpending(t *testing.T) {
 	t.Parallel()
 	b, c := newKeyringBus(t), keyringChild(t)
-	c.NoRecovery = true
-	got, _ := whileSpending(t, b, c, func() { b.lock(t) })
-	ends(t, got, ErrLocked, saveLimit, "needs its password")
+	got, stderr := whileSpending(t, b, c, func() { b.lock(t) })
+	if got.Kind != "ok" || !strings.Contains(stderr, "needs its password") || !strings.Contains(stderr, "encrypted in") {
+		t.Errorf("%+v\n%s", got, stderr)
+	}
+	ends(t, runOutcome(t, b.child(t, "load", c)), ErrLocked, saveLimit, "needs its password")
+	b.unlock(t, "test")
+	if got := runOutcome(t, b.child(t, "load", c)); got.Kind != "ok" || got.Refresh != "spent" {
+		t.Errorf("after unlocking: %+v", got)
+	}
 }

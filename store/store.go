@@ -1,51 +1,30 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"time"
 
 	"github.com/terradue/t2-cred/helper/secret"
+	"github.com/terradue/t2-cred/store/backend"
 )
 
-// What can be wrong with a store. The four stay apart because a person does
-// something else about each: exchange, unlock, start a keyring, choose another
-// store. Errors of this package wrap one of them and may carry a hint (see
-// [Error]).
+// What can be wrong with a store. The kinds stay apart because a person does something
+// else about each: exchange, unlock, start a keyring, choose another store. Errors of
+// this package wrap one of them and may carry a remedy (package hint).
 var (
-	ErrNotFound    = errors.New("nothing stored")
-	ErrLocked      = errors.New("store is locked")
-	ErrUnavailable = errors.New("store is not available")
-	ErrTooLarge    = errors.New("too large for the store")
-	ErrCorrupt     = errors.New("stored record is not readable")
+	ErrNotFound    = backend.ErrNotFound
+	ErrLocked      = backend.ErrLocked
+	ErrUnavailable = backend.ErrUnavailable
+	ErrTooLarge    = backend.ErrTooLarge
+	ErrCorrupt     = backend.ErrCorrupt
+	// ErrNewer is of a record that a newer t2-cred wrote. It wraps ErrCorrupt.
+	ErrNewer = errors.New("written by a newer t2-cred")
 	// ErrBusy says that another process held the record's lock past the deadline.
 	ErrBusy = errors.New("another t2-cred holds the lock")
+	// ErrMoved says that the store that something is to be moved to has another
+	// credential of that account.
+	ErrMoved = errors.New("the other store holds another credential")
 )
-
-// An Error is one of the sentinels above with what was seen and what to do.
-type Error struct {
-	Kind   error  // a sentinel of this package
-	Detail string // what was seen, without secrets
-	Remedy string // the next command to type, or empty
-	Err    error  // the cause, or nil
-}
-
-func (e *Error) Error() string {
-	s := e.Kind.Error()
-	if e.Detail != "" {
-		s += ": " + e.Detail
-	}
-	if e.Err != nil {
-		s += ": " + e.Err.Error()
-	}
-	return s
-}
-
-// Unwrap gives the sentinel and the cause.
-func (e *Error) Unwrap() []error { return []error{e.Kind, e.Err} }
-
-// Hint is the next command to type, or empty.
-func (e *Error) Hint() string { return e.Remedy }
 
 // A Key names one account of a profile.
 type Key struct{ Profile, Account string }
@@ -59,79 +38,75 @@ type Token struct {
 	Scopes      []string
 	Subject     string
 	// Binding is a fingerprint of the configuration that the token was asked
-	// for with; who reads a token from the cache compares it.
+	// for with; whoever reads a token from the cache compares it.
 	Binding string
+}
+
+// A GrantInfo is what is known of a grant without any secret. It is a part of the
+// record and of the note, and is written to both as it stands here.
+type GrantInfo struct {
+	// Grant is a random id, made when the grant was obtained. It ties notes, copies
+	// and cached tokens to this grant and no other. Empty in the zero Record only.
+	Grant    string   `json:"grant"`
+	Issuer   string   `json:"issuer"`
+	ClientID string   `json:"client_id"`
+	Subject  string   `json:"sub,omitempty"`      // the `sub` claim
+	Username string   `json:"username,omitempty"` // for people; may be empty
+	Scopes   []string `json:"scopes,omitempty"`   // granted
+	Offline  bool     `json:"offline,omitempty"`  // the issuer said so; see helper
+	// Session tells grants of one login session from others: a hash, empty when the
+	// issuer names no session.
+	Session string    `json:"session,omitempty"`
+	Created time.Time `json:"created,omitzero"`
+	// RefreshExpiry is when the refresh token ends; zero when no end is known.
+	RefreshExpiry time.Time `json:"refresh_expiry,omitzero"`
+	// RevokedBy holds the issuer's words (error and description) after it refused the
+	// refresh token with invalid_grant. Such a record is kept so that status can explain.
+	RevokedBy string    `json:"dead,omitempty"`
+	RevokedAt time.Time `json:"dead_at,omitzero"`
+
+	// What follows is not known to 3f78ee2, which drops it when it writes.
+
+	// ClientAuth is how the client's secret was taken, basic or post, where the
+	// profile leaves it open.
+	ClientAuth string `json:"client_auth,omitempty"`
+	// Asked are the scopes that were asked for.
+	Asked []string `json:"asked,omitempty"`
+	// Verified says that an access token of this grant was verified by its signature.
+	Verified bool `json:"verified,omitempty"`
+	// Introspects says that the issuer has called this grant's unspent refresh token
+	// active (RFC 7662), so that its "inactive" means something.
+	Introspects bool `json:"introspects,omitempty"`
+	// Machine is a hash of the id of the machine that refreshed last.
+	Machine string `json:"machine,omitempty"`
 }
 
 // A Record is one user's credential under a profile.
 type Record struct {
-	// Grant is a random id, made when the grant was obtained. It ties notes and
-	// cached tokens to this grant and no other. Empty in the zero Record only.
-	Grant        string
-	Issuer       string
-	ClientID     string
-	Subject      string // the `sub` claim
-	Username     string // preferred_username or email, for people; may be empty
-	Scopes       []string
-	Offline      bool // the issuer said so; see helper
+	GrantInfo
 	RefreshToken secret.Secret
-	// RefreshExpiry is when the refresh token ends; zero when no end is known.
-	RefreshExpiry time.Time
-	Created       time.Time
-	// Session tells grants of one login session from others: a hash, empty when the
-	// issuer names no session.
-	Session string
-	// Dead holds the issuer's words (error and description) after it refused the
-	// refresh token for good. A dead record is kept so that status can explain.
-	Dead   string
-	DeadAt time.Time
 	// Token is the current access token. It lies in the cache, not in the item:
 	// a change of Token alone writes no item.
 	Token Token
+
+	format int // at rest, of a grant that an older program made; else 0
 }
 
 // A Note is what is known of an account without any secret.
 type Note struct {
-	Key           Key
-	Backend       string
-	Grant         string
-	Issuer        string
-	ClientID      string
-	Subject       string
-	Username      string
-	Scopes        []string
-	Offline       bool
-	Session       string
-	Created       time.Time
-	Refreshed     time.Time // when an access token was last obtained
-	RefreshExpiry time.Time
-	TokenExpiry   time.Time
-	Dead          string
-	DeadAt        time.Time
-}
-
-// A Backend is one place where bytes lie. It has no lock, no expiry and no
-// policy; names are ASCII without control characters, values are ASCII.
-type Backend interface {
-	// Load returns the value, or an error that wraps ErrNotFound, ErrLocked or
-	// ErrUnavailable, never one for another.
-	Load(ctx context.Context, name string) (secret.Secret, error)
-	// Save replaces the value whole: a reader sees the old or the new one, also
-	// after a crash. ErrTooLarge when it cannot hold it.
-	Save(ctx context.Context, name string, value secret.Secret) error
-	// Delete removes the value; that it is missing is no error.
-	Delete(ctx context.Context, name string) error
-	// List returns the names it holds, in no order; errors.ErrUnsupported where
-	// the place cannot be listed (then the notes are all there is).
-	List(ctx context.Context) ([]string, error)
+	Key     Key
+	Backend string
+	GrantInfo
+	Refreshed   time.Time // when an access token was last obtained
+	TokenExpiry time.Time
 }
 
 // Options say where a store's files are and what it may do.
 type Options struct {
-	Backend string // a registered name: "keyring", "file", "memory"
+	Backend string // "keyring" or "file"
 	Config  string // absolute path of the configuration file; names the namespace
-	// StateDir holds locks and notes, DataDir the file store, RuntimeDir the
-	// recovery file of the last resort. Absolute; made when first needed, 0700.
+	// StateDir holds locks, notes and copies, DataDir the file store. In RuntimeDir
+	// 3f78ee2 left its recovery files. Absolute; made when first needed, 0700.
 	StateDir, DataDir, RuntimeDir string
 	// IdentityCommand prints the file store's identity; argv, without a shell. Empty
 	// for an identity that is a file.

@@ -6,17 +6,19 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/terradue/t2-cred/helper/secret"
+	"github.com/terradue/t2-cred/store/backend"
 )
 
 func TestDelete_worksOnWhatCannotBeRead(t *testing.T) {
 	eachBackend(t, func(t *testing.T, o Options) {
 		s, ctx := open(t, o), context.Background()
 		put(t, s, alice, sampleRecord("g1"))
-		if err := s.backend.Save(ctx, alice.item(kindGrant), `{"v":1,"grant":"`); err != nil {
+		if err := s.saveAny(ctx, s.backend, alice.item(kindGrant), `{"v":1,"grant":"`); err != nil {
 			t.Fatal(err)
 		}
 		_, err := s.Load(ctx, alice)
@@ -71,43 +73,41 @@ func TestClientSecret(t *testing.T) {
 	})
 }
 
-func TestProve(t *testing.T) {
+func TestCheckWritable(t *testing.T) {
 	eachBackend(t, func(t *testing.T, o Options) {
 		s, ctx := open(t, o), context.Background()
-		if err := s.Prove(ctx); err != nil {
+		if err := s.CheckWritable(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if names, err := s.backend.List(ctx); err == nil && len(names) > 0 {
+		if names, err := s.listAll(ctx); err == nil && !slices.Equal(names, []string{kindSeal}) {
 			t.Errorf("left behind: %q", names)
 		}
+		if left, err := os.ReadDir(s.copyDir()); err != nil || len(left) > 0 {
+			t.Errorf("copies left behind: %v, %v", left, err)
+		}
 		w := watch(s)
-		for _, op := range []string{"load", "save", "delete"} {
-			w.refuse = func(o, _ string) error {
-				if o == op {
-					return &Error{Kind: ErrUnavailable}
-				}
-				return nil
-			}
-			if err := s.Prove(ctx); !errors.Is(err, ErrUnavailable) {
-				t.Errorf("%s refused: %v", op, err)
-			}
+		if err := s.CheckWritable(ctx); err != nil || len(w.saves) > 0 {
+			t.Errorf("the second time: %v, and it wrote %q", err, w.saves)
+		}
+		w.refuse = refuse("load")
+		if err := s.CheckWritable(ctx); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("reading refused: %v", err)
 		}
 	})
 }
 
 // forgetful takes everything and keeps nothing, as a keyring does whose dialog
 // was dismissed.
-type forgetful struct{ Backend }
+type forgetful struct{ backend.Backend }
 
-func (forgetful) Save(context.Context, string, secret.Secret) error { return nil }
+func (forgetful) Save(context.Context, string, secret.Secret, backend.Revision) (backend.Revision, error) {
+	return "", nil
+}
 
 func TestSave_isNotBelievedUntilReadBack(t *testing.T) {
 	s, ctx := open(t, testOptions(t, "memory")), context.Background()
 	put(t, s, alice, sampleRecord("g1"))
 	s.backend = forgetful{s.backend}
-	if err := s.Prove(ctx); err == nil {
-		t.Error("Prove believed it")
-	}
 	if err := s.SetClientSecret(ctx, "gep", "s"); err == nil {
 		t.Error("SetClientSecret believed it")
 	}
@@ -119,9 +119,6 @@ func TestSave_isNotBelievedUntilReadBack(t *testing.T) {
 
 func TestStore_twoConfigurationsNeverMix(t *testing.T) {
 	for _, name := range Backends() {
-		if name == "memory" {
-			continue // every store has its own
-		}
 		t.Run(name, func(t *testing.T) {
 			o := optionsFor[name](t)
 			otherConfig, otherHome := o, o
@@ -203,7 +200,7 @@ func TestStore_filesAreOursAlone(t *testing.T) {
 	}
 	o := testOptions(t, "file")
 	strictUmask(t)
-	if _, err := InitFile(o); err != nil {
+	if _, err := InitFile(context.Background(), o); err != nil {
 		t.Fatal(err)
 	}
 	s := open(t, o)
@@ -238,7 +235,7 @@ func TestRefresh_clientSecretIsAtHand(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			_, err := s.Refresh(ctx, alice, never, func(old Record) (Record, error) {
+			_, err := refresh(ctx, s, alice, never, func(old Record) (Record, error) {
 				for range 2 {
 					got, err := s.ClientSecret(ctx, "gep")
 					if want == "" && errors.Is(err, ErrNotFound) {
@@ -254,7 +251,7 @@ func TestRefresh_clientSecretIsAtHand(t *testing.T) {
 				t.Error(err)
 			}
 			// What f did not take is not kept for later.
-			if _, err := s.Refresh(ctx, alice, never, func(old Record) (Record, error) { return old, nil }); err != nil {
+			if _, err := refresh(ctx, s, alice, never, func(old Record) (Record, error) { return old, nil }); err != nil {
 				t.Error(err)
 			}
 		}

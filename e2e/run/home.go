@@ -57,6 +57,12 @@ func (p *Program) NewHome(t tb.T) *Home {
 	return h
 }
 
+// As is the same home for another program, such as an earlier version. The environment
+// is copied as it is now.
+func (h *Home) As(p *Program) *Home {
+	return &Home{Dir: h.Dir, t: h.t, p: p, env: h.Env(), inClear: h.inClear}
+}
+
 // Set sets variables of the environment, each K=V. It returns the home.
 func (h *Home) Set(kv ...string) *Home {
 	h.mu.Lock()

@@ -13,7 +13,7 @@ import (
 
 func (a *app) claimsCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "claims", Short: "Show the access token's claims, verified against the issuer's keys", Args: cobra.NoArgs,
+		Use: "claims", Short: "Show the access token's claims, verified against the issuer's keys", Args: noArgs,
 		Long: `Verify the access token (signature by the issuer's JWKS, iss, exp, nbf, aud or azp)
 and show its claims, times also in words; --json prints them as the issuer wrote them.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -31,7 +31,7 @@ and show its claims, times also in words; --json prints them as the issuer wrote
 					return err
 				}
 				b.WriteByte('\n')
-				_, err := a.Stdout.Write(b.Bytes())
+				_, err := a.Stdout.Write(printableJSON(b.Bytes()))
 				return err
 			}
 			return a.printClaims(claims.JSON)
@@ -53,7 +53,7 @@ func (a *app) printClaims(payload []byte) error {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		if _, err := fmt.Fprintf(a.Stdout, "%-*s  %s\n", width, clean(name), a.claim(name, all[name])); err != nil {
+		if _, err := fmt.Fprintf(a.people(), "%-*s  %s\n", width, clean(name), a.claim(name, all[name])); err != nil {
 			return err
 		}
 	}

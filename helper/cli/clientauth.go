@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/helper/secret"
 )
@@ -80,7 +81,7 @@ func secretElsewhere(p helper.Profile) string {
 
 // absolute makes the names of files that were typed into what a profile holds.
 func (p *profileConfig) absolute() error {
-	for _, file := range []*string{&p.KeyFile, &p.CertFile} {
+	for _, file := range []*string{&p.KeyFile, &p.CertFile, &p.CAFile} {
 		if *file == "" {
 			continue
 		}
@@ -99,10 +100,9 @@ func offered(p profileConfig, m *oidc.Metadata) error {
 	if p.auth() != "" || len(m.AuthMethods) == 0 || slices.Contains(m.AuthMethods, "client_secret_basic") || slices.Contains(m.AuthMethods, "client_secret_post") {
 		return nil
 	}
-	return &configError{
-		detail: "the issuer takes no client secrets; it lists " + clean(strings.Join(m.AuthMethods, ", ")),
-		remedy: "--client-key-file FILE for private_key_jwt, --client-cert-file FILE with it for tls, or say --client-auth",
-	}
+	return configErrorf(
+		hint.Say("--client-key-file FILE for private_key_jwt, --client-cert-file FILE with it for tls, or say --client-auth"),
+		"the issuer takes no client secrets; it lists %s", clean(strings.Join(m.AuthMethods, ", ")))
 }
 
 // clientSecret takes a client's secret, or its private key, from a file, standard
@@ -119,14 +119,14 @@ func (a *app) clientSecret(ctx context.Context, auth, file string) (secret.Secre
 	if !a.StdinTerminal || usesKey(auth) {
 		return "", nil
 	}
-	v, err := a.Prompt(ctx, "The client's secret (not shown): ")
-	if ctx.Err() != nil {
-		return "", ctx.Err()
-	}
-	if err != nil {
+	value, err := a.ask("The client's secret (not shown): ")
+	if errors.Is(err, errNobody) {
 		return "", nil
 	}
-	return secret.Secret(v), checkSecret(auth, secret.Secret(v))
+	if err != nil {
+		return "", err
+	}
+	return value, checkSecret(auth, value)
 }
 
 func checkSecret(auth string, value secret.Secret) error {

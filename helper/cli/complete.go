@@ -24,7 +24,7 @@ func (a *app) completeBelow(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		a.completeFlags(sub, sub.LocalNonPersistentFlags())
 		switch sub.CommandPath() {
-		case "t2-cred profile show", "t2-cred profile remove", "t2-cred profile set-secret", "t2-cred profile add":
+		case "t2-cred profile show", "t2-cred profile remove", "t2-cred profile set-secret", "t2-cred profile add", "t2-cred profile edit", "t2-cred profile use":
 			sub.ValidArgsFunction = onlyFirst(a.profileNames)
 		case "t2-cred exec":
 			sub.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveDefault)

@@ -1,38 +1,54 @@
 package cli
 
 import (
-	"bytes"
-	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
-	"time"
-
-	"github.com/gofrs/flock"
-	"github.com/pelletier/go-toml/v2"
 
 	"github.com/terradue/t2-cred/helper"
-	"github.com/terradue/t2-cred/store"
+	"github.com/terradue/t2-cred/helper/hint"
 )
 
-// config is the configuration file. It holds no secret.
+// The configuration is config.toml, which a person writes, and a directory with one
+// file for each profile and settings.toml, which commands write as a whole.
+// config.toml wins. No file of it holds a secret.
+
+// config is what all files of the configuration say together.
 type config struct {
+	DefaultProfile string
+	Store          string
+	Identity       []string
+	Profiles       map[string]profileConfig
+
+	path   string            // of config.toml; it names the store's namespace
+	files  configFiles       // of this configuration
+	byHand handConfig        // what config.toml says
+	set    settings          // what settings.toml says
+	from   map[string]string // the file of each profile
+}
+
+// handConfig is the content of config.toml.
+type handConfig struct {
 	DefaultProfile string                   `toml:"default_profile"`
 	Store          string                   `toml:"store"`
 	Identity       []string                 `toml:"identity_command"`
 	Profiles       map[string]profileConfig `toml:"profiles"`
 
-	path string
 	text []byte
 }
 
+// settings is the content of settings.toml.
+type settings struct {
+	DefaultProfile string `toml:"default_profile,omitempty"`
+	Store          string `toml:"store,omitempty"`
+}
+
+// profileConfig is one profile: a table of config.toml or a file of its own.
 type profileConfig struct {
 	Issuer     string   `toml:"issuer"`
 	ClientID   string   `toml:"client_id"`
@@ -49,43 +65,47 @@ type profileConfig struct {
 	CertFile      string   `toml:"client_cert_file,omitempty"`
 }
 
-// configError is a configuration that cannot be used.
-type configError struct {
-	detail string
-	remedy string
+// configFiles are the places of a configuration.
+type configFiles struct {
+	hand string // config.toml
+	dir  string // of the files that commands write
 }
 
-func (e *configError) Error() string { return e.detail }
-func (e *configError) Hint() string  { return e.remedy }
+const settingsName = "settings"
 
-// configPath is the file named by flag or environment, else the user's own;
-// never one of the current directory, which may be anybody's.
-func (a *app) configPath() (string, error) {
-	if a.flags.config != "" {
-		return filepath.Abs(a.flags.config)
-	}
+func (f configFiles) settings() string           { return f.profile(settingsName) }
+func (f configFiles) profile(name string) string { return filepath.Join(f.dir, name+".toml") }
+
+// configFiles are those that flag or environment name, else the user's own; never
+// those of the current directory, which may be anybody's.
+func (a *app) configFiles() (configFiles, error) {
 	dir, err := a.userDir("XDG_CONFIG_HOME", ".config", "APPDATA", "Application Support")
-	if err != nil {
-		return "", err
+	usual := configFiles{filepath.Join(dir, "config.toml"), filepath.Join(dir, "profiles.d")}
+	if a.flags.config == "" {
+		return usual, err
 	}
-	return filepath.Join(dir, "config.toml"), nil
+	path, pathErr := filepath.Abs(a.flags.config)
+	if err == nil && path == usual.hand {
+		return usual, nil
+	}
+	return configFiles{path, path + ".d"}, pathErr
 }
 
 // userDir is one of the user's directories for this application: by the XDG
 // Base Directory specification, or the place that the OS has for it.
 func (a *app) userDir(xdg, underHome, windows, darwin string) (string, error) {
-	if d := a.Getenv(xdg); d != "" && filepath.IsAbs(d) { // relative ones are to be ignored, says XDG
+	if d := a.Getenv(xdg); d != "" && filepath.IsAbs(d) { // XDG: relative ones are to be ignored
 		return filepath.Join(d, "t2-cred"), nil
 	}
 	if runtime.GOOS == "windows" {
 		if d := a.Getenv(windows); d != "" {
 			return filepath.Join(d, "t2-cred"), nil
 		}
-		return "", &configError{detail: "%" + windows + "% is not set, so there is no place for t2-cred's files", remedy: "set it, or name the file: --config FILE"}
+		return "", configErrorf(hint.Say("set it, or name the file: --config FILE"), "%%%s%% is not set, so there is no place for t2-cred's files", windows)
 	}
 	home := a.Getenv("HOME")
 	if !filepath.IsAbs(home) {
-		return "", &configError{detail: "HOME is not set, so there is no place for t2-cred's files", remedy: "set HOME, or " + xdg}
+		return "", configErrorf(hint.Say("set HOME, or "+xdg), "HOME is not set, so there is no place for t2-cred's files")
 	}
 	if runtime.GOOS == "darwin" {
 		return filepath.Join(home, "Library", darwin, "t2-cred"), nil
@@ -93,63 +113,120 @@ func (a *app) userDir(xdg, underHome, windows, darwin string) (string, error) {
 	return filepath.Join(home, underHome, "t2-cred"), nil
 }
 
-// loadConfig reads the configuration, strictly. A missing file is an empty one.
+// loadConfig reads the whole configuration, strictly. A missing file is an empty one.
 func (a *app) loadConfig() (*config, error) {
-	path, err := a.configPath()
+	c, err := a.readConfig()
 	if err != nil {
 		return nil, err
 	}
-	text, err := store.ReadFile(path)
+	if _, ok := c.Profiles[c.DefaultProfile]; c.DefaultProfile != "" && !ok {
+		where := c.sourceOf("default_profile")
+		return nil, configErrorf(hint.Do(hint.Run("profile", "use", "NAME")),
+			"configuration %s: default_profile is %q, and there is no such profile", where, c.DefaultProfile)
+	}
+	return c, nil
+}
+
+// readConfig is loadConfig for a command that may repair a default_profile whose
+// profile is gone.
+func (a *app) readConfig() (*config, error) {
+	files, err := a.configFiles()
+	if err != nil {
+		return nil, err
+	}
+	text, err := readConfigFile(files.hand)
+	if err != nil {
+		return nil, err
+	}
+	c := &config{path: files.hand, files: files, from: map[string]string{}}
+	if c.byHand, err = parseByHand(files.hand, text); err != nil {
+		return nil, err
+	}
+	if err := c.readSettings(); err != nil {
+		return nil, err
+	}
+	for name, p := range c.byHand.Profiles {
+		c.Profiles[name], c.from[name] = p, files.hand
+	}
+	names, err := c.files.names()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		p, found, err := c.readProfile(name)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			c.Profiles[name], c.from[name] = p, files.profile(name)
+		}
+	}
+	return c, nil
+}
+
+// readSettings adds settings.toml to what config.toml says.
+func (c *config) readSettings() error {
+	text, err := readConfigFile(c.files.settings())
+	if err != nil {
+		return err
+	}
+	if err := decodeStrictly(c.files.settings(), text, &c.set); err != nil {
+		return err
+	}
+	c.DefaultProfile = or(c.byHand.DefaultProfile, c.set.DefaultProfile)
+	c.Store = or(c.byHand.Store, c.set.Store)
+	c.Identity = c.byHand.Identity
+	c.Profiles = map[string]profileConfig{}
+	return nil
+}
+
+// names are the profiles that have a file of their own.
+func (f configFiles) names() (names []string, err error) {
+	entries, err := os.ReadDir(f.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, &configError{detail: fmt.Sprintf("configuration: %v", err)}
+		return nil, unreadableFile(f.dir, err)
 	}
-	return parseConfig(path, text)
-}
-
-// parseConfig reads the whole of a configuration.
-func parseConfig(path string, text []byte) (*config, error) {
-	c, err := decodeConfig(path, text)
-	if err != nil {
-		return nil, err
-	}
-	if c.DefaultProfile != "" {
-		if _, ok := c.Profiles[c.DefaultProfile]; !ok {
-			return nil, &configError{detail: fmt.Sprintf("configuration %s: default_profile is %q, and there is no such profile", path, c.DefaultProfile)}
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), ".toml")
+		if !ok || strings.HasPrefix(name, ".") || name == settingsName {
+			continue
 		}
-	}
-	return c, nil
-}
-
-func decodeConfig(path string, text []byte) (*config, error) {
-	c := &config{path: path, text: text}
-	if err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(c); err != nil {
-		return nil, unreadable(path, err)
-	}
-	if c.Profiles == nil {
-		c.Profiles = map[string]profileConfig{}
-	}
-	if len(c.Identity) > 0 && !filepath.IsAbs(c.Identity[0]) {
-		return nil, &configError{detail: fmt.Sprintf("configuration %s: identity_command begins with %q, not an absolute path", path, c.Identity[0])}
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.Profiles)) {
-		if err := checkProfile(name, c.Profiles[name]); err != nil {
-			return nil, &configError{detail: fmt.Sprintf("configuration %s: profile %s: %v", path, name, err)}
+		if !isProfileName(name) {
+			return nil, configErrorf(hint.Say("rename or remove the file"), "configuration %s: %q is not a name: %s", filepath.Join(f.dir, e.Name()), name, nameRule)
 		}
+		names = append(names, name)
 	}
-	return c, nil
+	return names, nil
 }
 
-// loadProfile reads as much of the configuration as one profile needs.
+// readProfile reads the file of one profile. A profile in two places is an error:
+// a person may have forgotten one of them.
+func (c *config) readProfile(name string) (p profileConfig, found bool, err error) {
+	file := c.files.profile(name)
+	text, err := readConfigFile(file)
+	if err != nil || text == nil {
+		return p, false, err
+	}
+	if _, ok := c.byHand.Profiles[name]; ok {
+		return p, false, configErrorf(hint.Say("remove one of the two"),
+			"profile %s is in %s and in %s", name, c.at("profiles", name), file)
+	}
+	if err := decodeStrictly(file, text, &p); err != nil {
+		return p, false, err
+	}
+	if err := checkProfile(name, p); err != nil {
+		return p, false, configErrorf(hint.Do(hint.Run("profile", "edit", name)), "configuration %s: profile %s: %v", at(file, text, keyOf(err)), name, err)
+	}
+	return p, true, nil
+}
+
+// loadProfile reads as much of the configuration as one profile needs: a get must
+// cost the same with one profile and with ten thousand.
 func (a *app) loadProfile() (*config, helper.Profile, error) {
-	path, err := a.configPath()
-	if err != nil {
-		return nil, helper.Profile{}, err
+	c, err := a.loadOne()
+	if err == nil && c == nil {
+		c, err = a.loadConfig()
 	}
-	if c := a.loadExcerpt(path, a.flags.profile); c != nil {
-		p, err := c.profile(or(a.flags.profile, c.DefaultProfile))
-		return c, p, err
-	}
-	c, err := a.loadConfig()
 	if err != nil {
 		return nil, helper.Profile{}, err
 	}
@@ -157,56 +234,47 @@ func (a *app) loadProfile() (*config, helper.Profile, error) {
 	return c, p, err
 }
 
-// unreadable says what is wrong with the text, and on which line.
-func unreadable(path string, err error) error {
-	var unknown *toml.StrictMissingError
-	if errors.As(err, &unknown) && len(unknown.Errors) > 0 {
-		first := unknown.Errors[0]
-		line, _ := first.Position()
-		return &configError{
-			detail: fmt.Sprintf("configuration %s: line %d: unknown key %s", path, line, strings.Join(first.Key(), ".")),
-			remedy: "a misspelt key would be ignored in silence, so it is an error; mend or delete it",
-		}
+// loadOne reads the configuration less the files of other profiles. It is nil when
+// the profile is not found that way, which the whole configuration explains.
+func (a *app) loadOne() (*config, error) {
+	files, err := a.configFiles()
+	if err != nil {
+		return nil, err
 	}
-	detail := err.Error()
-	var bad *toml.DecodeError
-	if errors.As(err, &bad) {
-		line, _ := bad.Position()
-		detail = fmt.Sprintf("line %d: %s", line, strings.TrimPrefix(bad.Error(), "toml: "))
+	text, err := readConfigFile(files.hand)
+	if err != nil {
+		return nil, err
 	}
-	return &configError{detail: fmt.Sprintf("configuration %s: %s", path, detail), remedy: "mend the file, or move it away"}
-}
-
-// isProfileName keeps names to what TOML writes without quotes. (Not a regular
-// expression: compiling one would cost a tenth of a cached get.)
-func isProfileName(name string) bool {
-	for n := 0; n < len(name); n++ {
-		c := name[n]
-		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
-		if !letter && (n == 0 || c != '-' && c != '_') {
-			return false
-		}
+	c := &config{path: files.hand, files: files, from: map[string]string{}}
+	if len(text) <= largeConfig {
+		c.byHand, err = parseByHand(files.hand, text)
+	} else {
+		c.byHand, err = parsePart(files.hand, text, a.flags.profile, files)
 	}
-	return name != "" && len(name) <= 64
-}
-
-func checkProfile(name string, p profileConfig) error {
+	if err != nil {
+		return nil, err
+	}
+	if err := c.readSettings(); err != nil {
+		return nil, err
+	}
+	name := or(a.flags.profile, c.DefaultProfile)
+	if !isProfileName(name) || name == settingsName && c.byHand.Profiles[name].Issuer == "" {
+		return nil, nil
+	}
+	p, found, err := c.readProfile(name)
 	switch {
-	case !isProfileName(name):
-		return fmt.Errorf("%q is not a name: letters, digits, - and _, at most 64", name)
-	case p.Issuer == "":
-		return errors.New("issuer is missing")
-	case p.ClientID == "":
-		return errors.New("client_id is missing")
-	case p.CAFile != "" && !filepath.IsAbs(p.CAFile):
-		return fmt.Errorf("ca_file is %q, not an absolute path", p.CAFile)
-	}
-	for _, s := range append(slices.Clone(p.Scopes), p.Audience...) {
-		if s == "" || strings.ContainsAny(s, " \t\r\n") {
-			return fmt.Errorf("%q is not one scope or audience", s)
+	case err != nil:
+		return nil, err
+	case found:
+		c.from[name] = files.profile(name)
+	default:
+		if p, found = c.byHand.Profiles[name]; !found {
+			return nil, nil
 		}
+		c.from[name] = files.hand
 	}
-	return checkClientAuth(p)
+	c.Profiles[name] = p
+	return c, nil
 }
 
 // profile is the one that flag, environment or file name, as helper knows it.
@@ -219,21 +287,27 @@ func (c *config) profile(name string) (helper.Profile, error) {
 			name = only
 		}
 	}
-	switch p, ok := c.Profiles[name]; {
-	case ok:
+	if p, ok := c.Profiles[name]; ok {
 		return p.named(name), nil
-	case len(c.Profiles) == 0:
-		return helper.Profile{}, &configError{
-			detail: fmt.Sprintf("no profile in %s", c.path),
-			remedy: "t2-cred profile add NAME --issuer URL --client-id ID",
-		}
+	}
+	names := slices.Sorted(maps.Keys(c.Profiles))
+	switch {
+	case len(names) == 0:
+		return helper.Profile{}, configErrorf(hint.Do(hint.Run("profile", "add", "NAME", "--issuer", "URL", "--client-id", "ID")), "no profile in %s", c.path)
 	case name == "":
-		return helper.Profile{}, &configError{detail: "several profiles and no default_profile", remedy: "choose one: --profile " + strings.Join(slices.Sorted(maps.Keys(c.Profiles)), " | ")}
+		return helper.Profile{}, configErrorf(chooseOne(names), "several profiles and no default_profile")
 	}
-	return helper.Profile{}, &configError{
-		detail: fmt.Sprintf("no profile %q in %s", name, c.path),
-		remedy: "choose one: --profile " + strings.Join(slices.Sorted(maps.Keys(c.Profiles)), " | "),
+	return helper.Profile{}, configErrorf(chooseOne(names), "no profile %q in %s%s", clean(name), c.path, didYouMean(name, names))
+}
+
+// chooseOne is the remedy for a profile that was not named, or not right.
+func chooseOne(names []string) hint.Remedy {
+	const most = 20
+	more := ""
+	if len(names) > most {
+		names, more = names[:most], " | …"
 	}
+	return hint.Say("choose one: --profile " + strings.Join(names, " | ") + more)
 }
 
 func (p profileConfig) named(name string) helper.Profile {
@@ -244,122 +318,21 @@ func (p profileConfig) named(name string) helper.Profile {
 	}
 }
 
-// withProfile returns the file's text with the profile put in, the rest, its
-// comments included, as it was.
-func (c *config) withProfile(name string, p profileConfig) []byte {
-	body, err := toml.Marshal(p)
-	if err != nil {
-		panic(err) // strings and lists of them always encode
+// sourceOf is the file, and for config.toml the line, that a setting comes from;
+// empty when no file has it.
+func (c *config) sourceOf(key string) string {
+	byHand, set := "", ""
+	switch key {
+	case "default_profile":
+		byHand, set = c.byHand.DefaultProfile, c.set.DefaultProfile
+	case "store":
+		byHand, set = c.byHand.Store, c.set.Store
 	}
-	block := slices.Concat(fmt.Appendf(nil, "[profiles.%s]\n", name), body)
-	text := c.text
-	if start, end, ok := c.block(name); ok {
-		text = slices.Concat(text[:start], block, []byte("\n"), text[end:])
-	} else {
-		if len(text) > 0 {
-			text = append(bytes.TrimRight(text, "\n"), "\n\n"...)
-		}
-		text = append(text, block...)
-	}
-	if len(c.Profiles) == 0 && c.DefaultProfile == "" {
-		text = slices.Concat(fmt.Appendf(nil, "default_profile = %q\n\n", name), text)
-	}
-	return append(bytes.TrimRight(text, "\n"), '\n')
-}
-
-// withoutProfile returns the file's text with the profile taken out.
-func (c *config) withoutProfile(name string) ([]byte, bool) {
-	start, end, ok := c.block(name)
-	if !ok {
-		return nil, false
-	}
-	text := slices.Concat(c.text[:start], c.text[end:])
-	if c.DefaultProfile == name {
-		text = regexp.MustCompile(`(?m)^\s*default_profile\s*=.*\n+`).ReplaceAll(text, nil)
-	}
-	return text, true
-}
-
-// withStore returns the file's text with another store, the rest as it was.
-func (c *config) withStore(name string) []byte {
-	line := fmt.Appendf(nil, "store = %q\n", name)
-	head, tables := c.text, []byte(nil)
-	if at := regexp.MustCompile(`(?m)(^[ \t]*#[^\n]*\n)*^[ \t]*\[`).FindIndex(c.text); at != nil {
-		head, tables = c.text[:at[0]], c.text[at[0]:]
-	}
-	if old := regexp.MustCompile(`(?m)^[ \t]*store[ \t]*=[^\n]*\n?`).FindIndex(head); old != nil {
-		return slices.Concat(head[:old[0]], line, head[old[1]:], tables)
-	}
-	return slices.Concat(line, head, tables)
-}
-
-// block finds a profile's table in the text: from its header to the next one.
-// What stands directly above the next header as a comment belongs to that one.
-func (c *config) block(name string) (start, end int, ok bool) {
-	header := regexp.MustCompile(`(?m)^[ \t]*\[[ \t]*profiles[ \t]*\.[ \t]*["']?` + name + `["']?[ \t]*\][^\n]*\n?`)
-	at := header.FindIndex(c.text)
-	if at == nil {
-		return 0, 0, false
-	}
-	end = len(c.text)
-	if next := regexp.MustCompile(`(?m)(^[ \t]*#[^\n]*\n)*^[ \t]*\[`).FindIndex(c.text[at[1]:]); next != nil {
-		end = at[1] + next[0]
-	}
-	return at[0], end, true
-}
-
-// changeConfig reads the configuration, changes it and saves it, under a lock: what
-// was read while somebody was asked for a secret may be old by now.
-func (a *app) changeConfig(ctx context.Context, change func(*config) ([]byte, error)) error {
-	path, err := a.configPath()
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return &configError{detail: fmt.Sprintf("configuration: %v", err)}
-	}
-	lock := flock.New(path+".lock", flock.SetPermissions(0o600))
-	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
-		return notLocked(lock.Path(), err)
-	}
-	defer func() { _ = lock.Unlock() }()
-	c, err := a.loadConfig()
-	if err != nil {
-		return err
-	}
-	text, err := change(c)
-	if err != nil {
-		return err
-	}
-	return c.save(text)
-}
-
-// notLocked says why the configuration's lock was not got. An interrupt is nobody's
-// fault, and a lock that somebody holds is no wrong configuration.
-func notLocked(path string, err error) error {
 	switch {
-	case errors.Is(err, context.Canceled):
-		return err
-	case errors.Is(err, context.DeadlineExceeded):
-		return &store.Error{Kind: store.ErrBusy, Detail: "the configuration's, " + path}
+	case byHand != "":
+		return c.at(key)
+	case set != "":
+		return c.files.settings()
 	}
-	return &configError{detail: fmt.Sprintf("configuration: the lock %s: %v", path, err)}
-}
-
-// save replaces the file, after reading the new text as strictly as ever.
-func (c *config) save(text []byte) error {
-	if _, err := parseConfig(c.path, text); err != nil {
-		return err
-	}
-	target := c.path
-	if linked, err := filepath.EvalSymlinks(c.path); err == nil {
-		target = linked // a dotfile manager's link stays one
-	}
-	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
-		return &configError{detail: fmt.Sprintf("configuration: %v", err)}
-	}
-	if err := replaceFile(target, text); err != nil {
-		return &configError{detail: fmt.Sprintf("configuration: %v", err)}
-	}
-	return nil
+	return ""
 }

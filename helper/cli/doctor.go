@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/store"
 )
@@ -23,8 +24,10 @@ const (
 
 // A finding is what one check has seen.
 type finding struct {
-	level, name, what, hint string
-	err                     error // of what failed; its kind is the exit code
+	level, name, what string
+	hint              string      // as it is shown
+	remedy            hint.Remedy // what hint is made of, if it is empty
+	err               error       // of what failed; its kind is the exit code
 }
 
 func fine(name, format string, args ...any) finding {
@@ -35,8 +38,16 @@ func warning(name, hint, format string, args ...any) finding {
 	return finding{level: levelWarn, name: name, what: fmt.Sprintf(format, args...), hint: hint}
 }
 
+// advice is a warning whose hint has commands.
+func advice(name string, remedy hint.Remedy, format string, args ...any) finding {
+	f := warning(name, "", format, args...)
+	f.remedy = remedy
+	return f
+}
+
+// failing is of an error, which names the remedy.
 func failing(name string, err error) finding {
-	return finding{level: levelFail, name: name, what: oneLine(err.Error()), hint: hintFor(err), err: err}
+	return finding{level: levelFail, name: name, what: oneLine(err.Error()), err: err}
 }
 
 // A doctor looks at one profile and at what all of them need.
@@ -60,7 +71,7 @@ const doctorEach = 8 * time.Second
 func (a *app) doctorCommand() *cobra.Command {
 	var forAdmin bool
 	cmd := &cobra.Command{
-		Use: "doctor", Short: "Check what works, and say what to fix", Args: cobra.NoArgs,
+		Use: "doctor", Short: "Check what works, and say what to fix", Args: noArgs,
 		Annotations: map[string]string{ownTimeout: "90s"},
 		Long: `Check, one line each: the configuration, the store (a probe is written, read and
 deleted), the proxy, private CAs, the issuer's discovery document and keys, this
@@ -124,12 +135,22 @@ func (d *doctor) within(ctx context.Context, check func(context.Context) []findi
 
 // note keeps findings, and shows them as they come.
 func (d *doctor) note(found []finding) {
+	for n := range found {
+		f := &found[n]
+		switch {
+		case f.hint != "":
+		case len(f.remedy) > 0:
+			f.hint = oneLine(f.remedy.Text(d.given))
+		case f.err != nil:
+			f.hint = or(d.hintFor(f.err), kindHint(f.err))
+		}
+	}
 	d.found = append(d.found, found...)
 	if d.flags.json || d.forAdmin {
 		return
 	}
 	for _, f := range found {
-		fmt.Fprint(d.Stdout, f.lines())
+		fmt.Fprint(d.people(), f.lines())
 	}
 }
 
@@ -168,8 +189,8 @@ func (d *doctor) verdict() error {
 	if first == nil {
 		return nil
 	}
-	return &helper.Problem{
-		Kind: first.err, Remedy: first.hint,
+	return &hint.Error{
+		Kind: first.err, Remedy: hint.Say(first.hint),
 		Detail: fmt.Sprintf("doctor: %d of %d checks failed, the first of them %s: %s", failed, len(d.found), first.name, first.what),
 	}
 }

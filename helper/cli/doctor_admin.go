@@ -109,6 +109,6 @@ func (d *doctor) printForAdmin() error {
 	for n, item := range d.adminItems() {
 		b.WriteString("\n" + wrap(fmt.Sprintf("%2d. ", n+1), "    ", item))
 	}
-	_, err := d.Stdout.Write([]byte(b.String()))
+	_, err := d.people().Write([]byte(b.String()))
 	return err
 }

@@ -2,12 +2,15 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 
 	"github.com/terradue/t2-cred/helper/hook"
+	"github.com/terradue/t2-cred/helper/setup"
 )
 
 // checkHooks looks for the names by which tools call t2-cred, and for its own.
@@ -33,8 +36,8 @@ func (d *doctor) checkHooks(context.Context) []finding {
 		}
 		dirs := path
 		if p.Name == "terraform" { // which looks for it among its plugins alone
-			if dir, err := d.homeFile("", ".terraform.d", "plugins"); err == nil {
-				dirs = []string{dir}
+			if plugins, err := (setup.Env{Getenv: d.Getenv, GOOS: runtime.GOOS}).TerraformPlugins(); err == nil {
+				dirs = plugins
 			}
 		}
 		if f, ok := checkName(p.Alias, dirs, self); ok {
@@ -96,4 +99,10 @@ func checkName(name string, dirs []string, self string) (f finding, ok bool) {
 		return fine(title, "%s is another program; pip and uv ask that one", first), true
 	}
 	return warning(title, "link it anew: ln -sf "+self+" "+first, "%s is another file than this %s, and may be of another version", first, self), true
+}
+
+// isThere is whether a name is taken, by a link to nowhere too.
+func isThere(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, fs.ErrNotExist)
 }

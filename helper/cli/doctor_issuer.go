@@ -29,7 +29,7 @@ func (d *doctor) checkDiscovery(ctx context.Context) []finding {
 	meta, err := d.issuer.Discover(ctx)
 	if err != nil {
 		f := failing(name, err)
-		if f.hint == hints[exitUnreachable] {
+		if d.hintFor(err) == "" {
 			f.hint = "check the network, the issuer's address, and HTTPS_PROXY and NO_PROXY"
 		}
 		return []finding{f, unchecked}
@@ -127,9 +127,9 @@ func (d *doctor) checkExchange(ctx context.Context) []finding {
 		}
 		return []finding{fine(name, "%s", text)}
 	case errors.As(err, &refused) && !refused.Temporary():
-		return []finding{warning(name, hintFor(err)+loginInstead, "%v", err)}
+		return []finding{warning(name, d.hintFor(err)+loginInstead, "%v", err)}
 	}
-	return []finding{warning(name, hintFor(err), "%v", err)}
+	return []finding{warning(name, d.hintFor(err), "%v", err)}
 }
 
 // checkLogin says which ways to log in the issuer offers.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/store"
 )
@@ -17,12 +18,12 @@ import (
 // cannot be read leaves an empty one, so that the rest is looked at all the same.
 func (d *doctor) checkConfig() []finding {
 	const name = "config"
-	path, err := d.configPath()
+	files, err := d.configFiles()
 	if err != nil {
 		d.unprofiled = err
 		return []finding{failing(name, err)}
 	}
-	d.config = &config{path: path, Profiles: map[string]profileConfig{}}
+	d.config = &config{path: files.hand, files: files, Profiles: map[string]profileConfig{}}
 	d.request.Account = d.flags.account
 	c, err := d.loadConfig()
 	if err != nil {
@@ -37,11 +38,11 @@ func (d *doctor) checkConfig() []finding {
 		if d.flags.profile != "" {
 			return []finding{failing(name, err)}
 		}
-		return []finding{warning(name, hintFor(err), "%v, so no issuer is checked", err)}
+		return []finding{warning(name, d.hintFor(err), "%v, so no issuer is checked", err)}
 	}
 	d.request.Profile, d.profiled = p, true
 	shown := names[:min(len(names), 8)]
-	text := fmt.Sprintf("%s, profile %s", path, p.Name)
+	text := fmt.Sprintf("%s, profile %s", files.hand, p.Name)
 	if len(names) > 1 {
 		text += fmt.Sprintf(" of %d: %s", len(names), strings.Join(shown, " "))
 		if len(names) > len(shown) {
@@ -65,13 +66,10 @@ func (d *doctor) checkStore(ctx context.Context) []finding {
 		return []finding{failing(name, err)}
 	}
 	d.store = s
-	if err := s.Prove(ctx); err != nil {
+	if err := s.CheckWritable(ctx); err != nil {
 		return []finding{failing(name, fmt.Errorf("%s: %w", s.Name(), err))}
 	}
-	if s.Name() == "memory" {
-		return []finding{warning(name, "--store keyring, or --store file", "memory: it works, and keeps nothing when the command has ended")}
-	}
-	return []finding{fine(name, "%s: wrote, read and deleted a probe", s.Name())}
+	return []finding{fine(name, "%s: it can be read, and has room for a renewed credential", s.Name())}
 }
 
 // checkAccount says how the account's grant is, as far as our notes tell.
@@ -81,33 +79,29 @@ func (d *doctor) checkAccount(context.Context) []finding {
 		return nil
 	}
 	who := d.request.Profile.Name + "/" + clean(d.request.Account)
-	flags := " --profile " + d.request.Profile.Name
-	if d.request.Account != "default" {
-		flags += fmt.Sprintf(" --account %q", d.request.Account)
-	}
-	again := "t2-cred exchange" + flags + " --token-file FILE, or t2-cred login" + flags
+	again := comeBack(d.request.Profile.Name, d.request.Account)
 	n, err := d.store.Note(store.Key{Profile: d.request.Profile.Name, Account: d.request.Account})
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return []finding{warning(name, again, "%s: nothing is kept yet", who)}
+		return []finding{advice(name, again, "%s: nothing is kept yet", who)}
 	case err != nil:
 		return []finding{failing(name, err)}
 	}
 	seen := fmt.Sprintf("%s: %s, of %s, refreshed %s", who, kindWord(n), clean(or(n.Username, n.Subject, "an unnamed subject")), ago(lastUse(n), d.Now()))
 	switch state := d.state(n); {
 	case state == stateDead:
-		why := fmt.Sprintf("%s: the issuer ended the grant %s: %s", who, ago(n.DeadAt, d.Now()), clean(n.Dead))
-		return []finding{failing(name, &helper.Problem{Kind: helper.ErrLoginRequired, Detail: why, Remedy: again})}
+		why := fmt.Sprintf("%s: the issuer ended the grant %s: %s", who, ago(n.RevokedAt, d.Now()), clean(n.RevokedBy))
+		return []finding{failing(name, &hint.Error{Kind: helper.ErrLoginRequired, Detail: why, Remedy: again})}
 	case state == stateExpired:
 		why := fmt.Sprintf("%s: the grant %s", who, ahead(n.RefreshExpiry, d.Now()))
-		return []finding{failing(name, &helper.Problem{Kind: helper.ErrLoginRequired, Detail: why, Remedy: again})}
+		return []finding{failing(name, &hint.Error{Kind: helper.ErrLoginRequired, Detail: why, Remedy: again})}
 	case n.Issuer != d.request.Profile.Issuer || n.ClientID != d.request.Profile.ClientID:
-		why := fmt.Sprintf("%s: what is kept is for client %s at %s, which the profile no longer is", who, clean(n.ClientID), clean(n.Issuer))
-		return []finding{failing(name, &helper.Problem{Kind: helper.ErrLoginRequired, Detail: why, Remedy: again})}
+		why := fmt.Sprintf("%s: the grant belongs to client %s at %s; the profile now uses another", who, clean(n.ClientID), clean(n.Issuer))
+		return []finding{failing(name, &hint.Error{Kind: helper.ErrLoginRequired, Detail: why, Remedy: again})}
 	case n.Offline && d.Now().Sub(lastUse(n)) > 20*day:
-		return []finding{warning(name, "t2-cred keepalive", "%s; Keycloak forgets idle ones after 30 days", seen)}
+		return []finding{advice(name, hint.Do(hint.Run("keepalive")), "%s; Keycloak forgets idle ones after 30 days", seen)}
 	case !n.Offline:
-		return []finding{warning(name, "an offline one outlives the user's session: "+again, "%s", seen)}
+		return []finding{advice(name, append(hint.Say("an offline one outlives the user's session: "), again...), "%s", seen)}
 	}
 	return []finding{fine(name, "%s", seen)}
 }

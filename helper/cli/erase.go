@@ -9,13 +9,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/store"
 )
 
 func (a *app) eraseCommand() *cobra.Command {
 	var localOnly, all bool
 	cmd := &cobra.Command{
-		Use: "erase", Aliases: []string{"logout"}, Short: "Revoke the grant at the issuer, then forget it", Args: cobra.NoArgs,
+		Use: "erase", Aliases: []string{"logout"}, Short: "Revoke the grant at the issuer, then forget it", Args: noArgs,
 		Long: `Revoke the account's refresh token at the issuer (RFC 7009), then delete it and the
 cached access token. When the revocation fails, what is stored is kept and the exit
 code is not zero: it is the only handle on a grant that lives.`,
@@ -69,7 +70,7 @@ func (a *app) warnOfSiblings(notes []store.Note, r helper.Request, erased []stri
 	var others []string
 	for _, n := range notes {
 		goes := n.Key.Profile == r.Profile.Name && slices.Contains(erased, n.Key.Account)
-		if n.Session == mine.Session && n.Dead == "" && !goes {
+		if n.Session == mine.Session && n.RevokedBy == "" && !goes {
 			others = append(others, named(n))
 		}
 	}
@@ -90,7 +91,7 @@ func (a *app) accountsOf(cmd *cobra.Command, h *helper.Helper, r helper.Request)
 		}
 	}
 	if len(names) == 0 {
-		return nil, &helper.Problem{Kind: helper.ErrLoginRequired, Detail: "nothing is stored for profile " + r.Profile.Name, Remedy: "t2-cred list"}
+		return nil, &hint.Error{Kind: helper.ErrLoginRequired, Detail: "nothing is stored for profile " + r.Profile.Name, Remedy: hint.Do(hint.Run("list"))}
 	}
 	return names, nil
 }

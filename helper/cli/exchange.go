@@ -20,7 +20,7 @@ func (a *app) exchangeCommand() *cobra.Command {
 		allowOnline     bool
 	)
 	cmd := &cobra.Command{
-		Use: "exchange", Short: "Turn a user's access token into an offline token of our own, and keep it", Args: cobra.NoArgs,
+		Use: "exchange", Short: "Turn a user's access token into an offline token of our own, and keep it", Args: noArgs,
 		Long: `Exchange a user's access token (RFC 8693) for an offline token of the profile's
 client, verify what comes, and keep it. The user's token comes from --token-file,
 from standard input, or from a hidden prompt on a terminal; it is not kept.
@@ -57,14 +57,14 @@ Prints nothing on standard output (with --json: a report without tokens).`,
 // hidden prompt.
 func (a *app) tokenFrom(ctx context.Context, file, what string) (secret.Secret, error) {
 	if file == "" && a.StdinTerminal {
-		t, err := a.Prompt(ctx, what+" (not shown): ")
-		if errors.Is(err, context.Canceled) {
-			return "", err
+		t, err := a.ask(what + " (not shown): ")
+		if errors.Is(err, errNobody) {
+			return "", usageError(fmt.Errorf("no token given, and %w", err))
 		}
-		if err != nil {
-			return "", usageError(fmt.Errorf("no token given, and no terminal to ask on: %w", err))
+		if err == nil && t == "" {
+			err = usageError(errors.New("nothing was typed at the prompt"))
 		}
-		return secret.Secret(t), nil
+		return t, err
 	}
 	t, err := a.secretFrom(ctx, or(file, "-"))
 	if err == nil && strings.TrimSpace(t.Reveal()) == "" { // looked at only

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 )
 
 func (a *app) execCommand() *cobra.Command {
@@ -36,12 +37,12 @@ The token is not renewed: for what outlives it there is t2-cred write --watch, a
 				return usageError(fmt.Errorf("--env %q is not the name of a variable: letters, digits and _", variable))
 			}
 			if minValid < 0 {
-				return usageError(errors.New("--min-valid is less than nothing"))
+				return usageError(errors.New("--min-valid must not be negative"))
 			}
 			// Before a token is asked for that nobody would use.
 			path, err := exec.LookPath(args[0])
 			if err != nil {
-				return &cannotRun{args[0], err}
+				return cannotRun(args[0], err)
 			}
 			h, r, err := a.openHelper()
 			if err != nil {
@@ -57,12 +58,12 @@ The token is not renewed: for what outlives it there is t2-cred write --watch, a
 			if err := cmd.Context().Err(); err != nil { // a signal that came meanwhile was for the command
 				return err
 			}
-			a.patience.stop()
+			a.deadline.stop()
 			return a.become(path, args, withVariable(os.Environ(), variable, c.Token.Reveal()))
 		},
 	}
 	cmd.Flags().StringVar(&variable, "env", tokenVariable, "the variable that gets the token")
-	cmd.Flags().DurationVar(&minValid, "min-valid", helper.DefaultMinValid, "how long the token must still be valid, if the issuer's live that long")
+	cmd.Flags().DurationVar(&minValid, "min-valid", helper.DefaultMinValid, "how long the token must still be valid, if the issuer's tokens live that long")
 	cmd.Flags().SetInterspersed(false) // the command's flags are its own, also without --
 	return cmd
 }
@@ -89,29 +90,19 @@ func withVariable(environ []string, name, value string) []string {
 	return append(out, name+"="+value)
 }
 
-// cannotRun is a command that was not started.
-type cannotRun struct {
-	name string
-	err  error
-}
-
-func (e *cannotRun) Error() string {
-	err := e.err
-	var search *exec.Error
-	if errors.As(err, &search) {
+// cannotRun is the error of a command that was not started.
+func cannotRun(name string, err error) error {
+	kind := errCannotRun
+	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+		kind = errNoCommand
+	}
+	if search, ok := errors.AsType[*exec.Error](err); ok {
 		err = search.Err // it says the name again
 	}
-	return fmt.Sprintf("run %q: %v", e.name, err)
-}
-
-func (e *cannotRun) Unwrap() error { return e.err }
-func (e *cannotRun) Hint() string  { return "t2-cred exec [--env NAME] -- COMMAND [ARGUMENT…]" }
-
-func (e *cannotRun) code() int {
-	if errors.Is(e.err, exec.ErrNotFound) || errors.Is(e.err, fs.ErrNotExist) {
-		return exitNoCommand
+	return &hint.Error{
+		Kind: kind, Detail: fmt.Sprintf("run %q", name), Err: err,
+		Remedy: hint.Say("t2-cred exec [--env NAME] -- COMMAND [ARGUMENT…]"),
 	}
-	return exitCannotRun
 }
 
 // childExit is how a command ended that did not take our place. It has said for

@@ -23,5 +23,5 @@ func (a *app) become(path string, argv, environ []string) error {
 	case errors.As(err, &exit):
 		return childExit(exit.ExitCode())
 	}
-	return &cannotRun{argv[0], err}
+	return cannotRun(argv[0], err)
 }

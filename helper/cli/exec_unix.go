@@ -8,5 +8,5 @@ import "syscall"
 // way of a signal, or hold a secret. Files and locks close by themselves.
 func (a *app) become(path string, argv, environ []string) error {
 	a.soften()
-	return &cannotRun{argv[0], syscall.Exec(path, argv, environ)}
+	return cannotRun(argv[0], syscall.Exec(path, argv, environ))
 }

@@ -6,8 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/store"
 )
@@ -29,40 +33,48 @@ const (
 	exitInterrupted = 130 // SIGINT or SIGTERM
 )
 
+// Kinds of failure that this package finds itself. Each is the Kind of a hint.Error.
 var (
 	errInterrupted = errors.New("interrupted")
+	errUsage       = errors.New("wrong usage")
+	errConfig      = errors.New("wrong configuration")
+	errOutput      = errors.New("cannot write the file")
 	errClock       = errors.New("the clock is wrong") // found by doctor; else a token is refused for it
+	errCannotRun   = errors.New("cannot run the command")
+	errStdout      = errors.New("cannot write standard output")
+	errNoCommand   = errors.New("no such command")
 )
 
-// A usageErr is a command line that cannot be meant.
-type usageErr struct{ err error }
+// usageError is an error of the command line. It keeps the remedy of err.
+func usageError(err error) error {
+	return &hint.Error{Kind: errUsage, Detail: err.Error(), Remedy: hint.Of(err)}
+}
 
-func usageError(err error) error  { return &usageErr{err} }
-func (e *usageErr) Error() string { return e.err.Error() }
-func (e *usageErr) Hint() string  { return "t2-cred help" }
+// configErrorf is an error of the configuration, or of files that belong to it.
+func configErrorf(remedy hint.Remedy, format string, args ...any) error {
+	return &hint.Error{Kind: errConfig, Detail: fmt.Sprintf(format, args...), Remedy: remedy}
+}
 
 // classify is the one place where an error becomes an exit code and a name for
 // machines. The order matters: what is more specific comes first.
 func classify(err error) (code int, name string) {
 	var (
-		usage    *usageErr
-		config   *configError
 		mismatch *oidc.ConfigError
 		refused  *oidc.Error
 		verify   *oidc.VerifyError
-		output   *outputError
-		notRun   *cannotRun
 	)
 	switch {
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted, "interrupted"
-	case errors.As(err, &usage), isCobraUsage(err), errors.Is(err, store.ErrName):
+	case errors.Is(err, errUsage), isCobraUsage(err), errors.Is(err, store.ErrName):
 		return exitUsage, "usage"
-	case errors.As(err, &notRun):
-		return notRun.code(), "cannot_run"
+	case errors.Is(err, errNoCommand):
+		return exitNoCommand, "cannot_run"
+	case errors.Is(err, errCannotRun):
+		return exitCannotRun, "cannot_run"
 	case errors.Is(err, helper.ErrNotMine):
 		return exitConfig, "not_mine"
-	case errors.As(err, &config), errors.As(err, &mismatch), errors.As(err, &output), errors.Is(err, helper.ErrProfile):
+	case errors.Is(err, errConfig), errors.As(err, &mismatch), errors.Is(err, errOutput), errors.Is(err, helper.ErrProfile):
 		return exitConfig, "configuration"
 	case errors.Is(err, helper.ErrLoginRequired):
 		return exitLogin, "login_required"
@@ -98,22 +110,9 @@ func isCobraUsage(err error) bool {
 	return false
 }
 
-// hints for what has none of its own.
-var hints = map[int]string{
-	exitUsage:       "t2-cred help",
-	exitConfig:      "t2-cred profile list",
-	exitLogin:       "t2-cred exchange --token-file FILE",
-	exitStore:       "t2-cred status shows what is kept where; another store: --store file (t2-cred store init)",
-	exitUnreachable: "nothing stored was touched; try again later, with -v to see what was asked of whom",
-	exitVerify:      "the token was not used; t2-cred get -v shows what was asked of whom",
-	exitRefused:     "t2-cred profile show shows what was asked for; the issuer's admin can tell why it refused",
-	exitBusy:        "another t2-cred is at work on this account; try again, or give more time: --timeout 60s",
-	exitUnexpected:  "run it again with -v, and report it if it stays",
-}
-
 // report writes an error as one line of what and why and one of what to do, or
 // as JSON, and returns the exit code.
-func (a *app) report(err error) int {
+func (a *app) report(cmd *cobra.Command, err error) int {
 	if err == nil {
 		return exitOK
 	}
@@ -122,32 +121,63 @@ func (a *app) report(err error) int {
 		return int(child)
 	}
 	code, name := classify(err)
-	message, hint := oneLine(err.Error()), hintFor(err)
+	message, todo := oneLine(err.Error()), or(a.hintFor(err), kindHint(err))
+	if todo == "" && code == exitUsage {
+		todo = usageLine(cmd)
+	}
+	var byHand []byte
+	if e, ok := errors.AsType[*handError](err); ok {
+		byHand = e.text
+	}
 	if a.flags.json {
+		if len(byHand) > 0 {
+			message += "\n" + string(byHand)
+		}
 		type body struct {
 			Code    string `json:"code"`
 			Exit    int    `json:"exit"`
 			Message string `json:"message"`
 			Hint    string `json:"hint"`
 		}
-		_ = json.NewEncoder(a.Stderr).Encode(map[string]body{"error": {name, code, message, hint}})
+		text, _ := json.Marshal(map[string]body{"error": {name, code, message, todo}}) // strings always encode
+		_, _ = a.Stderr.Write(append(printableJSON(text), '\n'))
 		return code
 	}
+	_, _ = a.Stderr.Write(byHand)
 	fmt.Fprintf(a.Stderr, "t2-cred: %s\n", message)
-	if hint != "" {
-		fmt.Fprintf(a.Stderr, "hint: %s\n", hint)
+	if c, ok := errors.AsType[*crash](err); ok {
+		_, _ = a.Stderr.Write(c.stack)
+	}
+	if todo != "" {
+		fmt.Fprintf(a.Stderr, "hint: %s\n", todo)
 	}
 	return code
 }
 
-// hintFor is an error's own hint, or that of its exit code.
-func hintFor(err error) string {
-	var hinted interface{ Hint() string }
-	if errors.As(err, &hinted) && hinted.Hint() != "" {
-		return oneLine(hinted.Hint())
+// shortTimeout is a --timeout that is over before a lock can be got, held or not.
+const shortTimeout = 100 * time.Millisecond
+
+// timeUp is the error of a command that ended because of --timeout, and says so.
+func (a *app) timeUp(err error) error {
+	if err == nil || a.deadline == nil || !a.deadline.isOver() {
+		return err
 	}
-	code, _ := classify(err)
-	return hints[code]
+	switch code, _ := classify(err); {
+	case code == exitBusy && a.flags.timeout < shortTimeout, code == exitUnreachable && err.Error() == context.DeadlineExceeded.Error():
+		return &hint.Error{
+			Kind: context.DeadlineExceeded, Detail: fmt.Sprintf("the time of --timeout (%s) was up", a.flags.timeout),
+			Remedy: hint.Say("give it longer: --timeout 30s"),
+		}
+	}
+	return err
+}
+
+// hintFor is the remedy of an error as it is typed; empty when it has none.
+func (a *app) hintFor(err error) string {
+	if r := hint.Of(err); len(r) > 0 {
+		return oneLine(r.Text(a.given))
+	}
+	return oneLine(textHint(err))
 }
 
 // oneLine keeps a message to its line; text from outside was cleaned where it

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 )
 
 // A format is a shape in which an access token leaves, for standard output (get)
@@ -56,7 +57,7 @@ func jsonFormat(_ helper.Profile, c helper.Credential, now time.Time) ([]byte, e
 		Account     string `json:"account"`
 		Issuer      string `json:"issuer"`
 	}{
-		c.Token.Reveal(), c.Type, stamp(c.Expiry), int64(c.Expiry.Sub(now).Seconds()),
+		c.Token.Reveal(), c.Type, jsonTime(c.Expiry), int64(c.Expiry.Sub(now).Seconds()),
 		strings.Join(c.Scopes, " "), c.Subject, c.Profile, c.Account, c.Issuer,
 	})
 }
@@ -76,10 +77,8 @@ func rattlerFormat(p helper.Profile, c helper.Credential, _ time.Time) ([]byte, 
 		}
 	}
 	if len(hosts) == 0 {
-		return nil, &configError{
-			detail: fmt.Sprintf("profile %s has no host that a rattler file can name: exact, and without a port", p.Name),
-			remedy: "t2-cred profile show " + p.Name + "; hosts are set by: t2-cred profile add … --host HOST",
-		}
+		return nil, configErrorf(hint.Do(hint.Run("profile", "edit", p.Name, "--host", "HOST")),
+			"profile %s has no host that a rattler file can name: exact, and without a port", p.Name)
 	}
 	b, err := json.Marshal(hosts)
 	return append(b, '\n'), err

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,7 +17,7 @@ func (a *app) getCommand() *cobra.Command {
 		format   string
 	)
 	cmd := &cobra.Command{
-		Use: "get", Short: "Print a fresh access token", Args: cobra.NoArgs,
+		Use: "get", Short: "Print a fresh access token", Args: noArgs,
 		Long: `Print an access token that is valid for at least --min-valid, and one line feed,
 on standard output; nothing else. A cached token is printed without any network;
 else one is got with the stored refresh token. No browser, no prompt.
@@ -36,7 +37,10 @@ else one is got with the stored refresh token. No browser, no prompt.
 				return err
 			}
 			if minValid < 0 {
-				return usageError(errors.New("--min-valid is less than nothing"))
+				return usageError(errors.New("--min-valid must not be negative"))
+			}
+			if a.StdoutClosed {
+				return stdoutError(os.ErrClosed)
 			}
 			h, r, err := a.openHelper()
 			if err != nil {
@@ -58,7 +62,7 @@ else one is got with the stored refresh token. No browser, no prompt.
 			return err
 		},
 	}
-	cmd.Flags().DurationVar(&minValid, "min-valid", helper.DefaultMinValid, "how long the token must still be valid, if the issuer's live that long")
+	cmd.Flags().DurationVar(&minValid, "min-valid", helper.DefaultMinValid, "how long the token must still be valid, if the issuer's tokens live that long")
 	cmd.Flags().BoolVar(&fresh, "fresh", false, "get a new token although the cached one is still valid, or the issuer has refused one before")
 	cmd.Flags().StringVar(&format, "format", "token", "token, header, json, env or rattler")
 	return cmd

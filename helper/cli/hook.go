@@ -46,7 +46,7 @@ func (a *app) hookCommand(p hook.Protocol) *cobra.Command {
 				Args: args, Option: map[string]string{}, Stdin: a.Stdin, Stdout: a.Stdout, Stderr: a.Stderr,
 				Getenv: a.Getenv, Now: a.Now, Getter: &getter{app: a}, Deriver: &getter{app: a},
 				Hosts: a.exactHosts, Version: version(), Timeout: a.flags.timeout,
-				UntilStopped: func(do func(context.Context) error) error { return untilStopped(a.patience.Context, do) },
+				UntilStopped: func(do func(context.Context) error) error { return untilStopped(a.deadline.Context, do) },
 			}
 			for _, o := range p.Options {
 				call.Option[o.Name] = cmd.Flags().Lookup(o.Name).Value.String()
@@ -58,7 +58,7 @@ func (a *app) hookCommand(p hook.Protocol) *cobra.Command {
 			err := p.Serve(cmd.Context(), call)
 			var next *hook.Next
 			if errors.As(err, &next) {
-				a.patience.stop()
+				a.deadline.stop()
 				return a.become(next.Path, next.Argv, withVariable(os.Environ(), next.Variable, next.Value))
 			}
 			var exit hook.Exit

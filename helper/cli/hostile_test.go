@@ -145,7 +145,7 @@ func newHome(t *testing.T) *home {
 		h.env["XDG_"+kind+"_HOME"] = filepath.Join(h.dir, kind)
 	}
 	data := filepath.Join(h.dir, "identity")
-	identity, err := store.InitFile(store.Options{
+	identity, err := store.InitFile(context.Background(), store.Options{
 		Backend: "file", Config: filepath.Join(data, "c"), StateDir: data, DataDir: data, RuntimeDir: data,
 		Getenv: func(string) string { return "" }, Now: time.Now,
 	})

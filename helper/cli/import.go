@@ -12,7 +12,7 @@ func (a *app) importCommand() *cobra.Command {
 		allowOnline bool
 	)
 	cmd := &cobra.Command{
-		Use: "import", Short: "Keep a refresh token that the client has already", Args: cobra.NoArgs,
+		Use: "import", Short: "Keep a refresh token that the client has already", Args: noArgs,
 		Long: `Keep a refresh token that the profile's client was given elsewhere: from --token-file,
 from standard input, or from a hidden prompt on a terminal. It is proven by one refresh
 first. Where the issuer rotates refresh tokens, that refresh spends it: what is kept is

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/store"
 )
 
@@ -36,7 +38,7 @@ const (
 func (a *app) keepaliveCommand() *cobra.Command {
 	older := days(7 * day)
 	cmd := &cobra.Command{
-		Use: "keepalive", Short: "Refresh the accounts that nobody has used for a while", Args: cobra.NoArgs,
+		Use: "keepalive", Short: "Refresh the accounts that nobody has used for a while", Args: noArgs,
 		Annotations: map[string]string{ownTimeout: "15m"}, // it may have a thousand accounts to see to
 		Long: `Refresh each account that has not been refreshed for --older-than, of all profiles or
 of those chosen with --profile and --account, the longest unused first. An issuer ends
@@ -72,18 +74,18 @@ else that of the first failure.`,
 }
 
 // toKeep are the accounts that are meant, the longest unused first.
-func (a *app) toKeep(ctx context.Context, s *store.Store, account string) ([]store.Note, error) {
+func (a *app) toKeep(ctx context.Context, s *store.Store, account string) ([]store.Account, error) {
 	notes, err := s.Accounts(ctx)
 	if err != nil {
 		return nil, err
 	}
-	notes = slices.DeleteFunc(notes, func(n store.Note) bool {
+	notes = slices.DeleteFunc(notes, func(n store.Account) bool {
 		return a.flags.profile != "" && n.Key.Profile != a.flags.profile || account != "" && n.Key.Account != account
 	})
 	if len(notes) == 0 && (a.flags.profile != "" || account != "") {
-		return nil, &helper.Problem{Kind: helper.ErrLoginRequired, Detail: "keepalive: nothing is stored for what was chosen", Remedy: "t2-cred list"}
+		return nil, &hint.Error{Kind: helper.ErrLoginRequired, Detail: "keepalive: nothing is stored for what was chosen", Remedy: hint.Do(hint.Run("list"))}
 	}
-	slices.SortStableFunc(notes, func(x, y store.Note) int { return lastUse(x).Compare(lastUse(y)) })
+	slices.SortStableFunc(notes, func(x, y store.Account) int { return lastUse(x.Note).Compare(lastUse(y.Note)) })
 	return notes, nil
 }
 
@@ -104,20 +106,20 @@ type kept struct {
 	err   error
 }
 
-func (k *keeper) keepAll(ctx context.Context, notes []store.Note) error {
+func (k *keeper) keepAll(ctx context.Context, notes []store.Account) error {
 	var all []kept
 	var stopped error
 	for _, n := range notes {
-		one := kept{n, keptFailed, stopped}
-		if stopped == nil {
-			one = k.keep(ctx, n)
+		one := kept{n.Note, keptFailed, cmp.Or(n.Err, stopped)}
+		if one.err == nil {
+			one = k.keep(ctx, n.Note)
 		}
 		if errors.Is(one.err, context.Canceled) {
 			return one.err
 		}
 		all = append(all, one)
 		if !k.flags.json {
-			fmt.Fprintf(k.Stdout, "%-9s  %s  %s\n", one.state, named(n), one.words(k.Now()))
+			fmt.Fprintf(k.people(), "%-9s  %s  %s\n", one.state, named(n.Note), one.words(k.Now()))
 		}
 		if stopped == nil && one.storeFailed() { // for all, or for this one record?
 			if err := k.helper.Store.Check(ctx); err != nil {
@@ -143,13 +145,13 @@ func (k *keeper) keep(ctx context.Context, n store.Note) kept {
 		n = now
 	}
 	dead := func(why string) kept {
-		return kept{n, stateDead, &helper.Problem{Kind: helper.ErrLoginRequired, Detail: why}}
+		return kept{n, stateDead, &hint.Error{Kind: helper.ErrLoginRequired, Detail: why}}
 	}
 	switch state := k.state(n); {
 	case errors.Is(err, store.ErrNotFound):
 		return kept{n, keptInUse, nil}
 	case state == stateDead:
-		return dead(fmt.Sprintf("the issuer ended the grant %s: %s", ago(n.DeadAt, k.Now()), clean(n.Dead)))
+		return dead(fmt.Sprintf("the issuer ended the grant %s: %s", ago(n.RevokedAt, k.Now()), clean(n.RevokedBy)))
 	case state == stateExpired:
 		return dead("the grant " + ahead(n.RefreshExpiry, k.Now()))
 	case k.Now().Sub(lastUse(n)) < k.olderThan:
@@ -204,6 +206,12 @@ func (k *keeper) pause(ctx context.Context, issuer string) error {
 	}
 }
 
+// comeBack is what an account needs whose grant is over.
+func comeBack(profile, account string) hint.Remedy {
+	return hint.Do(hint.Run("exchange").For(profile, account).With("--token-file", "FILE"),
+		hint.Words(", or "), hint.Run("login").For(profile, account))
+}
+
 func named(n store.Note) string { return n.Key.Profile + "/" + clean(n.Key.Account) }
 
 func (o kept) storeFailed() bool {
@@ -229,7 +237,7 @@ func keptJSON(all []kept) []map[string]any {
 	for i, o := range all {
 		list[i] = map[string]any{
 			"profile": o.note.Key.Profile, "account": o.note.Key.Account, "state": strings.ReplaceAll(o.state, " ", "_"),
-			"last_use_before": stamp(lastUse(o.note)),
+			"last_use_before": jsonTime(lastUse(o.note)),
 		}
 		if o.err != nil {
 			code, name := classify(o.err)
@@ -253,10 +261,10 @@ func keptError(all []kept) error {
 	}
 	switch {
 	case len(dead) > 0:
-		p := dead[0].note.Key.Profile
-		return &helper.Problem{
+		key := dead[0].note.Key
+		return &hint.Error{
 			Kind: helper.ErrLoginRequired, Detail: fmt.Sprintf("keepalive: %d of %d dead, the first %s: %v", len(dead), len(all), named(dead[0].note), dead[0].err),
-			Remedy: fmt.Sprintf("its user has to come back: t2-cred exchange, or t2-cred login, --profile %s --account %q; or t2-cred erase forgets it", p, dead[0].note.Key.Account),
+			Remedy: append(hint.Say("its user has to come back: "), comeBack(key.Profile, key.Account)...),
 		}
 	case len(failed) > 0:
 		return fmt.Errorf("keepalive: %d of %d not refreshed, the first %s: %w", len(failed), len(all), named(failed[0].note), failed[0].err)

@@ -24,7 +24,7 @@ func (a *app) loginCommand() *cobra.Command {
 		ports                        []int
 	)
 	cmd := &cobra.Command{
-		Use: "login", Short: "Log the user in to our client itself, and keep the offline token", Args: cobra.NoArgs,
+		Use: "login", Short: "Log the user in to our client itself, and keep the offline token", Args: noArgs,
 		Annotations: map[string]string{ownTimeout: "5m"}, // a person is slower than a server
 		Long: `Get the client's own offline token by a login of the user: in a browser on this
 machine (authorization code with PKCE, answered on 127.0.0.1), or on another device
@@ -113,23 +113,28 @@ func (a *app) countDown(end time.Time) (done func()) {
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		for {
-			left := max(0, end.Sub(a.Now()).Round(time.Second))
-			line := fmt.Sprintf("waiting for the login, %d:%02d left", int(left.Minutes()), int(left.Seconds())%60)
-			fmt.Fprintf(a.Stderr, "\r%-40s", line)
-			select {
-			case <-stop:
-				fmt.Fprintf(a.Stderr, "\r%40s\r", "")
-				return
-			case <-tick.C:
-			}
-		}
+		_, _ = guarded(func() (any, error) { a.tickDown(end, stop); return nil, nil })
 	}()
 	return func() {
 		close(stop)
 		<-stopped
+	}
+}
+
+// tickDown rewrites the line each second.
+func (a *app) tickDown(end time.Time, stop <-chan struct{}) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		left := max(0, end.Sub(a.Now()).Round(time.Second))
+		line := fmt.Sprintf("waiting for the login, %d:%02d left", int(left.Minutes()), int(left.Seconds())%60)
+		fmt.Fprintf(a.terminal, "\r%-40s", line)
+		select {
+		case <-stop:
+			fmt.Fprintf(a.terminal, "\r%40s\r", "")
+			return
+		case <-tick.C:
+		}
 	}
 }
 

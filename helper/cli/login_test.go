@@ -16,7 +16,7 @@ func TestCountDown(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var said bytes.Buffer
-			a := &app{Env: Env{Stderr: &said, Now: time.Now, Attended: attended}}
+			a := &app{Env: Env{Now: time.Now, Attended: attended}, terminal: &said}
 			done := a.countDown(time.Now().Add(90 * time.Second))
 			time.Sleep(2500 * time.Millisecond)
 			done()

@@ -10,11 +10,12 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/hook"
 )
 
@@ -32,6 +33,8 @@ type Env struct {
 	Prompt func(ctx context.Context, label string) (string, error)
 	// Attended is whether a person looks at standard error.
 	Attended bool
+	// StdoutClosed is whether the program was started without a standard output.
+	StdoutClosed bool
 	// StdinTerminal is whether standard input is a terminal, so that nothing is
 	// piped in.
 	StdinTerminal bool
@@ -43,17 +46,19 @@ func System() Env {
 	return Env{
 		Name: os.Args[0], Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Getenv: os.Getenv, Now: time.Now, Prompt: prompt,
-		Attended: isTerminal(os.Stderr), StdinTerminal: isTerminal(os.Stdin),
+		Attended: isTerminal(os.Stderr), StdinTerminal: isTerminal(os.Stdin), StdoutClosed: stdoutClosed(),
 	}
 }
 
 // app is one run: the world, the global flags, and what they lead to.
 type app struct {
 	Env
+	terminal io.Writer // standard error as it is, for what moves the cursor
 	flags    globals
 	log      *slog.Logger
-	patience *patience // set when the flags are known
-	soften   func()    // undoes what harden did
+	given    hint.Globals  // what hints have to repeat of the flags
+	deadline *lazyDeadline // set when the flags are known
+	soften   func()        // undoes what harden did
 }
 
 // globals are the flags that every command has, each with an environment twin.
@@ -66,30 +71,35 @@ type globals struct {
 // Main runs one command and returns the exit code. Nothing but it writes errors.
 // SIGINT and SIGTERM are handled while something is waited for.
 func Main(ctx context.Context, env Env) (code int) {
-	a := &app{Env: env, log: slog.New(slog.DiscardHandler), soften: harden()}
+	a := &app{Env: env, terminal: env.Stderr, log: slog.New(slog.DiscardHandler), soften: harden()}
+	a.Stderr = printable{env.Stderr, a.hideTyped}
+	out := &stdout{to: env.Stdout}
+	a.Stdout = out
 	defer func() {
 		if r := recover(); r != nil {
-			// A panic's value may hold anything, so only its kind is shown; the
-			// stack is of our code and shows no values.
-			fmt.Fprintf(a.Stderr, "t2-cred: internal error (%T); please report it with the stack below\n", r)
-			_, _ = a.Stderr.Write(debug.Stack())
-			code = exitUnexpected
+			code = a.report(nil, crashed(r))
 		}
 	}()
 	a.Args = calledAs(env.Name, env.Args)
 	root := a.root()
 	root.SetArgs(a.Args)
 	root.SetIn(env.Stdin)
-	root.SetOut(env.Stdout)
-	root.SetErr(env.Stderr)
-	err := root.ExecuteContext(ctx)
+	root.SetOut(a.Stdout)
+	root.SetErr(a.Stderr)
+	cmd, err := root, a.refuseTokens()
+	if err == nil {
+		cmd, err = root.ExecuteContextC(ctx)
+	}
+	if err == nil {
+		err = out.err
+	}
 	if err != nil && errors.Is(err, context.Canceled) {
 		err = errInterrupted
 	}
-	if a.patience != nil {
-		a.patience.stop()
+	if a.deadline != nil {
+		a.deadline.stop()
 	}
-	return a.report(err)
+	return a.report(cmd, a.timeUp(err))
 }
 
 func (a *app) root() *cobra.Command {
@@ -101,19 +111,23 @@ func (a *app) root() *cobra.Command {
 token whenever a tool asks, long after the user has gone home.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          noArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError(err) })
+	root.SetFlagErrorFunc(flagError)
 	f := root.PersistentFlags()
 	f.StringVarP(&a.flags.profile, "profile", "p", a.Getenv("T2_CRED_PROFILE"), "profile to use (T2_CRED_PROFILE)")
 	f.StringVarP(&a.flags.account, "account", "a", or(a.Getenv("T2_CRED_ACCOUNT"), "default"), "account of the profile (T2_CRED_ACCOUNT)")
 	f.StringVar(&a.flags.config, "config", a.Getenv("T2_CRED_CONFIG"), "configuration file (T2_CRED_CONFIG)")
-	f.StringVar(&a.flags.store, "store", a.Getenv("T2_CRED_STORE"), "where secrets are kept: keyring, file, memory (T2_CRED_STORE)")
+	f.StringVar(&a.flags.store, "store", a.Getenv("T2_CRED_STORE"), "where secrets are kept: keyring or file (T2_CRED_STORE)")
 	f.DurationVar(&a.flags.timeout, "timeout", 30*time.Second, "how long the whole command may take (T2_CRED_TIMEOUT)")
 	f.BoolVar(&a.flags.json, "json", truthy(a.Getenv("T2_CRED_JSON")), "speak JSON, errors too (T2_CRED_JSON)")
 	f.BoolVarP(&a.flags.verbose, "verbose", "v", truthy(a.Getenv("T2_CRED_VERBOSE")), "say on standard error what is done, never a secret (T2_CRED_VERBOSE)")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.start(cmd) }
+	if slices.Contains(a.Args, "--version") {
+		root.Version = version()
+		root.SetVersionTemplate(versionLine())
+	}
 	a.addCommands(root)
 	return root
 }
@@ -122,17 +136,27 @@ token whenever a tool asks, long after the user has gone home.`,
 // plainly, since making them all costs a tenth of a cached get; else all.
 func (a *app) addCommands(root *cobra.Command) {
 	commands := a.commands()
+	for _, g := range groups() {
+		root.AddGroup(&g)
+	}
+	root.SetHelpCommandGroupID(groupCare)
+	root.SetCompletionCommandGroupID(groupSetup)
+	add := func(c command) {
+		cmd := c.make()
+		cmd.GroupID = c.group
+		root.AddCommand(cmd)
+	}
 	if len(a.Args) > 0 {
 		for _, c := range commands {
 			if c.name == a.Args[0] {
-				root.AddCommand(c.make())
+				add(c)
 				root.CompletionOptions.DisableDefaultCmd = true
 				return
 			}
 		}
 	}
 	for _, c := range commands {
-		root.AddCommand(c.make())
+		add(c)
 	}
 	if len(a.Args) > 0 && (a.Args[0] == cobra.ShellCompRequestCmd || a.Args[0] == cobra.ShellCompNoDescRequestCmd) {
 		a.complete(root)
@@ -141,24 +165,40 @@ func (a *app) addCommands(root *cobra.Command) {
 
 // A command is one that can be asked for by name.
 type command struct {
-	name string
-	make func() *cobra.Command
+	group string
+	name  string
+	make  func() *cobra.Command
+}
+
+// Groups of commands in help.
+const (
+	groupCredentials = "credentials"
+	groupHooks       = "hooks"
+	groupSetup       = "setup"
+	groupCare        = "care"
+)
+
+func groups() []cobra.Group {
+	return []cobra.Group{
+		{ID: groupCredentials, Title: "Credentials:"}, {ID: groupHooks, Title: "Hooks, which tools call:"},
+		{ID: groupSetup, Title: "Set-up:"}, {ID: groupCare, Title: "Care:"},
+	}
 }
 
 // commands are all there are, in the order of help: how a credential comes, is used
 // and goes, the hooks, and what looks after it all.
 func (a *app) commands() []command {
 	all := []command{
-		{"profile", a.profileCommand}, {"exchange", a.exchangeCommand}, {"login", a.loginCommand},
-		{"get", a.getCommand}, {"claims", a.claimsCommand}, {"status", a.statusCommand}, {"list", a.listCommand},
-		{"erase", a.eraseCommand}, {"import", a.importCommand}, {"keepalive", a.keepaliveCommand},
-		{"write", a.writeCommand}, {"exec", a.execCommand},
+		{groupSetup, "profile", a.profileCommand}, {groupCredentials, "exchange", a.exchangeCommand}, {groupCredentials, "login", a.loginCommand},
+		{groupCredentials, "get", a.getCommand}, {groupCredentials, "claims", a.claimsCommand}, {groupCredentials, "status", a.statusCommand},
+		{groupCredentials, "list", a.listCommand}, {groupCredentials, "erase", a.eraseCommand}, {groupCredentials, "import", a.importCommand},
+		{groupCare, "keepalive", a.keepaliveCommand}, {groupCredentials, "write", a.writeCommand}, {groupCredentials, "exec", a.execCommand},
 	}
 	for _, p := range hook.Protocols {
-		all = append(all, command{p.Name, func() *cobra.Command { return a.hookCommand(p) }})
+		all = append(all, command{groupHooks, p.Name, func() *cobra.Command { return a.hookCommand(p) }})
 	}
-	return append(all, command{"setup", a.setupCommand}, command{"doctor", a.doctorCommand},
-		command{"store", a.storeCommand}, command{"version", a.versionCommand})
+	return append(all, command{groupSetup, "setup", a.setupCommand}, command{groupCare, "doctor", a.doctorCommand}, command{groupSetup, "config", a.configCommand},
+		command{groupSetup, "store", a.storeCommand}, command{groupCare, "version", a.versionCommand})
 }
 
 // ownTimeout is the annotation of a command whose --timeout is another when
@@ -184,18 +224,24 @@ func (a *app) start(cmd *cobra.Command) error {
 		a.flags.timeout = d
 	}
 	if a.flags.timeout <= 0 {
-		return usageError(errors.New("--timeout must be more than nothing"))
+		return usageError(errors.New("--timeout must be positive"))
 	}
 	for _, name := range []string{"T2_CRED_JSON", "T2_CRED_VERBOSE"} {
 		if v := a.Getenv(name); v != "" && v != "0" && v != "false" && !truthy(v) {
 			return usageError(fmt.Errorf("%s: %q is neither 1 nor 0", name, v))
 		}
 	}
+	if given("config") {
+		a.given.Config = a.flags.config
+	}
+	if given("store") {
+		a.given.Store = a.flags.store
+	}
 	if a.flags.verbose {
 		a.log = slog.New(slog.NewTextHandler(a.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	a.patience = newPatience(cmd.Context(), a.flags.timeout)
-	cmd.SetContext(a.patience)
+	a.deadline = newLazyDeadline(cmd.Context(), a.flags.timeout)
+	cmd.SetContext(a.deadline)
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/store"
 )
@@ -29,10 +30,10 @@ func (a *app) openStoreNamed(c *config, name string) (*store.Store, error) {
 	o.Backend = name
 	if known := store.Backends(); !slices.Contains(known, name) {
 		err := fmt.Errorf("unknown store %q; there are %s", name, strings.Join(known, ", "))
-		if name != c.Store {
+		if name != c.Store || a.flags.store == name {
 			return nil, usageError(err)
 		}
-		return nil, &configError{detail: fmt.Sprintf("configuration %s: %v", c.path, err)}
+		return nil, configErrorf(hint.Say("mend store there: "+strings.Join(known, " or ")), "configuration %s: %v", c.path, err)
 	}
 	return store.Open(o)
 }
@@ -116,14 +117,19 @@ func version() string {
 	return info.Main.Version
 }
 
+// versionLine is the version for people.
+func versionLine() string {
+	return fmt.Sprintf("t2-cred %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Use: "version", Short: "Print the version", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if a.flags.json {
 				return a.printJSON(map[string]string{"version": version(), "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH})
 			}
-			_, err := fmt.Fprintf(a.Stdout, "t2-cred %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := a.people().Write([]byte(versionLine()))
 			return err
 		},
 	}

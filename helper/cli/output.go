@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -26,18 +27,22 @@ func (a *app) printJSON(v any) error {
 	return err
 }
 
-// marshal is JSON as people and grep like it: indented, without \u003c.
+// people is standard output for people.
+func (a *app) people() io.Writer { return printable{to: a.Stdout} }
+
+// marshal is JSON as people and grep like it: indented, without \u003c, and with
+// escapes for what is not printable.
 func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	err := enc.Encode(v)
-	return b.Bytes(), err
+	return printableJSON(b.Bytes()), err
 }
 
-// stamp is a time for JSON: RFC 3339 in UTC, or null for none.
-func stamp(t time.Time) any {
+// jsonTime is a time for JSON: RFC 3339 in UTC, or null for none.
+func jsonTime(t time.Time) any {
 	if t.IsZero() {
 		return nil
 	}
@@ -80,26 +85,34 @@ func span(d time.Duration) string {
 // "-". One line end at its end is not part of it.
 func (a *app) secretFrom(ctx context.Context, file string) (secret.Secret, error) {
 	const most = 1 << 20
-	in := a.Stdin
-	if file != "-" {
-		f, err := os.Open(file)
-		if err != nil {
-			return "", usageError(err)
+	b, err := waitFor(ctx, func() ([]byte, error) {
+		in := a.Stdin
+		if file != "-" {
+			f, err := os.Open(file) // not by safefile: it may be a pipe, as of <(command)
+			if err != nil {
+				return nil, err
+			}
+			defer f.Close()
+			in = f
 		}
-		defer f.Close()
-		in = f
-	}
-	b, err := waitFor(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(in, most+1)) })
+		return io.ReadAll(io.LimitReader(in, most+1))
+	})
 	switch {
 	case errors.Is(err, context.Canceled):
 		return "", err
 	case errors.Is(err, context.DeadlineExceeded):
-		return "", usageError(errors.New("standard input did not end within --timeout"))
+		if file == "-" {
+			file = "standard input"
+		}
+		return "", usageError(fmt.Errorf("%s did not end within --timeout", shownWord(file)))
+	case errors.Is(err, fs.ErrNotExist):
+		// What was typed may be the secret itself.
+		return "", usageError(errors.New("there is no file of the name that was typed (not shown: it may be the secret itself)"))
 	case err != nil:
 		return "", usageError(err)
 	}
 	if len(b) > most {
-		return "", usageError(fmt.Errorf("%s holds more than 1 MiB; that is not one secret", file))
+		return "", usageError(errors.New("the input is larger than 1 MiB; that is not one secret"))
 	}
 	return secret.Secret(strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")), nil
 }
@@ -112,7 +125,7 @@ func waitFor[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	}
 	done := make(chan result, 1)
 	go func() {
-		value, err := read()
+		value, err := guarded(read)
 		done <- result{value, err}
 	}()
 	select {
@@ -126,8 +139,29 @@ func waitFor[T any](ctx context.Context, read func() (T, error)) (T, error) {
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
+// errNobody says that there is no terminal, so nobody to ask.
+var errNobody = errors.New("no terminal to ask on")
+
+// ask asks a person for a secret. No deadline runs meanwhile; Ctrl-D ends it.
+func (a *app) ask(label string) (secret.Secret, error) {
+	var (
+		typed string
+		err   error
+	)
+	a.deadline.withoutClock(func(ctx context.Context) { typed, err = a.Prompt(ctx, label) })
+	switch {
+	case errors.Is(err, context.Canceled):
+		return "", err
+	case errors.Is(err, io.EOF):
+		return "", usageError(errors.New("nothing was typed at the prompt"))
+	case err != nil:
+		return "", fmt.Errorf("%w: %w", errNobody, err)
+	}
+	return secret.Secret(typed), nil
+}
+
 // prompt asks on the terminal itself, wherever standard input and output go. The
-// terminal shows what is typed again however it ends.
+// terminal shows again what is typed, however it ends.
 func prompt(ctx context.Context, label string) (string, error) {
 	tty, err := openTerminal()
 	if err != nil {

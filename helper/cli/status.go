@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/store"
 )
@@ -19,11 +21,15 @@ const (
 	stateOK      = "ok"
 	stateDead    = "dead"    // the issuer refused the grant for good
 	stateExpired = "expired" // the refresh token's own end has passed
+	// stateUnreadable is of a record that cannot be read: the note is all that is known.
+	stateUnreadable = "unreadable"
+	// stateInDoubt is of a grant whose last refresh got no answer.
+	stateInDoubt = "in doubt"
 )
 
 func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "status", Short: "Show what is kept for an account, and whether it is alive", Args: cobra.NoArgs,
+		Use: "status", Short: "Show what is kept for an account, and whether it is alive", Args: noArgs,
 		Long: `Show what is kept for the account: offline or online, whose, scopes, age, last
 refresh, expiry, where it is kept. The store is read; the issuer is not asked.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -35,9 +41,9 @@ refresh, expiry, where it is kept. The store is read; the issuer is not asked.`,
 			// Loading shows that the store can be read, and mends the note.
 			_, err = h.Store.Load(cmd.Context(), key)
 			if errors.Is(err, store.ErrNotFound) {
-				return &helper.Problem{
+				return &hint.Error{
 					Kind: helper.ErrLoginRequired, Detail: fmt.Sprintf("nothing is stored for %s/%s", key.Profile, key.Account),
-					Remedy: fmt.Sprintf("t2-cred list shows all accounts; t2-cred exchange --profile %s makes one", key.Profile),
+					Remedy: append(hint.Do(hint.Run("list"), hint.Words(" shows all accounts; ")), comeBack(key.Profile, key.Account)...),
 				}
 			}
 			if err != nil {
@@ -58,7 +64,7 @@ refresh, expiry, where it is kept. The store is read; the issuer is not asked.`,
 
 func (a *app) listCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "List the accounts of all profiles", Args: cobra.NoArgs,
+		Use: "list", Short: "List the accounts of all profiles", Args: noArgs,
 		Long: `List the accounts that are kept, of all profiles or of the one given with
 --profile, from notes that hold no secret.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -66,26 +72,41 @@ func (a *app) listCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			notes, err := s.Accounts(cmd.Context())
+			accounts, err := s.Accounts(cmd.Context())
 			if err != nil {
 				return err
 			}
-			shown := notes[:0]
-			for _, n := range notes {
-				if a.flags.profile == "" || n.Key.Profile == a.flags.profile {
-					shown = append(shown, n)
-				}
-			}
-			return a.printList(shown)
+			accounts = slices.DeleteFunc(accounts, func(n store.Account) bool {
+				return a.flags.profile != "" && n.Key.Profile != a.flags.profile
+			})
+			return errors.Join(a.printList(accounts), unreadableAccounts(accounts))
 		},
 	}
 }
 
-func (a *app) printList(notes []store.Note) error {
+// unreadableAccounts is the error of the accounts whose records cannot be read.
+func unreadableAccounts(accounts []store.Account) error {
+	failed := 0
+	var first error
+	for _, n := range accounts {
+		if n.Err != nil {
+			failed++
+			if first == nil {
+				first = fmt.Errorf("%s: %w", named(n.Note), n.Err)
+			}
+		}
+	}
+	if failed == 0 {
+		return nil
+	}
+	return fmt.Errorf("list: %d of %d records cannot be read, the first %w", failed, len(accounts), first)
+}
+
+func (a *app) printList(notes []store.Account) error {
 	if a.flags.json {
 		all := make([]map[string]any, len(notes))
 		for i, n := range notes {
-			all[i] = accountJSON(n, a.state(n))
+			all[i] = accountJSON(n.Note, a.accountState(n))
 		}
 		return a.printJSON(all)
 	}
@@ -93,18 +114,29 @@ func (a *app) printList(notes []store.Note) error {
 		fmt.Fprintln(a.Stderr, "no accounts are kept; t2-cred exchange makes one")
 		return nil
 	}
-	w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
+	w := tabwriter.NewWriter(a.people(), 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "PROFILE\tACCOUNT\tKIND\tSUBJECT\tREFRESHED\tENDS\tSTATE")
 	for _, n := range notes {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", n.Key.Profile, clean(n.Key.Account), kindWord(n),
-			clean(or(n.Username, n.Subject, "-")), ago(n.Refreshed, a.Now()), ahead(n.RefreshExpiry, a.Now()), a.state(n))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", n.Key.Profile, clean(n.Key.Account), kindWord(n.Note),
+			clean(or(n.Username, n.Subject, "-")), ago(n.Refreshed, a.Now()), ahead(n.RefreshExpiry, a.Now()), a.accountState(n))
 	}
 	return w.Flush()
 }
 
+// accountState is state for a record that was read, or could not be.
+func (a *app) accountState(n store.Account) string {
+	switch {
+	case n.Err != nil:
+		return stateUnreadable
+	case n.Doubt != nil && n.RevokedBy == "":
+		return stateInDoubt
+	}
+	return a.state(n.Note)
+}
+
 func (a *app) state(n store.Note) string {
 	switch {
-	case n.Dead != "":
+	case n.RevokedBy != "":
 		return stateDead
 	case !n.RefreshExpiry.IsZero() && !n.RefreshExpiry.After(a.Now()):
 		return stateExpired
@@ -122,12 +154,12 @@ func kindWord(n store.Note) string {
 func (a *app) printStatus(n store.Note) {
 	now := a.Now()
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(a.Stdout, "%-14s %s\n", name+":", fmt.Sprintf(format, args...))
+		fmt.Fprintf(a.people(), "%-14s %s\n", name+":", fmt.Sprintf(format, args...))
 	}
 	line("account", "%s/%s", n.Key.Profile, clean(n.Key.Account))
 	line("state", "%s", a.state(n))
-	if n.Dead != "" {
-		line("refused", "%s: %s", ago(n.DeadAt, now), clean(n.Dead))
+	if n.RevokedBy != "" {
+		line("refused", "%s: %s", ago(n.RevokedAt, now), clean(n.RevokedBy))
 	}
 	line("kind", "%s", kindWord(n))
 	line("subject", "%s", clean(strings.TrimSpace(n.Username+" "+n.Subject)))
@@ -140,7 +172,7 @@ func (a *app) printStatus(n store.Note) {
 	line("access token", "%s", ahead(n.TokenExpiry, now))
 	line("kept in", "%s", n.Backend)
 	// The issuer ends an idle grant without telling; Keycloak's default is 30 days.
-	if idle := now.Sub(lastUse(n)); n.Offline && n.Dead == "" && idle > 20*day {
+	if idle := now.Sub(lastUse(n)); n.Offline && n.RevokedBy == "" && idle > 20*day {
 		a.warn(fmt.Sprintf("not used for %d days; Keycloak forgets offline sessions after 30 days unless told otherwise: t2-cred keepalive", idle/day))
 	}
 }
@@ -157,11 +189,11 @@ func accountJSON(n store.Note, state string) map[string]any {
 	m := map[string]any{
 		"profile": n.Key.Profile, "account": n.Key.Account, "state": state, "kind": kindWord(n),
 		"subject": n.Subject, "username": n.Username, "issuer": n.Issuer, "client_id": n.ClientID,
-		"scope": strings.Join(n.Scopes, " "), "created_at": stamp(n.Created), "refreshed_at": stamp(n.Refreshed),
-		"refresh_expires_at": stamp(n.RefreshExpiry), "access_expires_at": stamp(n.TokenExpiry), "store": n.Backend,
+		"scope": strings.Join(n.Scopes, " "), "created_at": jsonTime(n.Created), "refreshed_at": jsonTime(n.Refreshed),
+		"refresh_expires_at": jsonTime(n.RefreshExpiry), "access_expires_at": jsonTime(n.TokenExpiry), "store": n.Backend,
 	}
-	if n.Dead != "" {
-		m["refused"], m["refused_at"] = n.Dead, stamp(n.DeadAt)
+	if n.RevokedBy != "" {
+		m["refused"], m["refused_at"] = n.RevokedBy, jsonTime(n.RevokedAt)
 	}
 	return m
 }

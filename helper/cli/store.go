@@ -10,12 +10,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/store"
 )
 
 func (a *app) storeCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "store", Short: "Look at the store, make the file store ready, move between stores", Args: cobra.NoArgs,
+		Use: "store", Short: "Look at the store, make the file store ready, move between stores", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(a.storeInit(), a.storeStatus(), a.storeMove())
@@ -24,7 +25,7 @@ func (a *app) storeCommand() *cobra.Command {
 
 func (a *app) storeInit() *cobra.Command {
 	return &cobra.Command{
-		Use: "init", Short: "Make the identity that the file store encrypts to", Args: cobra.NoArgs,
+		Use: "init", Short: "Make the identity that the file store encrypts to", Args: noArgs,
 		Long: `Make the file store's identity (an age X25519 key), readable by you alone, unless
 there is one. What the file store keeps is encrypted to it; whoever has the identity
 and the files has the tokens. The store is chosen by name, never by itself:
@@ -34,7 +35,7 @@ The identity is looked for in this order: the file t2-cred-identity in
 $CREDENTIALS_DIRECTORY (systemd's LoadCredential=), the file that
 T2_CRED_IDENTITY_FILE names, what identity_command in the configuration prints (an
 absolute path and arguments, without a shell), and the file that this command makes.`,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.loadConfig()
 			if err != nil {
 				return err
@@ -43,7 +44,7 @@ absolute path and arguments, without a shell), and the file that this command ma
 			if err != nil {
 				return err
 			}
-			path, err := store.InitFile(s)
+			path, err := store.InitFile(cmd.Context(), s)
 			if errors.Is(err, fs.ErrExist) {
 				fmt.Fprintf(a.Stderr, "an identity is there already: %s\n", path)
 				return nil
@@ -62,7 +63,7 @@ absolute path and arguments, without a shell), and the file that this command ma
 
 func (a *app) storeStatus() *cobra.Command {
 	return &cobra.Command{
-		Use: "status", Short: "Show which store is used, where it is, and whether it answers", Args: cobra.NoArgs,
+		Use: "status", Short: "Show which store is used, where it is, and whether it answers", Args: noArgs,
 		Long: `Show which store is used and by whose word, where it keeps things, how many accounts
 are in it, and whether it can be read now. No dialog is shown and nothing is written.
 The exit code is 5 when the store cannot be read.`,
@@ -81,7 +82,7 @@ The exit code is 5 when the store cannot be read.`,
 			if a.flags.json {
 				return a.printJSON(map[string]any{"store": s.Name(), "chosen_by": a.storeChosenBy(c), "where": s.Where(), "accounts": len(notes)})
 			}
-			_, err = fmt.Fprintf(a.Stdout, "store     %s (%s)\nwhere     %s\naccounts  %d\nstate     ready\n", s.Name(), a.storeChosenBy(c), s.Where(), len(notes))
+			_, err = fmt.Fprintf(a.people(), "store     %s (%s)\nwhere     %s\naccounts  %d\nstate     ready\n", s.Name(), a.storeChosenBy(c), s.Where(), len(notes))
 			return err
 		},
 	}
@@ -95,7 +96,7 @@ func (a *app) storeChosenBy(c *config) string {
 	case a.flags.store != "":
 		return "--store"
 	case c.Store != "":
-		return c.path
+		return c.sourceOf("store")
 	}
 	return "the default"
 }
@@ -103,7 +104,7 @@ func (a *app) storeChosenBy(c *config) string {
 func (a *app) storeMove() *cobra.Command {
 	var to string
 	cmd := &cobra.Command{
-		Use: "move", Short: "Move everything to another store, and use that from then on", Args: cobra.NoArgs,
+		Use: "move", Short: "Move everything to another store, and use that from then on", Args: noArgs,
 		Annotations: map[string]string{ownTimeout: "15m"},
 		Long: `Move all client secrets and accounts of this configuration from the store in use to
 another, and name that one in the configuration. Each is read back from the new store
@@ -120,12 +121,13 @@ that is interrupted loses nothing, and is finished by running it again.`,
 				return err
 			}
 			switch {
-			case !target.Keeps() || !from.Keeps():
-				return usageError(errors.New("the memory store keeps nothing, so nothing can be moved to it or from it"))
 			case target.Name() == from.Name():
 				return usageError(fmt.Errorf("%s is the store in use already (%s)", to, a.storeChosenBy(c)))
 			}
-			if err := target.Prove(cmd.Context()); err != nil {
+			if a.flags.store == "" && c.byHand.Store != "" && c.byHand.Store != to {
+				return c.moveByHand(to, from.Name())
+			}
+			if err := target.CheckWritable(cmd.Context()); err != nil {
 				return err
 			}
 			return a.moveAll(cmd.Context(), c, from, target)
@@ -134,6 +136,12 @@ that is interrupted loses nothing, and is finished by running it again.`,
 	cmd.Flags().StringVar(&to, "to", "", "the store to move to: keyring or file")
 	_ = cmd.MarkFlagRequired("to")
 	return cmd
+}
+
+// moveByHand is the error of a move when config.toml names the store.
+func (c *config) moveByHand(to, from string) error {
+	return byHandFirst(c.writtenByHand("store", fmt.Appendf(nil, "store = %q\n", to), "store"),
+		"put the text above in its place, then: ", hint.Run("store", "move", "--to", to, "--store", from))
 }
 
 // moveAll copies the client secrets, moves the accounts, and names the new store in
@@ -157,10 +165,14 @@ func (a *app) moveAll(ctx context.Context, c *config, from, to *store.Store) err
 	if err := a.moveAccounts(ctx, from, to, notes); err != nil {
 		return err
 	}
-	if a.flags.store != "" {
+	switch {
+	case a.flags.store != "" && c.Store == to.Name():
+	case a.flags.store != "":
 		fmt.Fprintf(a.Stderr, "hint: %s chose the store; name %s there from now on\n", a.storeChosenBy(c), to.Name())
-	} else if err := a.changeConfig(ctx, func(c *config) ([]byte, error) { return c.withStore(to.Name()), nil }); err != nil {
-		return err
+	default:
+		if err := a.changeConfig(ctx, func(c *config) error { return c.useStore(to.Name()) }); err != nil {
+			return err
+		}
 	}
 	// What came into the old one while it was in use.
 	if notes, err = from.Accounts(ctx); err == nil {
@@ -173,12 +185,12 @@ func (a *app) moveAll(ctx context.Context, c *config, from, to *store.Store) err
 }
 
 // moveAccounts goes on past one that cannot be moved.
-func (a *app) moveAccounts(ctx context.Context, from, to *store.Store, notes []store.Note) error {
+func (a *app) moveAccounts(ctx context.Context, from, to *store.Store, notes []store.Account) error {
 	var failed error
 	moved := 0
 	for _, n := range notes {
 		if err := store.Move(ctx, from, to, n.Key); err != nil {
-			failed = errors.Join(failed, fmt.Errorf("move account %s: %w", named(n), err))
+			failed = errors.Join(failed, fmt.Errorf("move account %s: %w", named(n.Note), err))
 			continue
 		}
 		moved++

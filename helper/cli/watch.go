@@ -39,6 +39,7 @@ type watcher struct {
 	put     func(helper.Credential) error // into the file
 	say     func(line string)
 	warn    func(msg string)
+	hintFor func(error) string // what to do about an error
 
 	held    helper.Credential // what is in the file; the zero one at first
 	trouble int               // rounds that failed since the last good one
@@ -48,7 +49,7 @@ type watcher struct {
 // untilStopped does something until a signal comes, or an error.
 func untilStopped(parent context.Context, do func(context.Context) error) error {
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, endings()...)
+	signal.Notify(signals, stopSignals()...)
 	defer signal.Stop(signals)
 	defer surviveBrokenPipes()()
 	ctx, cancel := context.WithCancelCause(parent)
@@ -132,7 +133,7 @@ func (w *watcher) once(ctx context.Context) (why string, err error) {
 		return "", err
 	}
 	w.held = c
-	w.say(fmt.Sprintf("wrote %s: a token that is valid until %s", w.output, stamp(c.Expiry)))
+	w.say(fmt.Sprintf("wrote %s: a token that is valid until %s", w.output, jsonTime(c.Expiry)))
 	return "", nil
 }
 
@@ -170,9 +171,8 @@ func (w *watcher) complain(why string, err error) {
 		state = "its token has expired"
 	}
 	w.warn(fmt.Sprintf("%s: %v; %s; trying on", w.output, err, state))
-	var hinted interface{ Hint() string }
-	if errors.As(err, &hinted) && hinted.Hint() != "" {
-		w.say("hint: " + hinted.Hint())
+	if todo := w.hintFor(err); todo != "" {
+		w.say("hint: " + todo)
 	}
 }
 
@@ -193,8 +193,7 @@ func passing(err error) bool {
 // cannotWriteNow is a full disk, or the like, for a file that could be written
 // before.
 func (w *watcher) cannotWriteNow(err error) bool {
-	var out *outputError
-	return errors.As(err, &out) && !w.held.Expiry.IsZero()
+	return errors.Is(err, errOutput) && !w.held.Expiry.IsZero()
 }
 
 // wall is the time that a clock on the wall shows, which goes on while the machine

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/helper/secret"
 )
@@ -49,7 +50,7 @@ func newWatched(life time.Duration) *watched {
 			return nil
 		},
 		say:  func(line string) { w.said = append(w.said, line) },
-		warn: func(msg string) { w.said = append(w.said, "warning: "+msg) },
+		warn: func(msg string) { w.said = append(w.said, "warning: "+msg) }, hintFor: (&app{}).hintFor,
 	}
 	return w
 }
@@ -208,9 +209,9 @@ func TestWatch_endsWithWhatTimeDoesNotMend(t *testing.T) {
 		name string
 		set  func(w *watched)
 	}{
-		{"the grant ended", func(w *watched) { w.down = &helper.Problem{Kind: helper.ErrLoginRequired, Detail: "ended"} }},
+		{"the grant ended", func(w *watched) { w.down = &hint.Error{Kind: helper.ErrLoginRequired, Detail: "ended"} }},
 		{"the client is refused", func(w *watched) { w.down = &oidc.Error{Op: "refresh", Status: 401, Code: "invalid_client"} }},
-		{"the file cannot be made", func(w *watched) { w.full = &outputError{"F", errors.New("permission denied")} }},
+		{"the file cannot be made", func(w *watched) { w.full = outputError("F", errors.New("permission denied")) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -232,7 +233,7 @@ func TestWatch_survivesAFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWatched(5 * time.Minute)
 		_ = w.during(time.Minute, nil)
-		w.full = &outputError{"F", errors.New("no space left on device")}
+		w.full = outputError("F", errors.New("no space left on device"))
 		if err := w.during(10*time.Minute, nil); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatal(err)
 		}

@@ -7,12 +7,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc"
+	"github.com/terradue/t2-cred/helper/safefile"
 )
 
 func (a *app) writeCommand() *cobra.Command {
@@ -22,7 +25,7 @@ func (a *app) writeCommand() *cobra.Command {
 		watch         bool
 	)
 	cmd := &cobra.Command{
-		Use: "write --output FILE", Short: "Put a fresh access token into a file, and keep it fresh", Args: cobra.NoArgs,
+		Use: "write --output FILE", Short: "Put a fresh access token into a file, and keep it fresh", Args: noArgs,
 		Long: `Put an access token into a file, for tools that read it from one: mode 0600 whatever
 the umask is, replaced as a whole. The token then lies in that file in clear, by your
 asking; a directory in memory ($XDG_RUNTIME_DIR) is the place for it.
@@ -47,7 +50,7 @@ again takes the file over without a gap. Each try is given --timeout.`,
 				return err
 			}
 			if minValid < 0 {
-				return usageError(errors.New("--min-valid is less than nothing"))
+				return usageError(errors.New("--min-valid must not be negative"))
 			}
 			if err := checkOutput(output); err != nil {
 				return err
@@ -67,11 +70,11 @@ again takes the file over without a gap. Each try is given --timeout.`,
 				},
 				put:  func(c helper.Credential) error { return a.writeToken(output, f, r.Profile, c) },
 				say:  func(line string) { fmt.Fprintf(a.Stderr, "%s\n", oneLine(line)) },
-				warn: a.warn,
+				warn: a.warn, hintFor: a.hintFor,
 			}
 			if watch {
 				// Not the command's own context, which ends at --timeout.
-				return untilStopped(a.patience.Context, w.watch)
+				return untilStopped(a.deadline.Context, w.watch)
 			}
 			_, err = w.once(cmd.Context())
 			return err
@@ -97,8 +100,9 @@ func (a *app) writeToken(output string, f format, p helper.Profile, c helper.Cre
 	if err := checkOutput(output); err != nil {
 		return err
 	}
-	if err := replaceFile(output, content); err != nil {
-		return &outputError{path: output, err: err}
+	sweepLeftovers(output)
+	if err := safefile.Replace(output, content, safefile.Write{Durable: true}); err != nil {
+		return outputError(output, err)
 	}
 	return nil
 }
@@ -117,24 +121,36 @@ func checkOutput(path string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return &outputError{path: path, err: err}
+		return outputError(path, err)
 	case !info.Mode().IsRegular():
-		return &outputError{path: path, err: errors.New("it is there already, and is not a regular file")}
+		return outputError(path, safefile.ErrNotRegular)
 	}
 	return nil
 }
 
-// outputError is a file that cannot be written.
-type outputError struct {
-	path string
-	err  error
+// sweepLeftovers removes the temporary files of killed writers before release 0.2,
+// which gave each a name of its own. One that is young may be of a writer at work.
+func sweepLeftovers(output string) {
+	dir, base := filepath.Split(output)
+	left, err := os.ReadDir(or(dir, "."))
+	if err != nil {
+		return
+	}
+	for _, e := range left {
+		if !strings.HasPrefix(e.Name(), "."+base+".") || !strings.HasSuffix(e.Name(), ".t2-cred.tmp") {
+			continue
+		}
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > time.Minute {
+			_ = os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
 }
 
-func (e *outputError) Error() string { return fmt.Sprintf("write %s: %v", e.path, e.err) }
-func (e *outputError) Unwrap() error { return e.err }
-func (e *outputError) Hint() string {
-	if errors.Is(e.err, fs.ErrNotExist) {
-		return fmt.Sprintf("make the directory first: mkdir -m 700 -p %q", filepath.Dir(e.path))
+// outputError is the error of a file that cannot be written.
+func outputError(path string, err error) error {
+	remedy := hint.Say("name a file in a directory that is yours: --output FILE")
+	if errors.Is(err, fs.ErrNotExist) {
+		remedy = hint.Do(hint.Words("make the directory first: "), hint.Shell("mkdir", "-m", "700", "-p", filepath.Dir(path)))
 	}
-	return "name a file in a directory that is yours: --output FILE"
+	return &hint.Error{Kind: errOutput, Detail: "write " + path, Remedy: remedy, Err: err}
 }

@@ -138,6 +138,13 @@ func refusesClient(err error) bool {
 	return errors.As(err, &e) && e.Means() == MeansClientRefused
 }
 
+// RefusesClient reports whether an error is the issuer's refusal of the client itself.
+func RefusesClient(err error) bool { return refusesClient(err) }
+
+// ForgetClientAuth forgets how the issuer took this client's secret: the next request
+// finds it out.
+func (i *Issuer) ForgetClientAuth(c Client) { i.cacheAuth(c, "") }
+
 // addRemedy says what to do about a client that was refused and has no secret to be
 // wrong. A signed proof depends on the clock: Keycloak allows it 15 seconds.
 func (i *Issuer) addRemedy(c Client, err error) {

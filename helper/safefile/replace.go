@@ -12,6 +12,9 @@ type Write struct {
 	// Durable has the content and the name on disk when Replace returns. A crash of
 	// the machine then leaves the old content or the new one.
 	Durable bool
+	// Prepare, where it is set, is given the filled temporary file before it takes the
+	// place of the old one. On an error the old one stays.
+	Prepare func(*os.File) error
 }
 
 // Temporary is the name of the file that Replace fills before it renames it. It is
@@ -42,6 +45,11 @@ func fill(f *os.File, content []byte, w Write) error {
 	}
 	if _, err := f.Write(content); err != nil {
 		return err
+	}
+	if w.Prepare != nil {
+		if err := w.Prepare(f); err != nil {
+			return err
+		}
 	}
 	if w.Durable {
 		return f.Sync()

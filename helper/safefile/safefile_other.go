@@ -80,3 +80,8 @@ func patiently(do func() error) error {
 }
 
 func syncDir(string) error { return nil }
+
+// reserveName is the reservation's own name: Windows does not rename an open file.
+func reserveName(path string) string { return path }
+
+func settle(_, _ string) error { return nil }

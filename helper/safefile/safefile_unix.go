@@ -173,3 +173,9 @@ func syncDir(dir string) error {
 	defer d.Close()
 	return d.Sync()
 }
+
+// reserveName is the name under which a reservation is filled.
+func reserveName(path string) string { return Temporary(path) }
+
+// settle gives a filled reservation, which is still open, its own name.
+func settle(tmp, path string) error { return os.Rename(tmp, path) }

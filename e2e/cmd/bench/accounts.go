@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/terradue/t2-cred/e2e/run"
 )
@@ -140,34 +139,18 @@ func wantAccounts(h *run.Home, n int) error {
 	return nil
 }
 
-// manyProfiles is a home whose configuration has n profiles, the one that is asked
-// for in the middle.
+// manyProfiles is a home with n profiles, each in a file of its own.
 func (b *bench) manyProfiles(n int) (*run.Home, error) {
 	h := b.newHome("keyring")
-	path := filepath.Join(h.Dir, ".config/t2-cred/config.toml")
-	text, err := os.ReadFile(path)
+	dir := filepath.Join(h.Dir, ".config/t2-cred/profiles.d")
+	text, err := os.ReadFile(filepath.Join(dir, "bench.toml"))
 	if err != nil {
 		return nil, err
 	}
-	const header = "[profiles.bench]\n"
-	before, profile, found := strings.Cut(string(text), header)
-	if !found {
-		return nil, fmt.Errorf("the configuration has no %q:\n%s", header, text)
-	}
-	var all strings.Builder
-	all.WriteString(before)
-	for i := range n {
-		if i == n/2 {
-			all.WriteString(header)
-		} else {
-			fmt.Fprintf(&all, "[profiles.p%05d]\n", i)
+	for i := 1; i < n; i++ {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("p%05d.toml", i)), text, 0o600); err != nil {
+			return nil, err
 		}
-		all.WriteString(profile + "\n")
 	}
-	if err := os.WriteFile(path, []byte(all.String()), 0o600); err != nil {
-		return nil, err
-	}
-	// As a configuration mostly is: not written in these two seconds.
-	old := time.Now().Add(-time.Hour)
-	return h, os.Chtimes(path, old, old)
+	return h, nil
 }

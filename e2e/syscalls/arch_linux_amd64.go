@@ -1,0 +1,6 @@
+package syscalls
+
+import "golang.org/x/sys/unix"
+
+// auditArch is AUDIT_ARCH_X86_64, which the filter compares.
+const auditArch = unix.AUDIT_ARCH_X86_64

@@ -1,0 +1,291 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/pelletier/go-toml/v2/unstable"
+
+	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/helper/safefile"
+)
+
+const (
+	// maxConfig bounds the size of a configuration file, in bytes.
+	maxConfig = 16 << 20
+	// largeConfig is the size of config.toml from which on a get reads only the part
+	// that it needs. It then takes a millisecond for each megabyte.
+	largeConfig = 8 << 10
+)
+
+// readConfigFile reads a file of the configuration, which can name commands to run and
+// hosts that get tokens, so nobody else may write it. It is nil for a missing one.
+func readConfigFile(path string) ([]byte, error) {
+	text, err := safefile.Read(path, safefile.Want{Max: maxConfig, Trust: safefile.Ours})
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, unreadableFile(path, err)
+	case text == nil:
+		text = []byte{}
+	}
+	return text, nil
+}
+
+// unreadableFile is the error of a file or directory that cannot be read.
+func unreadableFile(path string, err error) error {
+	var remedy hint.Remedy
+	var mendable interface{ Repair() []string }
+	switch {
+	case errors.As(err, &mendable) && len(mendable.Repair()) > 0:
+		remedy = hint.Do(hint.Shell(mendable.Repair()...))
+	case errors.Is(err, safefile.ErrNotOurs):
+		remedy = hint.Do(hint.Shell("chmod", "go-w", path, filepath.Dir(path)))
+	case errors.Is(err, fs.ErrPermission):
+		remedy = hint.Do(hint.Shell("ls", "-ld", filepath.Dir(path), path))
+	}
+	return &hint.Error{Kind: errConfig, Detail: "configuration", Remedy: remedy, Err: err}
+}
+
+// parseByHand reads the text of config.toml, all of it.
+func parseByHand(path string, text []byte) (handConfig, error) {
+	c := handConfig{text: text}
+	if err := decodeStrictly(path, text, &c); err != nil {
+		return c, err
+	}
+	if len(c.Identity) > 0 && !filepath.IsAbs(c.Identity[0]) {
+		return c, configErrorf(nil, "configuration %s: identity_command begins with %q, not an absolute path", at(path, text, "identity_command"), c.Identity[0])
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Profiles)) {
+		if err := checkProfile(name, c.Profiles[name]); err != nil {
+			return c, configErrorf(nil, "configuration %s: profile %s: %v", at(path, text, "profiles", name, keyOf(err)), name, err)
+		}
+	}
+	return c, nil
+}
+
+// parsePart reads the head of config.toml and the table of one profile, and skips
+// the tables of other profiles without a look into them. Where lines alone do not
+// tell the tables apart it reads all.
+func parsePart(path string, text []byte, name string, files configFiles) (handConfig, error) {
+	if bytes.Contains(text, []byte(`"""`)) || bytes.Contains(text, []byte("'''")) {
+		return parseByHand(path, text) // a line in a string may look like a table's
+	}
+	var kept []byte
+	inHead, inTable := true, false
+	for line := range bytes.Lines(text) {
+		if table := bytes.TrimSpace(line); len(table) > 0 && table[0] == '[' {
+			if inHead && name == "" {
+				name = defaultOf(path, kept, files)
+			}
+			inHead, inTable = false, string(table) == "[profiles."+name+"]"
+		}
+		if inHead || inTable {
+			kept = append(kept, line...)
+		}
+	}
+	c, err := parseByHand(path, kept)
+	if err != nil || len(c.Profiles) > 1 {
+		return parseByHand(path, text) // which names the line
+	}
+	c.text = text
+	return c, nil
+}
+
+// defaultOf is the default profile by the head of config.toml, else by settings.toml.
+func defaultOf(path string, head []byte, files configFiles) string {
+	c := config{files: files}
+	c.byHand, _ = parseByHand(path, head) // an error is found again, by the caller
+	_ = c.readSettings()
+	return c.DefaultProfile
+}
+
+// decodeStrictly decodes TOML. An unknown key is an error with file and line.
+func decodeStrictly(path string, text []byte, into any) error {
+	if len(text) == 0 {
+		return nil
+	}
+	err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(into)
+	if err == nil {
+		return nil
+	}
+	if unknown, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(unknown.Errors) > 0 {
+		first := unknown.Errors[0]
+		line, _ := first.Position()
+		return unknownKey(path, line, first.Key())
+	}
+	if bad, ok := errors.AsType[*toml.DecodeError](err); ok {
+		line, _ := bad.Position()
+		return wrongValue(path, text, line, bad)
+	}
+	return configErrorf(nil, "configuration %s: %v", path, err)
+}
+
+// unknownKey is the error of a key that has no meaning. It would else be ignored.
+func unknownKey(path string, line int, key []string) error {
+	last := key[len(key)-1]
+	remedy := hint.Say("mend or delete the line")
+	detail := ""
+	switch {
+	case last == "client_secret" || last == "client_key":
+		remedy = hint.Do(hint.Words("delete the line; a secret goes into the store: "), hint.Run("profile", "set-secret", "NAME"))
+		detail = "; a secret does not belong here"
+	case slices.Contains(headKeys(), last):
+		detail = "; it belongs to the head of config.toml"
+	case slices.Contains(profileKeys(), last):
+		detail = "; it belongs to a profile"
+	default:
+		detail = didYouMean(last, slices.Concat(headKeys(), profileKeys()))
+	}
+	return configErrorf(remedy, "configuration %s: line %d: unknown key %s%s", path, line, shownWord(strings.Join(key, ".")), detail)
+}
+
+func headKeys() []string {
+	return []string{"default_profile", "store", "identity_command", "profiles"}
+}
+
+func profileKeys() []string {
+	return []string{
+		"issuer", "client_id", "audience", "scopes", "hosts", "client_auth", "ca_file",
+		"client_secret_file", "client_secret_command", "client_key_file", "client_key_id", "client_cert_file",
+	}
+}
+
+// wrongValue is the error of a line that is not TOML, or of a value of another type.
+func wrongValue(path string, text []byte, line int, bad *toml.DecodeError) error {
+	said := strings.TrimPrefix(bad.Error(), "toml: ")
+	key := bad.Key()
+	if !strings.HasPrefix(said, "cannot decode") || len(key) == 0 {
+		return configErrorf(hint.Say("mend the line"), "configuration %s: line %d: %s", path, line, said)
+	}
+	last := key[len(key)-1]
+	must, example := "a string in quotes", ""
+	switch {
+	case last == "profiles" || len(key) == 2 && key[0] == "profiles":
+		must, example = "a table", "[profiles.NAME]"
+	case slices.Contains([]string{"scopes", "audience", "hosts", "client_secret_command", "identity_command"}, last):
+		must, example = "a list", fmt.Sprintf("%s = [%s]", last, wordsOf(text, line))
+	}
+	remedy := hint.Say("mend the line")
+	if example != "" {
+		remedy = hint.Say("write it as: " + example)
+	}
+	return configErrorf(remedy, "configuration %s: line %d: %s must be %s", path, line, strings.Join(key, "."), must)
+}
+
+// wordsOf are the words of the string on a line, as TOML has them in a list.
+func wordsOf(text []byte, line int) string {
+	lines := strings.Split(string(text), "\n")
+	if line < 1 || line > len(lines) {
+		return `"…"`
+	}
+	_, value, _ := strings.Cut(lines[line-1], "=")
+	var one struct{ V string }
+	if toml.Unmarshal([]byte("V ="+value), &one) != nil || one.V == "" {
+		return `"…"`
+	}
+	words := strings.Fields(one.V)
+	for n, word := range words {
+		words[n] = fmt.Sprintf("%q", shownWord(word))
+	}
+	return strings.Join(words, ", ")
+}
+
+// at is a file and the line where a key of it is, as in config.toml:3.
+func at(path string, text []byte, key ...string) string {
+	for len(key) > 0 {
+		if line := lineOf(text, key...); line > 0 {
+			return fmt.Sprintf("%s:%d", path, line)
+		}
+		key = key[:len(key)-1]
+	}
+	return path
+}
+
+// at is the line of config.toml where a key is.
+func (c *config) at(key ...string) string { return at(c.path, c.byHand.text, key...) }
+
+// lineOf is the first line of TOML text about a key or a table; 0 when there is none.
+func lineOf(text []byte, key ...string) int {
+	p := unstable.Parser{}
+	p.Reset(text)
+	var table []string
+	for p.NextExpression() {
+		e := p.Expression()
+		var path []string
+		var first *unstable.Node
+		for it := e.Key(); it.Next(); {
+			if first == nil {
+				first = it.Node()
+			}
+			path = append(path, string(it.Node().Data))
+		}
+		if e.Kind == unstable.Table || e.Kind == unstable.ArrayTable {
+			table = path
+		} else {
+			path = slices.Concat(table, path)
+		}
+		if first != nil && len(path) >= len(key) && slices.Equal(path[:len(key)], key) {
+			return p.Shape(first.Raw).Start.Line
+		}
+	}
+	return 0
+}
+
+// A profileError is something wrong with one key of a profile.
+type profileError struct{ key, why string }
+
+func (e *profileError) Error() string { return e.why }
+
+// keyOf is the key of a profile that an error is about; empty when it is the whole.
+func keyOf(err error) string {
+	if e, ok := errors.AsType[*profileError](err); ok {
+		return e.key
+	}
+	return ""
+}
+
+const nameRule = "letters, digits, - and _, at most 64"
+
+// isProfileName keeps names to what TOML writes without quotes. (Not a regular
+// expression: compiling one would cost a tenth of a cached get.)
+func isProfileName(name string) bool {
+	for n := 0; n < len(name); n++ {
+		c := name[n]
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && (n == 0 || c != '-' && c != '_') {
+			return false
+		}
+	}
+	return name != "" && len(name) <= 64
+}
+
+func checkProfile(name string, p profileConfig) error {
+	wrong := func(key, format string, args ...any) error { return &profileError{key, fmt.Sprintf(format, args...)} }
+	switch {
+	case !isProfileName(name):
+		return fmt.Errorf("%q is not a name: %s", shownWord(name), nameRule)
+	case p.Issuer == "":
+		return errors.New("issuer is missing")
+	case p.ClientID == "":
+		return errors.New("client_id is missing")
+	case p.CAFile != "" && !filepath.IsAbs(p.CAFile):
+		return wrong("ca_file", "ca_file is %q, not an absolute path", p.CAFile)
+	}
+	for n, list := range [][]string{p.Scopes, p.Audience} {
+		for _, s := range list {
+			if s == "" || strings.ContainsAny(s, " \t\r\n") {
+				return wrong([]string{"scopes", "audience"}[n], "%q is not one scope or audience", shownWord(s))
+			}
+		}
+	}
+	return checkClientAuth(p)
+}

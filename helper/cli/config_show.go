@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) configCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "config", Short: "Show where the configuration is and where each value comes from", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(&cobra.Command{
+		Use: "path", Short: "Print the path of config.toml", Args: noArgs,
+		Long: `Print the path of config.toml, which need not exist. What commands write lies in the
+directory profiles.d beside it; of another file that --config names, in FILE.d.`,
+		RunE: func(*cobra.Command, []string) error {
+			files, err := a.configFiles()
+			if err != nil {
+				return err
+			}
+			if a.flags.json {
+				return a.printJSON(map[string]string{"config": files.hand, "profiles": files.dir, "settings": files.settings()})
+			}
+			_, err = fmt.Fprintln(a.people(), clean(files.hand))
+			return err
+		},
+	}, &cobra.Command{
+		Use: "show", Short: "Show each value and the file, variable or flag that it comes from", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.readConfig()
+			if err != nil {
+				return err
+			}
+			values := a.configValues(cmd, c)
+			if a.flags.json {
+				return a.printJSON(map[string]any{"values": values})
+			}
+			w := tabwriter.NewWriter(a.people(), 0, 8, 2, ' ', 0)
+			for _, v := range values {
+				fmt.Fprintf(w, "%s\t%s\t%s\n", v.Key, clean(or(v.Value, "-")), clean(v.Source))
+			}
+			return w.Flush()
+		},
+	})
+	return cmd
+}
+
+// A configValue is a value in use and where it comes from.
+type configValue struct {
+	Key    string `json:"key"`
+	Value  string `json:"value"`
+	Source string `json:"source"`
+}
+
+// configValues are the values of this run: of the flags, of the files, and of the
+// profile that is meant.
+func (a *app) configValues(cmd *cobra.Command, c *config) []configValue {
+	const byDefault = "default"
+	given := func(flag, value, file string) string {
+		switch variable := "T2_CRED_" + strings.ToUpper(flag); {
+		case cmd.Flags().Changed(flag):
+			return "--" + flag
+		case value != "" && a.Getenv(variable) != "":
+			return variable
+		}
+		return or(file, byDefault)
+	}
+	profile := or(a.flags.profile, c.DefaultProfile)
+	if p, err := c.profile(""); err == nil && profile == "" {
+		profile = p.Name // the only one
+	}
+	values := []configValue{
+		{"config", c.path, given("config", a.flags.config, "")},
+		{"store", or(a.flags.store, c.Store, "keyring"), given("store", a.flags.store, c.sourceOf("store"))},
+		{"profile", profile, given("profile", a.flags.profile, c.sourceOf("default_profile"))},
+		{"account", a.flags.account, given("account", a.flags.account, "")},
+		{"timeout", a.flags.timeout.String(), given("timeout", a.flags.timeout.String(), "")},
+	}
+	if len(c.Identity) > 0 {
+		values = append(values, configValue{"identity_command", strings.Join(c.Identity, " "), c.at("identity_command")})
+	}
+	p, ok := c.Profiles[profile]
+	if !ok {
+		return values
+	}
+	for line := range strings.Lines(string(profileText(p))) {
+		key, _, _ := strings.Cut(line, " = ")
+		values = append(values, configValue{"profiles." + profile + "." + key, valueText(line), c.placeOf(profile, key)})
+	}
+	return values
+}
+
+// valueText is the value on a line of TOML: a string, or the words of a list.
+func valueText(line string) string {
+	var one map[string]any
+	_ = toml.Unmarshal([]byte(line), &one) // it was just made by Marshal
+	for _, v := range one {
+		if list, ok := v.([]any); ok {
+			return strings.Trim(fmt.Sprint(list), "[]")
+		}
+		return fmt.Sprint(v)
+	}
+	return ""
+}
+
+// placeOf is the file and line of a profile's key.
+func (c *config) placeOf(profile, key string) string {
+	if c.from[profile] == c.path {
+		return c.at("profiles", profile, key)
+	}
+	text, _ := readConfigFile(c.from[profile]) // just read; without it the file alone is named
+	return at(c.from[profile], text, key)
+}

@@ -1,0 +1,58 @@
+package cli
+
+import (
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/terradue/t2-cred/helper/hint"
+)
+
+// refuseTokens is an error when an argument is a token: by then every user of the
+// machine may have read it. What exec is to run is not looked at.
+func (a *app) refuseTokens() error {
+	args := a.Args
+	if n := slices.Index(args, "exec"); n >= 0 {
+		args = args[:n]
+	}
+	if !slices.ContainsFunc(args, func(arg string) bool { return looksJWT(valueOf(arg)) }) {
+		return nil
+	}
+	a.flags.json = a.flags.json || slices.Contains(args, "--json")
+	return &hint.Error{
+		Kind: errUsage, Detail: "a token is not an argument: other users can read the arguments of a command",
+		Remedy: hint.Do(hint.Words("put it into a file that only you can read, then: "), hint.Run("exchange", "--token-file", "FILE")),
+	}
+}
+
+// valueOf is what stands behind the = of a flag, else the whole argument.
+func valueOf(arg string) string {
+	if strings.HasPrefix(arg, "-") {
+		if _, value, ok := strings.Cut(arg, "="); ok {
+			return value
+		}
+		return strings.TrimLeft(arg, "-")
+	}
+	return arg
+}
+
+// hideTyped takes out of a text what was typed as an argument, or set in the
+// environment for a flag, and looks like a secret. The name of a file that exists is
+// none.
+func (a *app) hideTyped(text string) string {
+	typed := slices.Clone(a.Args)
+	for _, name := range []string{"PROFILE", "ACCOUNT", "CONFIG", "STORE", "TIMEOUT", "JSON", "VERBOSE"} {
+		typed = append(typed, a.Getenv("T2_CRED_"+name))
+	}
+	for _, word := range typed {
+		for _, w := range []string{word, valueOf(word)} {
+			if !looksSecret(w) || !strings.Contains(text, w) {
+				continue
+			}
+			if _, err := os.Lstat(w); err != nil {
+				text = strings.ReplaceAll(text, w, notShown)
+			}
+		}
+	}
+	return text
+}

@@ -1,0 +1,56 @@
+package setup
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/terradue/t2-cred/helper"
+)
+
+// planGDAL binds a file of headers to the paths of the profile's hosts. People start the
+// program that keeps the file fresh themselves, as it runs on.
+func planGDAL(e Env, p Profile, o Options) (Plan, error) {
+	file := e.Getenv("GDAL_CONFIG_FILE")
+	if !filepath.IsAbs(file) {
+		var err error
+		if file, err = e.homeFile("", ".gdal", "gdalrc"); err != nil {
+			return Plan{}, err
+		}
+	}
+	header := o.HeaderFile
+	if header == "" {
+		header = filepath.Join(e.Getenv("XDG_RUNTIME_DIR"), "t2-cred", "gdal-header")
+	}
+	switch header = filepath.ToSlash(header); {
+	case o.Undo:
+	case !filepath.IsAbs(header):
+		return Plan{}, usageError(("where is the file with the header to be? --header-file, in full, as XDG_RUNTIME_DIR is not set"))
+	case !Plain(header, "/._-+:~@"):
+		return Plan{}, usageError(fmt.Sprintf("GDAL and a shell could not both be told the file %q", helper.Clean(header)))
+	}
+	lines, paths := []string{"[credentials]"}, []string{}
+	for _, host := range p.Hosts {
+		for _, u := range urls(host) {
+			path := "path=/vsicurl/" + u + "/"
+			lines = append(lines, fmt.Sprintf("[.t2-%s-%d]", p.Name, len(lines)/4+1), path,
+				"GDAL_HTTP_HEADER_FILE="+header, "GDAL_DISABLE_READDIR_ON_OPEN=EMPTY_DIR")
+			paths = append(paths, path)
+		}
+	}
+	return Plan{
+		why: "GDAL reads headers from a file again for every request, and the path says for which server it is. Of a directory it is not to ask, which it would do without the header.",
+		edits: []*edit{block{profile: p.Name, lines: lines}.edit(file, readGDAL, func(says []setting) error {
+			for _, s := range says {
+				if path := "path=" + s.value; s.key == "path" && slices.Contains(paths, path) {
+					other, _, _ := cutLast(strings.TrimPrefix(s.section, "credentials..t2-"), "-")
+					return p.taken("gdal", path, "--profile "+other)
+				}
+			}
+			return nil
+		})},
+		show: fmt.Sprintf("# Then this, running on, keeps the file fresh (docs/recipes/systemd.md: as a service):\nmkdir -m 700 -p %s\n%s write %s --output %s --format header --watch\n",
+			filepath.ToSlash(filepath.Dir(header)), e.Program, p.words(), header),
+	}, p.someHosts(o)
+}

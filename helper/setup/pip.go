@@ -1,0 +1,141 @@
+package setup
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// planPip is for pip and uv. It depends on no profile: both run the program keyring, and
+// t2-cred finds the profile by the host.
+func planPip(e Env, _ Profile, o Options) (Plan, error) {
+	pip, err1 := e.pipConfig()
+	uv, err2 := e.uvConfig()
+	plan := Plan{
+		why:   "pip and uv run the program keyring of PATH for an index that wants a password; t2-cred passes what is not for it to the next keyring. uv asks only for an index with a user in its URL, or with authenticate = \"always\"; pip before 26.2 only for the former.",
+		edits: []*edit{pipEdit(pip), uvEdit(uv)},
+		links: []string{e.linkNamed("keyring")},
+	}
+	for _, name := range []string{"PIP_KEYRING_PROVIDER", "UV_KEYRING_PROVIDER"} {
+		if v := e.Getenv(name); v != "" && v != "subprocess" {
+			plan.warnings = append(plan.warnings, name+" is set in the environment and comes before the file; unset it")
+		}
+	}
+	return plan, errors.Join(err1, err2)
+}
+
+// pipConfig is the file to which pip config set writes, or PIP_CONFIG_FILE: https://pip.pypa.io/en/stable/topics/configuration/#location
+func (e Env) pipConfig() (string, error) {
+	switch f := e.Getenv("PIP_CONFIG_FILE"); {
+	case f == "/dev/null" || f == "nul":
+		return "", configError("PIP_CONFIG_FILE is "+f+", so pip reads no settings from a file", "unset PIP_CONFIG_FILE, or set PIP_KEYRING_PROVIDER=subprocess")
+	case filepath.IsAbs(f) && isThere(f):
+		return f, nil
+	case e.GOOS == "windows":
+		return e.configFile("pip", "pip.ini")
+	case e.GOOS == "darwin":
+		if dir, err := e.homeFile("", "Library/Application Support/pip"); err == nil && isThere(dir) {
+			return filepath.Join(dir, "pip.conf"), nil
+		}
+		return e.homeFile("", ".config", "pip", "pip.conf")
+	}
+	return e.configFile("pip", "pip.conf")
+}
+
+// uvConfig is https://docs.astral.sh/uv/concepts/configuration-files/.
+func (e Env) uvConfig() (string, error) {
+	if f := e.Getenv("UV_CONFIG_FILE"); filepath.IsAbs(f) {
+		return f, nil
+	}
+	return e.configFile("uv", "uv.toml")
+}
+
+// pipEdit adds the line to [global], and the section if there is none.
+func pipEdit(file string) *edit {
+	const line = "keyring-provider = subprocess"
+	b := block{profile: "pip", lines: []string{"[global]", line}}
+	return &edit{
+		file: file, lines: b.shown(""), read: readConfigParser, cut: b.cut,
+		want: func(string, []setting) []setting { return []setting{{"global", "keyring-provider", "subprocess"}} },
+		refuse: func(says []setting) error {
+			for _, s := range says {
+				if strings.ReplaceAll(s.key, "_", "-") == "keyring-provider" && s.value != "subprocess" {
+					return Profile{}.taken("pip", "a keyring-provider in ["+s.section+"]", "")
+				}
+			}
+			return nil
+		},
+		put: func(text string, exists bool) (string, error) {
+			rest, _, err := b.cut(text)
+			if err != nil {
+				return "", err
+			}
+			says, err := readConfigParser(rest)
+			if err != nil {
+				return "", err
+			}
+			if len(values(says, "global", "keyring-provider")) > 0 {
+				return text, nil // a person wrote it and keeps it
+			}
+			at, indent := pipSection(rest)
+			if at < 0 {
+				return b.put(text, exists)
+			}
+			short := block{profile: b.profile, lines: []string{indent + line}}
+			return short.putAt(text, at, exists)
+		},
+	}
+}
+
+// pipSection is the offset of the first line of [global], or -1, and the indentation of
+// its first key. configparser takes a line that is indented more than the key before it
+// for a part of that key's value.
+func pipSection(text string) (at int, indent string) {
+	section := regexp.MustCompile(`(?m)^[ \t]*\[global\][^\n]*(\n|$)`).FindStringIndex(text)
+	if section == nil {
+		return -1, ""
+	}
+	for line := range strings.Lines(text[section[1]:]) {
+		if !isComment(line) {
+			if trimmed := strings.TrimLeft(line, " \t"); trimmed[0] != '[' {
+				indent = line[:len(line)-len(trimmed)]
+			}
+			break
+		}
+	}
+	return section[1], indent
+}
+
+// uvEdit adds the line at the top, before any table.
+func uvEdit(file string) *edit {
+	const key, provider = "keyring-provider", "subprocess"
+	b := block{profile: "uv", lines: []string{fmt.Sprintf("%s = %q", key, provider)}}
+	return &edit{
+		file: file, lines: b.shown(""), read: readTOML, cut: b.cut,
+		want: func(string, []setting) []setting { return []setting{{"", key, provider}} },
+		refuse: func(says []setting) error {
+			for _, s := range says {
+				if s.key == key && s.value != provider && (s.section == "" || s.section == "pip") {
+					return Profile{}.taken("uv", fmt.Sprintf("%s = %q", join(s.section, key), s.value), "")
+				}
+			}
+			return nil
+		},
+		put: func(text string, exists bool) (string, error) {
+			rest, _, err := b.cut(text)
+			if err != nil {
+				return "", err
+			}
+			says, err := readTOML(rest)
+			if err != nil {
+				return "", err
+			}
+			if len(values(says, "", key)) > 0 {
+				return text, nil // a person wrote it and keeps it
+			}
+			return b.putAt(text, 0, exists)
+		},
+	}
+}

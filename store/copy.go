@@ -1,0 +1,278 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"filippo.io/age"
+
+	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/helper/safefile"
+	"github.com/terradue/t2-cred/helper/secret"
+	"github.com/terradue/t2-cred/store/backend"
+)
+
+// A copy is what stands beside an item while its refresh token is spent: first room
+// for the new record, then the mark that the token is being spent, then the new record,
+// sealed. It is a file or, where disk is refused, a key of the kernel's keyring. Its
+// head is one line in clear; the rest is sealed, or random bytes that keep the room.
+//
+// Only an outcome removes a copy: the item was saved, the issuer answered that nothing
+// was spent, or nothing was sent.
+
+const (
+	copyVersion = "t2-cred-copy1"
+	copySuffix  = ".copy"
+
+	// States of a copy, of equal length, since the one is written over the other.
+	stateRoom = "room" // nothing was sent
+	stateSent = "sent" // the refresh token may have been sent
+
+	// newGrant stands in a head for a grant that is being obtained: its id is in the
+	// record, and no refresh token was sent for it.
+	newGrant = "new"
+
+	// copyLife is how long the kernel keeps a copy that nobody picks up. An offline
+	// session that is not used for so long has ended at most issuers.
+	copyLife = 30 * 24 * time.Hour
+	maxCopy  = backend.MaxValue + 4<<10
+)
+
+// A copyHead says whose copy it is, and who was spending the refresh token.
+type copyHead struct {
+	state   string
+	grant   string
+	base    string // digest of the item that is to be replaced
+	since   time.Time
+	pid     int
+	machine string
+}
+
+func (h copyHead) line() []byte {
+	return []byte(words(copyVersion, h.state, h.grant, h.base, encodeTime(h.since), strconv.Itoa(h.pid), h.machine) + "\n")
+}
+
+func parseCopy(raw []byte) (h copyHead, sealed []byte, ok bool) {
+	line, sealed, _ := bytes.Cut(raw, []byte("\n"))
+	w := readWords(string(line), copyVersion, 7)
+	if w == nil {
+		return copyHead{}, nil, false
+	}
+	h = copyHead{state: w[1], grant: w[2], base: w[3], machine: w[6]}
+	h.since, _ = decodeTime(w[4])
+	h.pid, _ = strconv.Atoi(w[5])
+	return h, sealed, true
+}
+
+// A room is a copy that this process makes.
+type room struct {
+	head copyHead
+	to   age.Recipient
+
+	file *safefile.Reservation // or else
+	path string
+
+	kernel *kernelRing
+	key    string
+}
+
+// copyDir is on the same disk as the items, where they are files.
+func (s *Store) copyDir() string {
+	dir := s.is.Dir
+	if dir == "" {
+		dir = filepath.Join(s.opt.StateDir, s.ns)
+	}
+	return filepath.Join(dir, "copies")
+}
+
+func copyPrefix(k Key) string { return itemName(kindCopy, k.Profile, k.Account) + "," }
+
+func (s *Store) copyPath(k Key, grant string) string {
+	return filepath.Join(s.copyDir(), copyPrefix(k)+shortHash(grant)[:8]+copySuffix)
+}
+
+func (s *Store) copyKey(k Key, grant string) string {
+	return "t2-cred:" + s.ns + ":" + s.is.Name + ":" + copyPrefix(k) + shortHash(grant)
+}
+
+// makeRoom takes the place for a record of about that size, before anything is sent.
+// The error wraps ErrUnavailable when neither disk nor kernel has any.
+func (s *Store) makeRoom(ctx context.Context, k Key, head copyHead, size int) (*room, error) {
+	if head.state == "" {
+		head.state = stateRoom
+	}
+	to, err := s.recipient(ctx)
+	if err != nil {
+		return nil, err
+	}
+	head.since, head.pid, head.machine = s.opt.Now(), os.Getpid(), s.machine()
+	r := &room{head: head, to: to, path: s.copyPath(k, head.grant)}
+	fileErr := safefile.MakeDir(s.copyDir())
+	if fileErr == nil {
+		r.file, fileErr = safefile.Reserve(r.path, head.line(), backend.MaxValue+sealOverhead)
+	}
+	if fileErr == nil {
+		return r, nil
+	}
+	r.kernel, r.key = &s.copyKernel, s.copyKey(k, head.grant)
+	filler := make([]byte, size+size/2+sealOverhead+1<<10)
+	_, _ = rand.Read(filler) // never fails
+	if !kernelOutlives() || r.put(filler) != nil {
+		return nil, backend.Errorf(ErrUnavailable, fileErr,
+			hint.Say("make "+s.copyDir()+" writable, with room for 70 kB"), "there is no room for the renewed credential, so nothing was sent")
+	}
+	return r, nil
+}
+
+func (r *room) put(rest []byte) error {
+	return r.kernel.put(r.key, string(r.head.line())+string(rest), copyLife)
+}
+
+// mark writes down that the refresh token is being spent.
+func (r *room) mark() error {
+	r.head.state = stateSent
+	if r.file != nil {
+		return r.file.Rewrite(r.head.line())
+	}
+	raw, err := r.kernel.get(r.key)
+	if err != nil {
+		return err
+	}
+	_, rest, _ := strings.Cut(raw, "\n")
+	return r.put([]byte(rest))
+}
+
+// restore puts an earlier mark back: this time nothing was sent.
+func (r *room) restore(d *Doubt) error {
+	defer r.close()
+	r.head.since, r.head.pid = d.Since, d.PID
+	if d.Elsewhere {
+		r.head.machine = "elsewhere"
+	}
+	if r.file != nil {
+		return safefile.Replace(r.path, r.head.line(), safefile.Write{})
+	}
+	return r.put(nil)
+}
+
+// fill seals the new record into the room.
+func (r *room) fill(value secret.Secret) error {
+	sealed, err := seal(r.to, value)
+	if err != nil {
+		return err
+	}
+	if r.file != nil {
+		return r.file.Fill(sealed)
+	}
+	return r.put(sealed)
+}
+
+// keep has the copy outlive a crash of the machine, where that can be, and says where
+// it lies.
+func (r *room) keep() (where string, err error) {
+	if r.file == nil {
+		return "encrypted in the memory of the kernel until the machine is restarted, at most 30 days", nil
+	}
+	return "encrypted in " + r.path, errors.Join(r.file.Sync(), r.file.Close())
+}
+
+// close leaves the copy as it is.
+func (r *room) close() {
+	if r.file != nil {
+		_ = r.file.Close()
+	}
+}
+
+// remove removes the copy: there was an outcome.
+func (r *room) remove() error {
+	r.close()
+	if r.file != nil {
+		return safefile.Remove(r.path, false)
+	}
+	r.kernel.remove(r.key)
+	return nil
+}
+
+// A foundCopy is one that an earlier process left.
+type foundCopy struct {
+	copyHead
+	sealed []byte
+	where  string
+	remove func()
+}
+
+// findCopies looks for all copies of an account: every file, and the kernel's key of
+// the grant.
+func (s *Store) findCopies(k Key, grant string) (found []foundCopy) {
+	entries, err := os.ReadDir(s.copyDir())
+	if err == nil {
+		for _, e := range entries {
+			if name := e.Name(); strings.HasPrefix(name, copyPrefix(k)) && strings.HasSuffix(name, copySuffix) {
+				found = append(found, s.readCopy(filepath.Join(s.copyDir(), name))...)
+			}
+		}
+	}
+	if grant != "" {
+		found = append(found, s.kernelCopy(k, grant)...)
+	}
+	for _, c := range s.kernelCopy(k, newGrant) {
+		if c.holdsRecord() { // it may be another container's of the same name
+			found = append(found, c)
+		}
+	}
+	return found
+}
+
+// holdsRecord reports whether there is a sealed record in a copy, and not only room.
+func (c foundCopy) holdsRecord() bool {
+	return c.state == stateSent && bytes.HasPrefix(c.sealed, []byte("age-encryption.org/"))
+}
+
+// findCopy looks for a copy of one grant: two system calls where there is none, as each
+// cached get asks.
+func (s *Store) findCopy(k Key, grant string) []foundCopy {
+	return append(s.readCopy(s.copyPath(k, grant)), s.kernelCopy(k, grant)...)
+}
+
+// readCopy reads a file. One whose head was not written whole was never sent.
+func (s *Store) readCopy(path string) []foundCopy {
+	raw, err := safefile.Read(path, safefile.Want{Max: maxCopy, NoLink: true, Trust: safefile.Ours})
+	if err != nil {
+		return nil
+	}
+	h, sealed, ok := parseCopy(raw)
+	if !ok {
+		_ = safefile.Remove(path, false)
+		return nil
+	}
+	return []foundCopy{{h, sealed, "encrypted in " + path, func() { _ = safefile.Remove(path, false) }}}
+}
+
+func (s *Store) kernelCopy(k Key, grant string) []foundCopy {
+	key := s.copyKey(k, grant)
+	raw, err := s.copyKernel.get(key)
+	if err != nil {
+		return nil
+	}
+	h, sealed, ok := parseCopy([]byte(raw))
+	if !ok || h.grant != grant {
+		return nil
+	}
+	return []foundCopy{{h, sealed, "encrypted in the memory of the kernel", func() { s.copyKernel.remove(key) }}}
+}
+
+// machine is a hash of this machine's id, or empty where it has none.
+func (s *Store) machine() string {
+	id, err := safefile.Read("/etc/machine-id", safefile.Want{Max: 256})
+	if err != nil || len(bytes.TrimSpace(id)) == 0 {
+		return ""
+	}
+	return shortHash("t2-cred machine", string(bytes.TrimSpace(id)))
+}

@@ -1,0 +1,312 @@
+package keyring
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/godbus/dbus/v5"
+	ss "github.com/zalando/go-keyring/secret_service"
+
+	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/store/backend"
+)
+
+const (
+	attributeService = "service"
+	attributeUser    = "username"
+)
+
+// unlockable: a locked keyring shows its dialog when it is asked to.
+const unlockable = true
+
+// vault keeps items in the Secret Service as go-keyring does, which reads them and
+// whose items it reads. go-keyring itself would ask for the collections, unlock,
+// open a session and close it again for each item, thirty calls for a refresh; has
+// no deadline; takes a dismissed dialog for success; and can bring gnome-keyring
+// down with its first call.
+type vault struct {
+	service string
+	bus     *bus
+	warn    func(string)
+}
+
+func newVault(service string, getenv func(string) string, warn func(string)) *vault {
+	return &vault{service, &bus{getenv: getenv}, warn}
+}
+
+func (v *vault) unlock(ctx op) error { return v.bus.unlock(ctx) }
+
+// with does something in a talk, and explains why it failed. When the provider of
+// an earlier talk has gone, it is done with the next one.
+func (v *vault) with(ctx op, do func(t *talk) error) error {
+	for again := false; ; again = true {
+		t, err := v.bus.talk(ctx)
+		if err != nil {
+			return err
+		}
+		err = do(t)
+		if err == nil || errors.Is(err, backend.ErrNotFound) {
+			return err
+		}
+		v.bus.end(t)
+		if again || !hasGone(err) {
+			return v.explain(ctx, err)
+		}
+	}
+}
+
+// explain turns what a provider said into an error of this package.
+func (v *vault) explain(ctx op, err error) error {
+	if _, ok := errors.AsType[*hint.Error](err); ok {
+		return err
+	}
+	switch {
+	case errors.Is(err, errAsks):
+		return err
+	case errors.Is(err, errNobody):
+		return backend.Errorf(backend.ErrUnavailable, backend.ErrNoAnswer,
+			orFile("answer it, or have the keyring not ask (KeePassXC: Secret Service Integration)"), "%v", err)
+	case ctx.Err() != nil:
+		return endOf(ctx)
+	case isLocked(err):
+		return lockedError(err)
+	}
+	// It may have been locked, or have died, in between.
+	if _, why := v.bus.talk(ctx); why != nil {
+		return why
+	}
+	return refused(err)
+}
+
+func (v *vault) attributes(name string) map[string]string {
+	return map[string]string{attributeUser: name, attributeService: v.service}
+}
+
+func (v *vault) get(ctx op, name string) (value string, err error) {
+	err = v.with(ctx, func(t *talk) (err error) { value, err = v.read(ctx, t, name); return err })
+	return value, err
+}
+
+func (v *vault) read(ctx op, t *talk, name string) (string, error) {
+	item, err := v.find(ctx, t, name)
+	if err != nil {
+		return "", err
+	}
+	t.found.Store(name, item)
+	return t.secret(ctx, item)
+}
+
+// find returns the item of that name; the error is ErrNotFound when there is none. Of
+// several, which another program or a copied keyring file made, the one that was
+// changed last counts.
+func (v *vault) find(ctx op, t *talk, name string) (dbus.ObjectPath, error) {
+	found, err := v.all(ctx, t, name)
+	switch {
+	case err != nil:
+		return "", err
+	case len(found) == 0:
+		return "", backend.NotFound()
+	case len(found) == 1:
+		return found[0], nil
+	}
+	v.warn(fmt.Sprintf("the keyring has %d items %q of %s; the newest is used, and erase deletes them all", len(found), name, v.service))
+	newest, at := found[0], uint64(0)
+	for _, item := range found {
+		var changed dbus.Variant
+		if err := answer(ctx, goCall(ctx, t.object(item), getProperty, ifaceItem, "Modified"), &changed); err != nil {
+			return "", err
+		}
+		if when, _ := changed.Value().(uint64); when > at {
+			newest, at = item, when
+		}
+	}
+	return newest, nil
+}
+
+// all are the items of that name.
+func (v *vault) all(ctx op, t *talk, name string) (found []dbus.ObjectPath, err error) {
+	search := goCall(ctx, t.object(t.collection), ifaceCollection+".SearchItems", v.attributes(name))
+	err = answer(ctx, search, &found)
+	return found, err
+}
+
+// secret returns an item's value.
+func (t *talk) secret(ctx op, item dbus.ObjectPath) (string, error) {
+	var s ss.Secret
+	err := t.opened(ctx, item, func() error {
+		return answer(ctx, goCall(ctx, t.object(item), ifaceItem+".GetSecret", t.session), &s)
+	})
+	return string(s.Value), err
+}
+
+// opened does something to an item, and again once it is unlocked when it is
+// locked alone, as where KeePassXC asks about each. One that has just been deleted
+// is backend.ErrNotFound.
+func (t *talk) opened(ctx op, item dbus.ObjectPath, do func() error) error {
+	err := do()
+	if isLocked(err) {
+		if locked, lockErr := t.locked(ctx); lockErr != nil || locked || ctx.ask == askNobody {
+			return err
+		}
+		never := func() (bool, error) { return false, nil }
+		if err := t.unlock(ctx, item, never); err != nil {
+			return err
+		}
+		if err = do(); isLocked(err) {
+			return refused(err)
+		}
+	}
+	if isNoObject(err) {
+		return backend.NotFound()
+	}
+	return err
+}
+
+// set writes an item and reads it back: that nothing was reported does not prove
+// that anything was done. An item that is there gets another value, for which
+// gnome-keyring writes its file once; to replace the item it would write it twice.
+func (v *vault) set(ctx op, name, value string) error {
+	return v.with(ctx, func(t *talk) error {
+		secret := ss.NewSecret(t.session, value)
+		got := ""
+		item, err := v.known(ctx, t, name)
+		if err == nil {
+			got, err = t.renew(ctx, item, secret)
+		}
+		switch {
+		case err == nil && got != value: // unless the provider read before it wrote
+			got, err = t.secret(ctx, item)
+		case errors.Is(err, backend.ErrNotFound):
+			if err = v.create(ctx, t, name, secret); err != nil {
+				return err
+			}
+			got, err = v.read(ctx, t, name)
+		}
+		if errors.Is(err, backend.ErrNotFound) || err == nil && got != value {
+			return backend.NotKept()
+		}
+		return err
+	})
+}
+
+// known is the item that the last get of that name has found, or is looked for
+// now. Providers give a path to one item only, as long as they run.
+func (v *vault) known(ctx op, t *talk, name string) (dbus.ObjectPath, error) {
+	if item, ok := t.found.LoadAndDelete(name); ok {
+		return item.(dbus.ObjectPath), nil
+	}
+	return v.find(ctx, t, name)
+}
+
+// renew gives an item another value and returns the one that it has then. It asks
+// for that at once: what is asked on one connection arrives in its order.
+func (t *talk) renew(ctx op, item dbus.ObjectPath, secret ss.Secret) (string, error) {
+	var back ss.Secret
+	err := t.opened(ctx, item, func() error {
+		write := goCall(ctx, t.object(item), ifaceItem+".SetSecret", secret)
+		read := goCall(ctx, t.object(item), ifaceItem+".GetSecret", t.session)
+		if err := answer(ctx, write); err != nil {
+			return err
+		}
+		return answer(ctx, read, &back)
+	})
+	return string(back.Value), err
+}
+
+// create makes an item, or replaces the one that was made in between.
+func (v *vault) create(ctx op, t *talk, name string, secret ss.Secret) error {
+	properties := map[string]dbus.Variant{
+		ifaceItem + ".Label":      dbus.MakeVariant(fmt.Sprintf("Password for '%s' on '%s'", name, v.service)),
+		ifaceItem + ".Attributes": dbus.MakeVariant(v.attributes(name)),
+	}
+	var item, prompt dbus.ObjectPath
+	call := goCall(ctx, t.object(t.collection), ifaceCollection+".CreateItem", properties, secret, true)
+	if err := answer(ctx, call, &item, &prompt); err != nil {
+		return err
+	}
+	return t.dialog(ctx, prompt, func() (bool, error) { return v.has(ctx, t, name) })
+}
+
+func (v *vault) has(ctx op, t *talk, name string) (bool, error) {
+	found, err := v.all(ctx, t, name)
+	return len(found) > 0, err
+}
+
+// del deletes all items of that name.
+func (v *vault) del(ctx op, name string) error {
+	return v.with(ctx, func(t *talk) error {
+		t.found.Delete(name)
+		items, err := v.all(ctx, t, name)
+		if err != nil {
+			return err
+		}
+		for _, item := range items {
+			if err := v.delItem(ctx, t, item); err != nil && !errors.Is(err, backend.ErrNotFound) {
+				return err
+			}
+		}
+		if has, err := v.has(ctx, t, name); err != nil || has {
+			return errors.Join(err, notDeleted())
+		}
+		return nil
+	})
+}
+
+func (v *vault) delItem(ctx op, t *talk, item dbus.ObjectPath) error {
+	var prompt dbus.ObjectPath
+	err := t.opened(ctx, item, func() error {
+		return answer(ctx, goCall(ctx, t.object(item), ifaceItem+".Delete"), &prompt)
+	})
+	if err != nil {
+		return err
+	}
+	return t.dialog(ctx, prompt, func() (bool, error) {
+		var label dbus.Variant
+		err := answer(ctx, goCall(ctx, t.object(item), getProperty, ifaceItem, "Label"), &label)
+		return isNoObject(err), nil
+	})
+}
+
+// listBatch is how many items are asked for at once: a bus allows 128 calls
+// without an answer, unless its configuration says more.
+const listBatch = 64
+
+// list returns the names of the items of this service. Locked items do not tell
+// theirs.
+func (v *vault) list(ctx op) (names []string, err error) {
+	err = v.with(ctx, func(t *talk) error { names, err = v.names(ctx, t); return err })
+	return names, err
+}
+
+func (v *vault) names(ctx op, t *talk) ([]string, error) {
+	var paths, locked []dbus.ObjectPath
+	search := goCall(ctx, t.object(secretsPath), ifaceService+".SearchItems", map[string]string{attributeService: v.service})
+	if err := answer(ctx, search, &paths, &locked); err != nil {
+		return nil, err
+	}
+	if len(locked) > 0 {
+		return nil, lockedError(nil)
+	}
+	names := make([]string, 0, len(paths))
+	for batch := range slices.Chunk(paths, listBatch) {
+		calls := make([]*dbus.Call, len(batch))
+		for i, p := range batch {
+			calls[i] = goCall(ctx, t.object(p), getProperty, ifaceItem, "Attributes")
+		}
+		for _, c := range calls {
+			var of dbus.Variant
+			err := answer(ctx, c, &of)
+			if isNoObject(err) {
+				continue // deleted since
+			}
+			if err != nil {
+				return nil, err
+			}
+			if attributes, ok := of.Value().(map[string]string); ok && attributes[attributeUser] != "" {
+				names = append(names, attributes[attributeUser])
+			}
+		}
+	}
+	return names, nil
+}

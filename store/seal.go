@@ -1,0 +1,90 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"filippo.io/age"
+
+	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/helper/secret"
+	"github.com/terradue/t2-cred/store/backend"
+)
+
+// Copies of records are age files, sealed to an identity of this namespace, which is an
+// item of the store itself. It is read each time that room is made: a copy that is
+// sealed to an identity that the store no longer has would be lost.
+
+// sealOverhead is more than age adds to a value for one X25519 recipient, in bytes.
+const sealOverhead = 512
+
+// recipient is what copies are sealed to. Its identity is made at the first use.
+func (s *Store) recipient(ctx context.Context) (*age.X25519Recipient, error) {
+	id, err := s.sealIdentity(ctx)
+	if errors.Is(err, ErrNotFound) {
+		id, err = s.makeSealIdentity(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return id.Recipient(), nil
+}
+
+// sealIdentity is the identity that opens copies; the error wraps ErrNotFound when the
+// store has none.
+func (s *Store) sealIdentity(ctx context.Context) (*age.X25519Identity, error) {
+	value, err := s.loadAhead(ctx, kindSeal)
+	if err != nil {
+		return nil, err
+	}
+	id, err := age.ParseX25519Identity(value.Reveal()) // parsed, not passed on
+	if err != nil {
+		return nil, backend.Errorf(ErrCorrupt, nil, hint.Say("put back the store as it was: the item "+kindSeal+" opens the copies of records"),
+			"the identity for copies is damaged")
+	}
+	return id, nil
+}
+
+func (s *Store) makeSealIdentity(ctx context.Context) (*age.X25519Identity, error) {
+	lock, err := s.lock(ctx, kindSeal)
+	if err != nil {
+		return nil, err
+	}
+	defer lock.release()
+	id, err := s.sealIdentity(ctx) // another process may have been faster
+	if !errors.Is(err, ErrNotFound) {
+		return id, err
+	}
+	if id, err = age.GenerateX25519Identity(); err != nil {
+		return nil, err
+	}
+	return id, s.saveAny(ctx, s.backend, kindSeal, secret.Secret(id.String()))
+}
+
+func seal(to age.Recipient, value secret.Secret) ([]byte, error) {
+	var sealed bytes.Buffer
+	w, err := age.Encrypt(&sealed, to)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.WriteString(w, value.Reveal()); err != nil { // leaves encrypted
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return sealed.Bytes(), nil
+}
+
+// unseal opens a copy. An error says nothing of what is in it.
+func unseal(id age.Identity, sealed []byte) (secret.Secret, error) {
+	r, err := age.Decrypt(bytes.NewReader(sealed), id)
+	if err != nil {
+		return "", fmt.Errorf("the copy cannot be opened: %w", err)
+	}
+	value, err := io.ReadAll(io.LimitReader(r, backend.MaxValue+1))
+	return secret.Secret(value), err
+}

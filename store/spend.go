@@ -1,0 +1,341 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/helper/secret"
+	"github.com/terradue/t2-cred/store/backend"
+)
+
+// A Want says which cached token makes a refresh needless.
+type Want struct {
+	// Enough reports whether a cached token will do.
+	Enough func(Token) bool
+	// Fresh passes by a token that was cached before this refresh was asked for.
+	Fresh bool
+}
+
+// Found is what a refresh starts from.
+type Found struct {
+	Record
+	// Doubt is an earlier refresh that got no answer, or nil.
+	Doubt *Doubt
+	// Asked says that another process has had the issuer's answer about this account
+	// while this one waited for the lock.
+	Asked bool
+	// Elsewhere says that another machine refreshed last: the store was copied.
+	Elsewhere bool
+}
+
+// A Verdict is what became of a refresh token that was to be sent.
+type Verdict int
+
+// Verdicts. The zero one claims nothing.
+const (
+	// Unanswered: it may have been sent, and nobody knows what came of it.
+	Unanswered Verdict = iota
+	// NotSent: no byte of the request left.
+	NotSent
+	// Refused: the issuer answered, and has not taken the token.
+	Refused
+	// Granted: the issuer answered with tokens.
+	Granted
+)
+
+// A Spender is the issuer's side of a refresh. Its methods are called in this order.
+type Spender interface {
+	// Prepare has at hand all that sending and verifying need, or says why nothing is
+	// to be sent. It may return another record than was found, to be saved beside its
+	// error: a grant that turned out to be revoked.
+	Prepare(ctx context.Context, found Found) (Record, error)
+	// Send sends the refresh token once. ready is called at the last moment before the
+	// first byte leaves; its error forbids it. The record is what is to be stored: with
+	// Granted the new refresh token, with Refused the mark that the grant is revoked, or
+	// the zero Record for no change.
+	Send(ctx context.Context, ready func() error) (Record, Verdict, error)
+	// Verify verifies the access token of a record that is stored by now, and returns the
+	// record with the token and with what its claims tell. Beside an error the record
+	// counts too.
+	Verify(ctx context.Context, stored Record) (Record, error)
+}
+
+// A spending is a refresh under way: locked, room made, marked, sent, answered, saved,
+// verified. Each step is a method, and what an interruption before the next one leaves
+// is settled by look.
+type spending struct {
+	s    *Store
+	k    Key
+	lock *heldLock
+	st   known
+	room *room
+	name string // of the lock
+	// inItem says that the item holds the newest record, and no copy waits.
+	inItem bool
+}
+
+// saveLimit bounds everything that is left to do once the issuer has answered.
+const saveLimit = 10 * time.Second
+
+// errLockLost says that the lock file was removed. Nothing was sent, and the refresh
+// begins again.
+var errLockLost = errors.New("store: the lock file was removed")
+
+// Refresh returns a record with a token that is enough: the cached one if another
+// process got it meanwhile, else one that the spender gets for the refresh token. The
+// token may come alone, as Record{Token: …}, when the item was not loaded.
+//
+// The error wraps the spender's own, or ErrBusy (the lock was not got in time),
+// ErrNotFound, ErrLocked, ErrUnavailable, ErrTooLarge, ErrCorrupt or ErrName.
+func (s *Store) Refresh(ctx context.Context, k Key, want Want, sp Spender) (Record, error) {
+	if err := k.Validate(); err != nil {
+		return Record{}, err
+	}
+	before := s.locks.refreshes(k.item(kindGrant))
+	if enough := want.Enough; want.Fresh && enough != nil {
+		stale, _ := s.cachedToken(ctx, k) // the zero Token where there is none
+		want.Enough = func(t Token) bool { return t.AccessToken != stale.AccessToken && enough(t) }
+	}
+	for {
+		rec, err := s.refreshOnce(ctx, k, want, sp, before)
+		if !errors.Is(err, errLockLost) {
+			return rec, err
+		}
+	}
+}
+
+func (s *Store) refreshOnce(ctx context.Context, k Key, want Want, sp Spender, before uint64) (Record, error) {
+	r := &spending{s: s, k: k, name: k.item(kindGrant)}
+	lock, err := s.lock(ctx, r.name)
+	if err != nil {
+		return Record{}, err
+	}
+	r.lock = lock
+	defer lock.release()
+	asked := s.locks.refreshes(r.name) != before
+	mayServe := want.Enough != nil && (!want.Fresh || asked)
+	if mayServe {
+		if t, err := s.cachedToken(ctx, k); err == nil && want.Enough(t) {
+			return Record{Token: t}, nil
+		}
+	}
+	defer s.begin(ctx, itemName(kindClient, k.Profile), kindSeal)()
+	if r.st, err = s.look(ctx, k); err != nil && !errors.Is(err, ErrNotFound) {
+		return Record{}, err
+	}
+	if mayServe && r.st.rec.Token.AccessToken != "" && want.Enough(r.st.rec.Token) {
+		s.writeNote(k, r.st, r.st.rec, r.st.place)
+		return r.st.rec, nil
+	}
+	return r.run(ctx, sp, asked)
+}
+
+// run does the steps from here on.
+func (r *spending) run(ctx context.Context, sp Spender, asked bool) (Record, error) {
+	old := r.st.rec
+	machine := r.s.machine()
+	found := Found{Record: old, Doubt: r.st.doubt, Asked: asked, Elsewhere: old.Machine != "" && machine != "" && old.Machine != machine}
+	prepared, err := sp.Prepare(ctx, found)
+	if err != nil {
+		if isZero(prepared) {
+			return Record{}, err
+		}
+		return prepared, errors.Join(err, r.conclude(ctx, prepared))
+	}
+	if r.st.waiting != nil && prepared.Grant == old.Grant {
+		return Record{}, backend.Errorf(ErrUnavailable, nil, hint.Do(hint.Words("make the store work, then: "), hint.Run("get").For(r.k.Profile, r.k.Account)),
+			"the renewed credential of account %v waits %s, so nothing was sent", r.k, r.st.waiting.where)
+	}
+	if err := r.makeRoom(ctx, prepared); err != nil {
+		return Record{}, err
+	}
+	if err := r.mark(); err != nil {
+		return Record{}, errors.Join(r.notSent(), err)
+	}
+	next, verdict, err := sp.Send(ctx, r.ready)
+	// From here on nobody may interrupt: next may be all that is left of a grant.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveLimit)
+	defer cancel()
+	switch verdict {
+	case NotSent:
+		return Record{}, errors.Join(err, r.notSent())
+	case Granted:
+		next.Machine = machine
+		return r.granted(ctx, sp, next, err)
+	case Refused:
+		r.s.locks.countRefresh(r.name)
+		if isZero(next) {
+			return Record{}, errors.Join(err, r.settled())
+		}
+		return next, errors.Join(err, r.conclude(ctx, next))
+	}
+	r.room.close() // the mark stays
+	return Record{}, err
+}
+
+// makeRoom is the step before anything is sent: there is a place for what comes. With
+// an earlier doubt the old mark stays until the new one is written over it.
+func (r *spending) makeRoom(ctx context.Context, rec Record) (err error) {
+	value := encodeRecord(r.k, rec)
+	head := copyHead{grant: rec.Grant, base: r.st.base}
+	if r.st.doubt != nil {
+		head.state = stateSent
+	}
+	r.room, err = r.s.makeRoom(ctx, r.k, head, len(value))
+	return err
+}
+
+// mark writes down that the refresh token is being spent.
+func (r *spending) mark() error {
+	if err := r.room.mark(); err != nil {
+		return backend.Errorf(ErrUnavailable, err, nil, "cannot write down that the refresh token is being spent, so nothing was sent")
+	}
+	return nil
+}
+
+// ready is asked right before the first byte leaves: the lock is still ours.
+func (r *spending) ready() error {
+	if err := r.lock.lost(); err != nil {
+		return fmt.Errorf("%w: %w", errLockLost, err)
+	}
+	return nil
+}
+
+// notSent takes back the room and the mark. Without an earlier doubt nothing is left.
+func (r *spending) notSent() error {
+	if r.st.doubt == nil {
+		return r.room.remove()
+	}
+	return r.room.restore(r.st.doubt)
+}
+
+// granted keeps the new refresh token, first sealed and then in the item, and only then
+// has the access token verified. Refused or not, the refresh token stays.
+func (r *spending) granted(ctx context.Context, sp Spender, next Record, unfit error) (Record, error) {
+	r.s.locks.countRefresh(r.name)
+	if err := r.save(ctx, next); err != nil {
+		return next, errors.Join(unfit, err)
+	}
+	verified := next
+	if unfit == nil {
+		verified, unfit = sp.Verify(ctx, next)
+	}
+	if encodeRecord(r.k, verified) != encodeRecord(r.k, next) && r.inItem {
+		if err := r.saveItem(ctx, verified); err != nil { // for display; the next refresh brings it again
+			verified.GrantInfo = next.GrantInfo
+		}
+	}
+	if next.Grant != r.st.rec.Grant {
+		r.dropCopies(r.st.rec.Grant)
+	}
+	r.s.keepRest(ctx, r.k, r.st, verified)
+	return verified, unfit
+}
+
+// save is the step after the answer. When the item cannot be saved, the sealed copy is
+// kept and a warning says where: that is no error, as nothing is lost.
+func (r *spending) save(ctx context.Context, next Record) error {
+	value := encodeRecord(r.k, next)
+	if value == encodeRecord(r.k, r.st.rec) {
+		r.inItem = true
+		return r.settled() // the old refresh token goes on, and nothing else is new
+	}
+	sealErr := r.room.fill(value)
+	err := r.saveItem(ctx, next)
+	if err == nil {
+		return r.settled()
+	}
+	if sealErr != nil {
+		r.room.close()
+		return fmt.Errorf("store the credential of account %v: %w (and the new refresh token could not be kept elsewhere: %w)", r.k, err, sealErr)
+	}
+	where, keepErr := r.room.keep()
+	if keepErr != nil {
+		where += " (" + keepErr.Error() + ")"
+	}
+	r.s.opt.Warn(fmt.Sprintf("the renewed credential of account %v could not be stored (%v); it is kept %s, "+
+		"and the next t2-cred command for this account stores it: make the store work, then run t2-cred get", r.k, err, where))
+	r.room = nil
+	return nil
+}
+
+// retryDelays are the pauses before another attempt to save.
+func retryDelays() []time.Duration {
+	return []time.Duration{200 * time.Millisecond, 600 * time.Millisecond, 1500 * time.Millisecond}
+}
+
+// saveItem saves the record, several times if a new refresh token is at stake. An item
+// that changed meanwhile, by a program that does not take our lock, is looked at again:
+// what was got last counts for the same grant.
+func (r *spending) saveItem(ctx context.Context, next Record) error {
+	delays := retryDelays()
+	if r.room == nil {
+		delays = nil
+	}
+	for {
+		err := r.saveOnce(ctx, next)
+		if err == nil || errors.Is(err, ErrTooLarge) || errors.Is(err, backend.ErrNoAnswer) || len(delays) == 0 || !sleep(ctx, delays[0]) {
+			return err
+		}
+		delays = delays[1:]
+	}
+}
+
+func (r *spending) saveOnce(ctx context.Context, next Record) error {
+	name, value := r.k.item(kindGrant), encodeRecord(r.k, next)
+	rev, err := r.s.save(ctx, name, value, r.st.rev)
+	if errors.Is(err, backend.ErrConflict) {
+		var other secret.Secret
+		if other, rev, err = r.s.backend.Load(ctx, name); err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		if rec, decodeErr := decodeFor(r.k, other); decodeErr == nil && rec.Grant != next.Grant && rec.Grant != r.st.rec.Grant {
+			return backend.Conflict(name)
+		}
+		rev, err = r.s.save(ctx, name, value, rev)
+	}
+	if err == nil {
+		r.st.rev, r.st.base, r.inItem = rev, digest(value), true
+	}
+	return err
+}
+
+// settled removes the copy: there was an outcome.
+func (r *spending) settled() error {
+	if r.room == nil {
+		return nil
+	}
+	err := r.room.remove()
+	r.room = nil
+	if err != nil {
+		// It is not of what is stored now, and is no longer used.
+		r.s.opt.Warn("cannot remove the copy of account " + r.k.String() + ": " + err.Error())
+	}
+	return nil
+}
+
+// conclude saves a record that has no new refresh token, such as one whose grant was
+// revoked.
+func (r *spending) conclude(ctx context.Context, next Record) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveLimit)
+	defer cancel()
+	if err := r.saveItem(ctx, next); err != nil {
+		return fmt.Errorf("store the credential of account %v: %w", r.k, err)
+	}
+	r.s.keepRest(ctx, r.k, r.st, next)
+	r.dropDoubt()
+	return r.settled()
+}
+
+// dropDoubt removes an earlier mark: the outcome is known by now.
+func (r *spending) dropDoubt() {
+	if r.st.doubt == nil || r.room != nil {
+		return
+	}
+	for _, c := range r.s.findCopy(r.k, r.st.rec.Grant) {
+		c.remove()
+	}
+}

@@ -1,0 +1,512 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/terradue/t2-cred/helper/secret"
+	"github.com/terradue/t2-cred/store/backend"
+)
+
+// Refresh tokens of these tests: long, so that no hash contains one by chance.
+const (
+	second secret.Secret = "second-refresh-token-7f3a91c04be24d8f"
+	third  secret.Secret = "third-refresh-token-90e1bb27f6a54c31"
+)
+
+// errDown is a backend that is gone for good.
+var errDown = backend.Errorf(ErrUnavailable, backend.ErrNoAnswer, nil, "down")
+
+// refuse lets operations fail, of records and copies' identities alike.
+func refuse(ops ...string) func(op, name string) error {
+	return func(op, _ string) error {
+		if slices.Contains(ops, op) {
+			return errDown
+		}
+		return nil
+	}
+}
+
+// refuseGrants lets operations on records fail.
+func refuseGrants(ops ...string) func(op, name string) error {
+	return func(op, name string) error {
+		if slices.Contains(ops, op) && isGrant(name) {
+			return errDown
+		}
+		return nil
+	}
+}
+
+// rotation is a refresh that brings a new refresh token.
+func rotation(s *Store, to secret.Secret) (Record, error) {
+	return refresh(context.Background(), s, alice, nil, func(old Record) (Record, error) {
+		old.RefreshToken = to
+		old.Token = sampleToken("of-" + to.Reveal())
+		return old, nil
+	})
+}
+
+// copyPlaces runs a test with disk as the place of the copy, and with the kernel where
+// disk is refused.
+func copyPlaces(t *testing.T, f func(t *testing.T, reopen func() (*Store, *watched), warnings *[]string)) {
+	for _, place := range []string{"disk", "kernel"} {
+		t.Run(place, func(t *testing.T) {
+			if place == "kernel" && (runtime.GOOS != "linux" || !kernelOutlives()) {
+				t.Skip("the kernel's keyring is no safe place here")
+			}
+			o := fileOptions(t)
+			var warnings []string
+			o.Warn = func(msg string) { warnings = append(warnings, msg) }
+			reopen := func() (*Store, *watched) {
+				s := open(t, o)
+				return s, watch(s)
+			}
+			s, _ := reopen()
+			put(t, s, alice, sampleRecord("g1"))
+			if place == "kernel" {
+				// A file in the way of the directory, for root too.
+				if err := errors.Join(os.RemoveAll(s.copyDir()), os.WriteFile(s.copyDir(), nil, 0o600)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			f(t, reopen, &warnings)
+		})
+	}
+}
+
+// gone fails when a copy is left.
+func gone(t *testing.T, s *Store) {
+	t.Helper()
+	if c := s.findCopies(alice, "g1"); len(c) > 0 {
+		t.Errorf("copies are left: %+v", c[0].copyHead)
+	}
+}
+
+// stored fails unless that is what the backend itself holds.
+func stored(t *testing.T, s *Store, refresh secret.Secret) {
+	t.Helper()
+	value, _, err := s.backend.Load(context.Background(), alice.item(kindGrant))
+	if err == nil {
+		var rec Record
+		if rec, err = decodeFor(alice, value); err == nil && rec.RefreshToken == refresh {
+			return
+		}
+	}
+	t.Errorf("the backend does not hold %s: %v", refresh.Reveal(), err)
+}
+
+// inClear fails when a secret is found in a file below the store's directories.
+func inClear(t *testing.T, s *Store, secrets ...secret.Secret) {
+	t.Helper()
+	err := filepath.WalkDir(filepath.Dir(s.opt.Config), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, one := range secrets {
+			if strings.Contains(string(text), one.Reveal()) {
+				t.Errorf("%s has a secret in clear", path)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRefresh_aRotatedTokenIsKept(t *testing.T) {
+	copyPlaces(t, func(t *testing.T, reopen func() (*Store, *watched), warnings *[]string) {
+		s, w := reopen()
+		w.refuse = refuseGrants("save")
+		rec, err := rotation(s, second)
+		if err != nil || rec.RefreshToken != second {
+			t.Fatalf("Refresh = %+v, %v", rec, err)
+		}
+		if len(*warnings) != 1 || !strings.Contains((*warnings)[0], "could not be stored") ||
+			strings.Contains((*warnings)[0], "\n") || strings.Contains((*warnings)[0], second.Reveal()) {
+			t.Errorf("warnings: %q", *warnings)
+		}
+		inClear(t, s, second)
+		// While the store is down the token in hand is served, and nothing more is sent.
+		if tok, err := s.Token(context.Background(), alice); err != nil || tok.AccessToken.Reveal() != "of-"+second.Reveal() {
+			t.Errorf("Token = %+v, %v", tok, err)
+		}
+		s, w = reopen()
+		w.refuse = refuseGrants("save")
+		if _, err := rotation(s, third); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "nothing was sent") {
+			t.Errorf("Refresh while a copy waits: %v", err)
+		}
+		if rec, err := s.Load(context.Background(), alice); err != nil || rec.RefreshToken != second {
+			t.Errorf("Load while it is down: %+v, %v", rec, err)
+		}
+		// It works again: the next command stores it, a cached get too.
+		s, _ = reopen()
+		if _, err := s.Token(context.Background(), alice); err != nil {
+			t.Error(err)
+		}
+		stored(t, s, second)
+		gone(t, s)
+	})
+}
+
+// What an interruption at each step leaves is settled by the next command.
+func TestRefresh_interruptedAtEachStep(t *testing.T) {
+	for step, tt := range map[string]struct {
+		until func(r *spending, next Record) error
+		want  secret.Secret
+		doubt bool
+	}{
+		"locked": {func(*spending, Record) error { return nil }, sampleRecord("g1").RefreshToken, false},
+		"room made": {func(r *spending, _ Record) error {
+			return r.makeRoom(context.Background(), r.st.rec)
+		}, sampleRecord("g1").RefreshToken, false},
+		"marked": {func(r *spending, _ Record) error {
+			return errors.Join(r.makeRoom(context.Background(), r.st.rec), r.mark())
+		}, sampleRecord("g1").RefreshToken, true},
+		"answered": {func(r *spending, next Record) error {
+			return errors.Join(r.makeRoom(context.Background(), r.st.rec), r.mark(), r.room.fill(encodeRecord(alice, next)))
+		}, second, false},
+		"saved": {func(r *spending, next Record) error {
+			return errors.Join(r.makeRoom(context.Background(), r.st.rec), r.mark(), r.room.fill(encodeRecord(alice, next)),
+				r.saveItem(context.Background(), next))
+		}, second, false},
+	} {
+		t.Run(step, func(t *testing.T) {
+			copyPlaces(t, func(t *testing.T, reopen func() (*Store, *watched), _ *[]string) {
+				s, _ := reopen()
+				r := &spending{s: s, k: alice, name: alice.item(kindGrant)}
+				var err error
+				if r.st, err = s.look(context.Background(), alice); err != nil {
+					t.Fatal(err)
+				}
+				next := r.st.rec
+				next.RefreshToken = second
+				if err := tt.until(r, next); err != nil {
+					t.Fatal(err)
+				}
+				// The process is killed here: nothing else runs.
+				s, _ = reopen()
+				st, err := s.look(context.Background(), alice)
+				if err != nil || st.rec.RefreshToken != tt.want || (st.doubt != nil) != tt.doubt {
+					t.Errorf("after it: %s, doubt %+v, %v", st.rec.RefreshToken.Reveal(), st.doubt, err)
+				}
+				if !tt.doubt {
+					gone(t, s)
+				}
+				stored(t, s, tt.want)
+			})
+		})
+	}
+}
+
+// outcomes lets the issuer end a refresh in each way.
+type outcomeOf struct {
+	spender
+	verdict Verdict
+	err     error
+}
+
+func (o *outcomeOf) Send(ctx context.Context, ready func() error) (Record, Verdict, error) {
+	if o.verdict == NotSent {
+		return Record{}, NotSent, o.err
+	}
+	if err := ready(); err != nil {
+		return Record{}, NotSent, err
+	}
+	return Record{}, o.verdict, o.err
+}
+
+func TestRefresh_theMarkStaysWithoutAnOutcome(t *testing.T) {
+	silence := errors.New("no answer in time")
+	for name, tt := range map[string]struct {
+		verdict Verdict
+		doubt   bool
+	}{"not sent": {NotSent, false}, "refused": {Refused, false}, "unanswered": {Unanswered, true}} {
+		t.Run(name, func(t *testing.T) {
+			copyPlaces(t, func(t *testing.T, reopen func() (*Store, *watched), _ *[]string) {
+				s, _ := reopen()
+				_, err := s.Refresh(context.Background(), alice, Want{}, &outcomeOf{verdict: tt.verdict, err: silence})
+				if !errors.Is(err, silence) {
+					t.Fatalf("Refresh: %v", err)
+				}
+				s, _ = reopen()
+				st, err := s.look(context.Background(), alice)
+				if err != nil || (st.doubt != nil) != tt.doubt {
+					t.Errorf("doubt = %+v, %v", st.doubt, err)
+				}
+				if tt.doubt {
+					// The next refresh is told, does not send, and the mark is as it was.
+					since := st.doubt.Since
+					if _, err := s.Refresh(context.Background(), alice, Want{}, &outcomeOf{verdict: NotSent, err: silence}); !errors.Is(err, silence) {
+						t.Errorf("Refresh: %v", err)
+					}
+					if st, err = s.look(context.Background(), alice); err != nil || st.doubt == nil || !st.doubt.Since.Equal(since) {
+						t.Errorf("after one that was not sent: %+v, %v", st.doubt, err)
+					}
+					// One that is answered ends it.
+					if _, err := rotation(s, second); err != nil {
+						t.Error(err)
+					}
+				}
+				gone(t, s)
+			})
+		})
+	}
+}
+
+// Without room nothing is sent.
+func TestRefresh_withoutRoomNothingIsSent(t *testing.T) {
+	o := fileOptions(t)
+	s := open(t, o)
+	put(t, s, alice, sampleRecord("g1"))
+	if err := errors.Join(os.RemoveAll(s.copyDir()), os.WriteFile(s.copyDir(), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	s.copyKernel.off = true
+	_, err := refresh(context.Background(), s, alice, nil, func(old Record) (Record, error) {
+		t.Error("the refresh token was sent")
+		return old, nil
+	})
+	if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "nothing was sent") {
+		t.Errorf("Refresh: %v", err)
+	}
+	stored(t, s, sampleRecord("g1").RefreshToken)
+}
+
+// The lock file is removed while two wait for each other: one token is sent once.
+func TestRefresh_theLockFileIsRemoved(t *testing.T) {
+	o := fileOptions(t)
+	s := open(t, o)
+	put(t, s, alice, sampleRecord("g1"))
+	path := filepath.Join(s.locks.dir, alice.item(kindGrant)+".lock")
+	sent := 0
+	tries := 0
+	_, err := s.Refresh(context.Background(), alice, Want{}, &lockRemover{path: path, tries: &tries, spender: spender{f: func(old Record) (Record, error) {
+		sent++
+		old.RefreshToken = second
+		old.Token = sampleToken("fresh")
+		return old, nil
+	}}})
+	if err != nil || sent != 1 || tries != 2 {
+		t.Errorf("sent %d times in %d tries, %v", sent, tries, err)
+	}
+	stored(t, s, second)
+	gone(t, s)
+}
+
+// lockRemover removes the lock file right before the first request.
+type lockRemover struct {
+	spender
+	path  string
+	tries *int
+}
+
+func (l *lockRemover) Send(ctx context.Context, ready func() error) (Record, Verdict, error) {
+	if *l.tries++; *l.tries == 1 {
+		_ = os.Remove(l.path)
+	}
+	return l.spender.Send(ctx, ready)
+}
+
+// A caller that wants a fresh token is content with one that came while it waited, by
+// the count of answers, whatever the clocks say.
+func TestRefresh_freshByTheCount(t *testing.T) {
+	o := fileOptions(t)
+	now := time.Now()
+	o.Now = func() time.Time { return now }
+	s := open(t, o)
+	put(t, s, alice, sampleRecord("g1"))
+	enough := func(Token) bool { return true }
+	asked := 0
+	again := func(wait func()) {
+		t.Helper()
+		sp := &spender{f: func(old Record) (Record, error) {
+			asked++
+			old.Token = sampleToken(fmt.Sprint("fresh-", asked))
+			return old, nil
+		}}
+		if wait != nil {
+			wait()
+		}
+		if _, err := s.Refresh(context.Background(), alice, Want{Enough: enough, Fresh: true}, sp); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again(nil)
+	now = now.Add(-8 * time.Hour) // the clock is set back
+	again(nil)
+	if asked != 2 {
+		t.Errorf("asked %d times, want 2", asked)
+	}
+	now = time.Now()
+	// Another process gets one while this one waits for the lock.
+	lock, err := s.lock(context.Background(), alice.item(kindGrant))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		again(nil)
+	}()
+	time.Sleep(100 * time.Millisecond)
+	s.locks.countRefresh(alice.item(kindGrant))
+	lock.release()
+	<-done
+	if asked != 2 {
+		t.Errorf("asked %d times, though another process had just been answered", asked)
+	}
+}
+
+// Somebody who does not take our lock has stored another record of the same grant: what
+// the issuer gave last counts.
+func TestRefresh_theItemChangedMeanwhile(t *testing.T) {
+	s := open(t, fileOptions(t))
+	put(t, s, alice, sampleRecord("g1"))
+	_, err := refresh(context.Background(), s, alice, nil, func(old Record) (Record, error) {
+		other := old
+		other.Username = "written beside us"
+		if err := s.saveAny(context.Background(), s.backend, alice.item(kindGrant), encodeRecord(alice, other)); err != nil {
+			t.Fatal(err)
+		}
+		old.RefreshToken = second
+		return old, nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	stored(t, s, second)
+	gone(t, s)
+}
+
+func TestObtain_whatCannotBeStoredWaits(t *testing.T) {
+	copyPlaces(t, func(t *testing.T, reopen func() (*Store, *watched), _ *[]string) {
+		s, w := reopen()
+		if err := s.Delete(context.Background(), alice); err != nil {
+			t.Fatal(err)
+		}
+		w.refuse = refuseGrants("save")
+		if _, err := s.Obtain(context.Background(), alice, func(Record) (Record, error) { return sampleRecord("g9"), nil }); err != nil {
+			t.Fatal(err)
+		}
+		s, _ = reopen()
+		if rec, err := s.Load(context.Background(), alice); err != nil || rec.Grant != "g9" {
+			t.Errorf("Load: %+v, %v", rec, err)
+		}
+		gone(t, s)
+	})
+}
+
+func TestDelete_takesTheCopiesAlong(t *testing.T) {
+	copyPlaces(t, func(t *testing.T, reopen func() (*Store, *watched), _ *[]string) {
+		s, w := reopen()
+		w.refuse = refuseGrants("save")
+		if _, err := rotation(s, second); err != nil {
+			t.Fatal(err)
+		}
+		w.refuse = nil
+		if err := s.Delete(context.Background(), alice); err != nil {
+			t.Fatal(err)
+		}
+		gone(t, s)
+		s, _ = reopen()
+		if _, err := s.Load(context.Background(), alice); !errors.Is(err, ErrNotFound) {
+			t.Errorf("Load: %v", err)
+		}
+	})
+}
+
+// A copy that this store's identity does not open is another store's: it is left alone.
+func TestCopies_ofAnotherStoreAreLeftAlone(t *testing.T) {
+	o := fileOptions(t)
+	s := open(t, o)
+	put(t, s, alice, sampleRecord("g1"))
+	other := open(t, fileOptions(t))
+	put(t, other, alice, sampleRecord("g1"))
+	w := watch(other)
+	w.refuse = refuseGrants("save")
+	if _, err := rotation(other, second); err != nil {
+		t.Fatal(err)
+	}
+	foreign, err := os.ReadFile(other.copyPath(alice, "g1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := s.copyPath(alice, "g1")
+	if err := errors.Join(os.MkdirAll(s.copyDir(), 0o700), os.WriteFile(path, foreign, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	st, err := s.look(context.Background(), alice)
+	if err != nil || st.rec.RefreshToken != sampleRecord("g1").RefreshToken {
+		t.Errorf("it was taken: %v", err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("it was removed: %v", err)
+	}
+}
+
+// The copies that 3f78ee2 left in clear are taken one last time.
+func TestOldCopies_areTaken(t *testing.T) {
+	for name, tt := range map[string]struct {
+		base func(stored secret.Secret) string
+		want secret.Secret
+	}{
+		"of what is stored":         {digest, second},
+		"of what was stored before": {func(secret.Secret) string { return digest("another value") }, sampleRecord("g1").RefreshToken},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, fileOptions(t))
+			put(t, s, alice, sampleRecord("g1"))
+			value, _, err := s.backend.Load(context.Background(), alice.item(kindGrant))
+			if err != nil {
+				t.Fatal(err)
+			}
+			next := sampleRecord("g1")
+			next.RefreshToken = second
+			next.format = firstRecord
+			raw, err := json.Marshal(oldCopy{V: 1, Seq: 1, Base: tt.base(value), Value: encodeRecord(alice, next).Reveal()})
+			if err == nil {
+				err = errors.Join(os.MkdirAll(s.opt.RuntimeDir, 0o700), os.WriteFile(s.oldCopyPath(alice), raw, 0o600))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rec, err := s.Load(context.Background(), alice); err != nil || rec.RefreshToken != tt.want {
+				t.Errorf("Load = %s, %v", rec.RefreshToken.Reveal(), err)
+			}
+			stored(t, s, tt.want)
+			if _, err := os.Stat(s.oldCopyPath(alice)); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("it is still there: %v", err)
+			}
+		})
+	}
+}
+
+// A grant of 3f78ee2 keeps its format; one that is made now is refused by it.
+func TestRecord_formatOfAGrant(t *testing.T) {
+	s := open(t, fileOptions(t))
+	old := sampleRecord("g1")
+	old.format = firstRecord
+	put(t, s, alice, old)
+	if _, err := rotation(s, second); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`{"v":1,`, `{"v":2,`} {
+		value, _, err := s.backend.Load(context.Background(), alice.item(kindGrant))
+		if err != nil || !strings.HasPrefix(value.Reveal(), want) {
+			t.Errorf("the record begins with %.8s, want %s, %v", value.Reveal(), want, err)
+		}
+		put(t, s, alice, sampleRecord("g2"))
+	}
+}
