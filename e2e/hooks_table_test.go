@@ -78,7 +78,7 @@ func TestHooksTable(t *testing.T) {
 			t.Errorf("%s is fetched in version %s, which no page says was tried", name, version)
 		}
 	}
-	if len(pins) < 15 || len(rows) < 14 || protocols < 11 {
+	if len(pins) < 15 || len(rows) < 14 || protocols < 12 {
 		t.Errorf("only %d versions were found in setup.d, %d rows and %d protocols", len(pins), len(rows), protocols)
 	}
 }

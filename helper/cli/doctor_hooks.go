@@ -24,7 +24,7 @@ func (d *doctor) checkHooks(context.Context) []finding {
 	}
 	path := d.searchPath()
 	found := []finding{}
-	if f, ok := checkName("t2-cred", path, self); ok {
+	if f, ok := (nameCheck{title: "program", name: "t2-cred"}).in(path, self); ok {
 		found = append(found, f)
 	} else {
 		found = append(found, warning("program", "put its directory on PATH, for tools that look for it there", "%s %s is not on PATH", self, version()))
@@ -35,12 +35,12 @@ func (d *doctor) checkHooks(context.Context) []finding {
 			continue
 		}
 		dirs := path
-		if p.Name == "terraform" { // which looks for it among its plugins alone
+		if len(p.PluginDir) > 0 { // which the tool alone looks into
 			if plugins, err := (setup.Env{Getenv: d.Getenv, GOOS: runtime.GOOS}).TerraformPlugins(); err == nil {
 				dirs = plugins
 			}
 		}
-		if f, ok := checkName(p.Alias, dirs, self); ok {
+		if f, ok := (nameCheck{title: "hook", name: p.Alias, shared: p.Shared}).in(dirs, self); ok {
 			found = append(found, f)
 		} else {
 			missing = append(missing, p.Alias)
@@ -62,15 +62,18 @@ func (d *doctor) searchPath() (dirs []string) {
 	return dirs
 }
 
-// checkName says who is called by that name. Not ok when nobody is.
-func checkName(name string, dirs []string, self string) (f finding, ok bool) {
-	title := "hook"
-	if name == "t2-cred" {
-		title = "program"
-	}
+// A nameCheck looks for the program that is called by a name.
+type nameCheck struct {
+	title, name string
+	shared      string // as in hook.Protocol
+}
+
+// in searches the directories in their order. Not ok when no program has the name.
+func (n nameCheck) in(dirs []string, self string) (f finding, ok bool) {
+	title := n.title
 	var first, ours string
 	for _, dir := range dirs {
-		path := filepath.Join(dir, name)
+		path := filepath.Join(dir, n.name)
 		if runtime.GOOS == "windows" {
 			path += ".exe"
 		}
@@ -95,8 +98,8 @@ func checkName(name string, dirs []string, self string) (f finding, ok bool) {
 		return fine(title, "%s is this t2-cred %s", ours, version()), true
 	case ours != "":
 		return warning(title, "put its directory before the other's on PATH, or remove the other", "%s is shadowed by %s, another program", ours, first), true
-	case name == "keyring": // pip's usual one, which need not be ours
-		return fine(title, "%s is another program; pip and uv ask that one", first), true
+	case n.shared != "":
+		return fine(title, "%s is another program; %s", first, n.shared), true
 	}
 	return warning(title, "link it anew: ln -sf "+self+" "+first, "%s is another file than this %s, and may be of another version", first, self), true
 }

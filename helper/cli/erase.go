@@ -35,6 +35,9 @@ code is not zero: it is the only handle on a grant that lives.`,
 			if err != nil {
 				return err
 			}
+			if err := a.refuseHookInput("erase"); err != nil {
+				return err
+			}
 			var failed error
 			for _, account := range accounts {
 				r.Account = account

@@ -58,6 +58,10 @@ else one is got with the stored refresh token. No browser, no prompt.
 			if err != nil {
 				return err
 			}
+			// Last, to see what a tool writes after it has started us.
+			if err := a.refuseHookInput("get"); err != nil {
+				return err
+			}
 			_, err = a.Stdout.Write(b)
 			return err
 		},

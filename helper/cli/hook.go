@@ -9,7 +9,6 @@ import (
 	"maps"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -21,10 +20,15 @@ import (
 	"github.com/terradue/t2-cred/helper/secret"
 )
 
+// hookTimeout is the --timeout of hooks, unless one is given. A tool waits for its helper,
+// and so does its user; some tools end it after 10 s themselves.
+const hookTimeout = "10s"
+
 // hookCommand is a protocol as a command.
 func (a *app) hookCommand(p hook.Protocol) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: p.Name, Short: p.Short, Long: p.Long, DisableFlagParsing: p.RawArgs,
+		Annotations: map[string]string{ownTimeout: hookTimeout},
+		Use:         p.Name, Short: p.Short, Long: p.Long, DisableFlagParsing: p.RawArgs,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if !p.RawArgs {
 				return nil
@@ -45,7 +49,8 @@ func (a *app) hookCommand(p hook.Protocol) *cobra.Command {
 			call := &hook.Call{
 				Args: args, Option: map[string]string{}, Stdin: a.Stdin, Stdout: a.Stdout, Stderr: a.Stderr,
 				Getenv: a.Getenv, Now: a.Now, Getter: &getter{app: a}, Deriver: &getter{app: a},
-				Hosts: a.exactHosts, Version: version(), Timeout: a.flags.timeout,
+				Explain: func(why string) { a.log.Info("no credential", "why", why) },
+				Hosts:   a.exactHosts, Version: version(), Timeout: a.flags.timeout,
 				UntilStopped: func(do func(context.Context) error) error { return untilStopped(a.deadline.Context, do) },
 			}
 			for _, o := range p.Options {
@@ -107,19 +112,42 @@ type misused struct{ error }
 
 func (m misused) Unwrap() []error { return []error{m.error, usageError(m.error)} }
 
-// calledAs turns the name of the program into a command: tools call some helpers
-// by a name of their own (git-credential-t2), which is then a link to us. Others
-// know no command, only a flag of their own (--cargo-plugin).
-func calledAs(argv0 string, args []string) []string {
-	name := strings.TrimSuffix(filepath.Base(argv0), ".exe")
+// calledAs puts the name of a hook before the arguments if the program is called by a
+// tool: by a name of the tool's (git-credential-t2), which is a link to t2-cred, or with
+// the tool's own flag (--cargo-plugin).
+func calledAs(argv0 string, args []string) ([]string, error) {
+	name, err := hook.Called(argv0)
+	if err != nil {
+		return nil, misused{err}
+	}
 	for _, p := range hook.Protocols {
-		byName := p.Alias != "" && p.Alias == name
-		byFlag := p.Flag != "" && len(args) == 1 && args[0] == p.Flag
-		if byName || byFlag {
-			return append([]string{p.Name}, args...)
+		if p.Flag != "" && len(args) == 1 && args[0] == p.Flag {
+			name = p.Name
 		}
 	}
-	return args
+	if name != "" {
+		args = append([]string{name}, args...)
+	}
+	return args, nil
+}
+
+// refuseHookInput is an error if a request of a hook lies on standard input. The tool's
+// configuration then lacks the name of the hook: git runs "t2-cred get" for the helper
+// "t2-cred", and would take a bare token for its answer. It runs "t2-cred erase" too,
+// after a 401, which must not end the grant. Nothing is read and nothing is waited for.
+func (a *app) refuseHookInput(command string) error {
+	f, ok := a.Stdin.(*os.File)
+	if !ok {
+		return nil
+	}
+	name := hook.Recognize(peek(f))
+	if name == "" {
+		return nil
+	}
+	return misused{&helper.Problem{
+		Kind: hook.ErrUsage, Detail: fmt.Sprintf("%s: a request in %s's protocol is on standard input", command, name),
+		Remedy: fmt.Sprintf("in the tool's configuration, write t2-cred %s as the command", name),
+	}}
 }
 
 // getter finds the profile that a hook's request is for. It is all that a hook
@@ -132,16 +160,36 @@ type getter struct {
 func (g *getter) Get(ctx context.Context, r helper.Request) (helper.Credential, error) {
 	h, r, err := g.resolve(r)
 	if err != nil {
-		return helper.Credential{}, err
+		return helper.Credential{}, g.explained(err)
 	}
 	return h.Get(ctx, r)
+}
+
+// Serves implements hook.Getter.
+func (g *getter) Serves(_ context.Context, r helper.Request) error {
+	c, err := g.app.loadConfig()
+	if err == nil {
+		_, err = g.choose(c, r)
+	}
+	return g.explained(err)
+}
+
+// explained logs why a hook has nothing for a request: most protocols have no words for it.
+func (g *getter) explained(err error) error {
+	if errors.Is(err, helper.ErrNotMine) {
+		var hinted interface{ Hint() string }
+		if errors.As(err, &hinted) {
+			g.app.log.Info("no credential", "why", err.Error(), "hint", hinted.Hint())
+		}
+	}
+	return err
 }
 
 // Reject implements hook.Getter.
 func (g *getter) Reject(ctx context.Context, r helper.Request, token string) error {
 	h, r, err := g.resolve(r)
 	if err != nil {
-		return err
+		return g.explained(err)
 	}
 	return h.Reject(ctx, r, secret.Secret(token))
 }
@@ -150,7 +198,7 @@ func (g *getter) Reject(ctx context.Context, r helper.Request, token string) err
 func (g *getter) Derive(ctx context.Context, r helper.Request, d helper.Derivation) (helper.Derived, error) {
 	h, r, err := g.resolve(r)
 	if err != nil {
-		return helper.Derived{}, err
+		return helper.Derived{}, g.explained(err)
 	}
 	return h.Derive(ctx, r, d)
 }

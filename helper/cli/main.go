@@ -80,14 +80,18 @@ func Main(ctx context.Context, env Env) (code int) {
 			code = a.report(nil, crashed(r))
 		}
 	}()
-	a.Args = calledAs(env.Name, env.Args)
+	args, err := calledAs(env.Name, env.Args)
+	if err != nil {
+		return a.report(nil, err)
+	}
+	a.Args = args
 	root := a.root()
 	root.SetArgs(a.Args)
 	root.SetIn(env.Stdin)
 	root.SetOut(a.Stdout)
 	root.SetErr(a.Stderr)
-	cmd, err := root, a.refuseTokens()
-	if err == nil {
+	cmd := root
+	if err = a.refuseTokens(); err == nil {
 		cmd, err = root.ExecuteContextC(ctx)
 	}
 	if err == nil {

@@ -26,6 +26,10 @@ func TestMain(m *testing.M) {
 			commands[p.Alias] = t2cred
 		}
 	}
+	for _, name := range []string{"GIT-CREDENTIAL-T2.EXE", "docker-credential-t2.EXE", "helm-credential-t2",
+		"git-credential-gep", "docker-credential-gep", "bazel-credential-gep", "terraform-credentials-gep", "pnpm-credential-gep"} {
+		commands[name] = t2cred // for hook_dispatch.txtar
+	}
 	testscript.Main(m, commands)
 }
 
@@ -75,7 +79,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"issuer": cmdIssuer, "set": cmdSet, "usertoken": cmdUserToken, "advance": cmdAdvance,
 			"count": cmdCount, "fault": cmdFault, "admin": cmdAdmin, "code": cmdCode, "together": cmdTogether, "sts": cmdSTS,
-			"clientkey": cmdClientKey, "clientcert": cmdClientCert, "named": cmdNamed,
+			"clientkey": cmdClientKey, "clientcert": cmdClientCert, "named": cmdNamed, "registry": cmdRegistry,
 		},
 	})
 }

@@ -34,8 +34,8 @@ func TestSetupErrorsKeepTheirExitCodes(t *testing.T) {
 		}
 	}
 	err := setupError(&hint.Error{Kind: setup.ErrConfiguration, Detail: "what", Remedy: hint.Do(hint.Run("setup", "git", "--undo"))})
-	if err.Error() != "what" || hintFor(err) != "t2-cred setup git --undo" {
-		t.Errorf("%q, hint %q", err, hintFor(err))
+	if err.Error() != "what" || hint.Of(err).String() != "t2-cred setup git --undo" {
+		t.Errorf("%q, hint %q", err, hint.Of(err))
 	}
 	if setupError(nil) != nil {
 		t.Error("an error of none")

@@ -45,7 +45,7 @@ are, never in clear, until a quarter of an hour before they end.`,
 	Serve: serveAWS,
 }
 
-// awsKeys is what credential_process prints, and what is kept.
+// awsKeys is the answer of credential_process, and the form in which keys are stored.
 type awsKeys struct {
 	Version         int
 	AccessKeyID     string `json:"AccessKeyId"`
@@ -134,7 +134,7 @@ func assumeRole(ctx context.Context, ask stsRequest, cred helper.Credential, now
 	return helper.Derived{Value: helper.Secret(text), Obtained: asked, Expiry: ends}, nil
 }
 
-// awsOptions reads what is to be asked of whom.
+// awsOptions reads the STS and what to ask of it.
 func awsOptions(c *Call) (stsRequest, error) {
 	ask := stsRequest{role: c.Option["role-arn"], session: c.Option["session-name"], agent: "t2-cred/" + c.Version}
 	for _, file := range []string{c.Option["ca-file"], c.Getenv("T2_CRED_CA_FILE"), c.Getenv("AWS_CA_BUNDLE")} {

@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -61,45 +60,6 @@ func askAWS(g *toolGetter, option map[string]string) (stdout string, err error) 
 		Option: all, Stdout: &out, Stderr: &out, Getter: g, Deriver: forgetful{g}, Now: now, Getenv: func(string) string { return "" },
 	})
 	return out.String(), err
-}
-
-type forgetful struct{ *toolGetter }
-
-func (f forgetful) Derive(ctx context.Context, r helper.Request, d helper.Derivation) (helper.Derived, error) {
-	c, err := f.Get(ctx, r)
-	if err != nil {
-		return helper.Derived{}, err
-	}
-	return d.Make(ctx, c)
-}
-
-// TestAWS plays testdata/aws: option is the command line, sts a server's status
-// and answer. What the server is asked, and what comes of it, stands below, to the
-// byte.
-func TestAWS(t *testing.T) {
-	eachTranscript(t, "aws", func(t *testing.T, part map[string]string) {
-		s := newSTS(t)
-		status, body, _ := strings.Cut(part["sts"], "\n")
-		s.status, _ = strconv.Atoi(status)
-		s.body = body
-		host := strings.TrimPrefix(s.URL, "http://")
-		option := map[string]string{"endpoint": s.URL}
-		for line := range strings.Lines(part["option"]) {
-			name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-			option[name] = value
-		}
-		g := &toolGetter{hosts: []string{host}, fails: toolFailures[strings.TrimSpace(part["fails"])]}
-		stdout, err := askAWS(g, option)
-		got := map[string]string{"stdout": stdout, "asked": strings.Join(s.asked, "")}
-		if err != nil {
-			got["error"], got["hint"] = strings.ReplaceAll(err.Error(), host, "STS")+"\n", hintOf(err)+"\n"
-		}
-		for _, name := range []string{"asked", "stdout", "error", "hint"} {
-			if got[name] != part[name] {
-				t.Errorf("%s is\n%s, not\n%s", name, got[name], part[name])
-			}
-		}
-	})
 }
 
 const stsGood = `<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult><Credentials>` +
@@ -248,4 +208,8 @@ func mustURL(t testing.TB, address string) *url.URL {
 		t.Fatal(err)
 	}
 	return u
+}
+
+func awsWays() []way {
+	return []way{{name: "aws", protocol: aws, call: toOption("endpoint"), says: asURL, notMineErr: helper.ErrNotMine}}
 }

@@ -21,7 +21,7 @@ import (
 
 // An awsServer is the other end of the container credential provider, on
 // loopback: https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html
-// Who has the authorization that is in a file gets keys; nobody gets a token.
+// A client that sends the authorization from a file gets keys. No client gets a token.
 type awsServer struct {
 	*Call
 	ask           stsRequest
@@ -32,22 +32,22 @@ type awsServer struct {
 	underWay      *keyFetch // nil when no keys are being got; guarded by mu
 }
 
-// A keyFetch is what all who ask meanwhile wait for.
+// A keyFetch is one attempt to get keys. All requests that arrive meanwhile wait for it.
 type keyFetch struct {
 	done chan struct{} // closed when keys and err are there
 	keys awsKeys
 	err  error
 }
 
-// patience is how long newer keys are waited for while the last are still valid:
-// SDKs wait no more than a second or two.
-const patience = time.Second
+// maxRefreshWait bounds the wait for newer keys while the last ones are still valid. SDKs
+// wait one or two seconds.
+const maxRefreshWait = time.Second
 
 // containerPath is the only path that is served.
 const containerPath = "/credentials"
 
-// serve gets keys, so that what is wrong shows at once, and then answers until ctx
-// ends. Where to ask goes to standard output, as lines for a shell.
+// serve gets keys first, so that an error shows at once. Then it answers until ctx ends.
+// It prints the address on standard output, as lines for a shell.
 func (s *awsServer) serve(ctx context.Context) error {
 	port, err := strconv.ParseUint(s.Option["port"], 10, 16)
 	if err != nil {
@@ -94,8 +94,9 @@ func (s *awsServer) serve(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// keys are keys that will do. What is got outlasts who asks, and serves the next.
-// An STS that is silent does not withhold keys that are still valid.
+// keys returns valid keys. The fetch goes on if the client that caused it leaves, and
+// serves the next client. While an STS is silent, clients get the last keys until they
+// expire.
 func (s *awsServer) keys(ctx context.Context, fresh bool) (awsKeys, error) {
 	s.mu.Lock()
 	if s.underWay == nil {
@@ -105,8 +106,8 @@ func (s *awsServer) keys(ctx context.Context, fresh bool) (awsKeys, error) {
 	got, last := s.underWay, s.last
 	s.mu.Unlock()
 	var late <-chan time.Time // never, when there is nothing else to give
-	if ends, err := time.Parse(time.RFC3339, last.Expiration); err == nil && ends.After(s.Now().Add(patience)) {
-		late = time.After(patience)
+	if ends, err := time.Parse(time.RFC3339, last.Expiration); err == nil && ends.After(s.Now().Add(maxRefreshWait)) {
+		late = time.After(maxRefreshWait)
 	}
 	select {
 	case <-got.done:
@@ -116,7 +117,7 @@ func (s *awsServer) keys(ctx context.Context, fresh bool) (awsKeys, error) {
 	}
 }
 
-// fetch gets keys for all who wait. After a refusal the last are not given out again.
+// fetch gets keys for all waiting clients. After a refusal no client gets the last keys.
 func (s *awsServer) fetch(ctx context.Context, f *keyFetch, fresh bool) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
@@ -130,8 +131,8 @@ func (s *awsServer) fetch(ctx context.Context, f *keyFetch, fresh bool) {
 	close(f.done)
 }
 
-// answer gives keys to whoever shows the authorization. The name of the host is
-// checked too: a page in a browser can have its own name lead to this address.
+// answer gives keys to a client that sends the authorization. It checks the Host header
+// too, since a web page can make its own host name resolve to this address.
 func (s *awsServer) answer(ctx context.Context, w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
@@ -171,7 +172,7 @@ func (s *awsServer) answer(ctx context.Context, w http.ResponseWriter, r *http.R
 	}
 }
 
-// containerError is what an SDK goes by: it tries again after 5xx alone.
+// containerError is the status and code for an error. SDKs retry after a 5xx only.
 func containerError(err error) (status int, code string) {
 	switch {
 	case errors.Is(err, helper.ErrLoginRequired):
@@ -182,16 +183,16 @@ func containerError(err error) (status int, code string) {
 	return http.StatusServiceUnavailable, "ServiceUnavailable"
 }
 
-// writeAuthorization puts the authorization, without a line end, into the file that
-// was named, or one of its own. SDKs read it anew each time. It is of no use when
-// this process has ended, and removed then, unless a successor has written its own.
+// writeAuthorization writes the authorization, without a line end, into the named file or
+// a new one. SDKs read it for each request. remove deletes the file when this process
+// ends, unless a later process has written its own.
 func (s *awsServer) writeAuthorization() (path string, remove func(), err error) {
 	if path = s.Option["authorization-file"]; path != "" {
 		if path, err = filepath.Abs(path); err == nil {
 			err = mayReplace(path)
 		}
 		if err == nil {
-			err = replaceFile(path, s.authorization)
+			err = replaceAuthorization(path, s.authorization)
 		}
 		return path, func() {
 			if text, err := os.ReadFile(path); err == nil && string(text) == s.authorization {
@@ -204,14 +205,14 @@ func (s *awsServer) writeAuthorization() (path string, remove func(), err error)
 		return "", nil, err
 	}
 	path, remove = filepath.Join(dir, "authorization"), func() { _ = os.RemoveAll(dir) }
-	if err = replaceFile(path, s.authorization); err != nil {
+	if err = replaceAuthorization(path, s.authorization); err != nil {
 		remove()
 	}
 	return path, remove, err
 }
 
-// mayReplace is nil when nothing is there, or what an earlier server left: a file
-// with the 26 characters of rand.Text. A user's token must not be overwritten.
+// mayReplace is nil if there is no file, or one that an earlier server left: it has the
+// 26 characters of rand.Text. A user's token must not be overwritten.
 func mayReplace(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -232,8 +233,8 @@ func mayReplace(path string) error {
 	return fmt.Errorf("%w: %s is there, and not of an earlier aws serve: it is not overwritten", ErrUsage, path)
 }
 
-// replaceFile leaves what was there when it fails.
-func replaceFile(path, text string) error {
+// replaceAuthorization leaves the old file unchanged if it fails.
+func replaceAuthorization(path, text string) error {
 	temp, err := os.CreateTemp(filepath.Dir(path), ".t2-cred-*") // mode 0600
 	if err != nil {
 		return err

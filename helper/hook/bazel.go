@@ -23,17 +23,18 @@ t2-cred, and in ~/.bazelrc say:
 
 The host must be among a profile's hosts; for others the answer is {}, no credentials.`,
 	Options: []Option{minValidOption},
+	Begins:  func(text []byte) bool { return beginsObject(text, "uri") },
 	Serve:   serveBazel,
 }
 
-// bazelAnswer is what is printed. Without an end bazel keeps it for half an hour.
+// bazelAnswer is the answer. bazel keeps one without expires for half an hour.
 type bazelAnswer struct {
 	Headers map[string][]string `json:"headers,omitempty"`
 	Expires string              `json:"expires,omitempty"`
 }
 
-// serveBazel answers get, with {} for what is not ours, since an exit code other
-// than 0 fails the build.
+// serveBazel answers get. For hosts of no profile the answer is {}, since an exit code
+// other than 0 fails the build.
 func serveBazel(ctx context.Context, c *Call) error {
 	if len(c.Args) != 1 || c.Args[0] != "get" {
 		return fmt.Errorf("%w: bazel calls bazel-credential-t2 get", ErrUsage)
@@ -67,7 +68,8 @@ func serveBazel(ctx context.Context, c *Call) error {
 	return json.NewEncoder(c.Stdout).Encode(answer)
 }
 
-// readBazel reads where the token is to be sent. What is not a URL is nobody's.
+// readBazel reads where bazel will send the token. Text that is no URL becomes a URL that
+// no profile serves.
 func readBazel(text []byte) (*url.URL, error) {
 	members, err := readObject(text)
 	if err != nil {

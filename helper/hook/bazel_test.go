@@ -8,8 +8,6 @@ import (
 	"time"
 )
 
-func TestBazel(t *testing.T) { toolTranscripts(t, bazel) }
-
 func bazelRequest(t testing.TB, uri string) string {
 	text, err := json.Marshal(map[string]string{"uri": uri})
 	if err != nil {
@@ -91,4 +89,12 @@ func FuzzBazel(f *testing.F) {
 		}
 		wantBazelSchema(t, stdout)
 	})
+}
+
+func bazelWays() []way {
+	return []way{{
+		name: "bazel", protocol: bazel, call: toStdin("get"), says: asJSON(`{"uri":`, "", "}"), notMine: "{}\n",
+		more:  func(value string) string { return `{"uri":"https://tool.example.org/","colour":"` + value + `"}` },
+		twice: pair("{", "uri", "", "}"),
+	}}
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/terradue/t2-cred/helper"
 )
 
-// cargoFlag is what cargo calls every credential provider with; the arguments of
-// its configuration come inside of the request instead.
+// cargoFlag is the one argument of every call. The arguments from cargo's configuration
+// are in the request.
 const cargoFlag = "--cargo-plugin"
 
 // cargo is Cargo's credential provider protocol, version 1:
@@ -28,14 +28,16 @@ var cargo = Protocol{
 
   [registries.my-registry]
   index = "sparse+https://cargo.example.org/index/"
-  credential-provider = ["t2-cred"]
+  credential-provider = ["t2-cred", "--index", "sparse+https://cargo.example.org/index/"]
 
-The host of the index must be among a profile's hosts. "--profile NAME" and
-"--account NAME" may follow in the list.`,
+The hosts of the index, and those that its config.json names for downloads and for the API,
+must be among a profile's hosts. With --index no other index gets a token; it may be
+repeated. A git index needs it. "--profile NAME", "--account NAME" and "--ca-file FILE" may
+follow in the list.`,
 	Serve: serveCargo,
 }
 
-// What is said, in the order of the protocol's page.
+// The answers, in the order of the protocol's page.
 type (
 	cargoToken struct {
 		Kind       string `json:"kind"`
@@ -101,18 +103,24 @@ func serveCargo(ctx context.Context, c *Call) error {
 
 // answerCargo answers one request.
 func answerCargo(ctx context.Context, c *Call, line []byte) (cargoAnswer, error) {
-	kind, r, err := readCargo(line)
+	q, err := readCargo(line)
 	if err != nil {
 		return cargoAnswer{}, err
 	}
-	if kind != "get" {
-		// Not for another registry's login, which is somebody else's then.
-		if err := mine(ctx, c, r); err != nil {
-			return cargoAnswer{}, err
-		}
+	// The login of another registry is for its own provider.
+	if err := c.Serves(ctx, q.Request); err != nil {
+		return cargoAnswer{}, err
+	}
+	if err := q.checkTrusted(); err != nil {
+		return cargoAnswer{}, err
+	}
+	if q.kind != "get" {
 		return cargoAnswer{Err: &cargoError{Kind: cargoUnsupported}}, nil
 	}
-	cred, err := c.Get(ctx, r)
+	cred, err := c.Get(ctx, q.Request)
+	if err == nil {
+		err = q.checkHosts(ctx, c, cred)
+	}
 	if err != nil {
 		return cargoAnswer{}, err
 	}
@@ -125,10 +133,8 @@ func answerCargo(ctx context.Context, c *Call, line []byte) (cargoAnswer, error)
 
 // readCargo reads a request. Its kind is "get" for the operations that a token
 // is for, and empty for what is not known.
-func readCargo(line []byte) (kind string, r helper.Request, err error) {
-	bad := func(err error) (string, helper.Request, error) {
-		return "", helper.Request{}, fmt.Errorf("cargo's request: %w", err)
-	}
+func readCargo(line []byte) (q cargoRequest, err error) {
+	bad := func(err error) (cargoRequest, error) { return cargoRequest{}, fmt.Errorf("cargo's request: %w", err) }
 	if bytes.ContainsFunc(line, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return bad(errors.New("a control character is in it"))
 	}
@@ -137,10 +143,10 @@ func readCargo(line []byte) (kind string, r helper.Request, err error) {
 		return bad(err)
 	}
 	var (
-		version          int
-		operation, index string
-		args             []string
-		info             json.RawMessage
+		version                int
+		kind, operation, index string
+		args                   []string
+		info                   json.RawMessage
 	)
 	err = errors.Join(member(message, "v", &version), member(message, "kind", &kind), member(message, "operation", &operation),
 		member(message, "args", &args), member(message, "registry", &info))
@@ -157,21 +163,22 @@ func readCargo(line []byte) (kind string, r helper.Request, err error) {
 	if err != nil {
 		return bad(fmt.Errorf("registry: %w", err))
 	}
-	if r, err = cargoArgs(args); err != nil {
+	if q, err = cargoArgs(args); err != nil {
 		return bad(err)
 	}
-	r.URL, err = url.Parse(strings.TrimPrefix(index, "sparse+"))
+	q.URL, err = url.Parse(strings.TrimPrefix(index, "sparse+"))
 	if err != nil {
-		return "", r, fmt.Errorf("%w: %q", helper.ErrNotMine, index)
+		return q, fmt.Errorf("%w: %q", helper.ErrNotMine, index)
 	}
 	if kind == "get" && !slices.Contains([]string{"read", "publish", "yank", "unyank", "owners"}, operation) {
 		kind = ""
 	}
-	return kind, r, nil
+	q.kind, q.index = kind, index
+	return q, nil
 }
 
 // cargoArgs reads what follows our name in cargo's configuration.
-func cargoArgs(args []string) (r helper.Request, err error) {
+func cargoArgs(args []string) (q cargoRequest, err error) {
 	if len(args) > 0 && args[0] == "cargo" { // as one would call us by hand
 		args = args[1:]
 	}
@@ -183,14 +190,18 @@ func cargoArgs(args []string) (r helper.Request, err error) {
 		}
 		switch {
 		case value != "" && (name == "--profile" || name == "-p"):
-			r.Profile.Name = value
+			q.Profile.Name = value
 		case value != "" && (name == "--account" || name == "-a"):
-			r.Account = value
+			q.Account = value
+		case value != "" && name == "--index":
+			q.trusted = append(q.trusted, value)
+		case value != "" && name == "--ca-file":
+			q.caFile = value
 		default:
-			return r, fmt.Errorf("credential-provider: %q is not --profile NAME or --account NAME", name)
+			return q, fmt.Errorf("credential-provider: %q is not --profile NAME, --account NAME, --index URL or --ca-file FILE", name)
 		}
 	}
-	return r, nil
+	return q, nil
 }
 
 // cargoFailure is an error in cargo's words.
@@ -198,12 +209,15 @@ func cargoFailure(stderr io.Writer, err error) *cargoError {
 	switch {
 	case errors.Is(err, helper.ErrNotMine):
 		return &cargoError{Kind: cargoNotMine}
-	case errors.Is(err, helper.ErrLoginRequired):
-		// cargo does not show the message of this kind, but standard error is the
+	case errors.Is(err, helper.ErrLoginRequired), errors.Is(err, errCargoIndex):
+		// cargo does not show the message of these kinds, but standard error is the
 		// user's terminal.
 		fmt.Fprintf(stderr, "t2-cred: %v\n", err)
 		if hint := hintOf(err); hint != "" {
 			fmt.Fprintf(stderr, "hint: %s\n", hint)
+		}
+		if errors.Is(err, errCargoIndex) {
+			return &cargoError{Kind: cargoNotMine}
 		}
 		return &cargoError{Kind: cargoNotFound}
 	}

@@ -2,13 +2,15 @@ package hook
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 )
 
-func TestCargo(t *testing.T) { toolTranscripts(t, cargo) }
-
-func cargoRequest(t testing.TB, index string) string {
+func cargoLine(t testing.TB, index string) string {
 	text, err := json.Marshal(map[string]any{"v": 1, "kind": "get", "operation": "read", "registry": map[string]string{"index-url": index}})
 	if err != nil {
 		t.Fatal(err)
@@ -17,7 +19,7 @@ func cargoRequest(t testing.TB, index string) string {
 }
 
 func TestCargo_hostileInput(t *testing.T) {
-	good := strings.TrimSuffix(cargoRequest(t, "sparse+https://tool.example.org/index/"), "\n")
+	good := strings.TrimSuffix(cargoLine(t, "sparse+https://tool.example.org/index/"), "\n")
 	for name, c := range map[string]struct{ stdin, want string }{
 		"no request":     {"", ""},
 		"no line end":    {good, `"token":"Bearer token-1"`},
@@ -44,7 +46,7 @@ func TestCargo_hostileInput(t *testing.T) {
 
 func TestCargo_tokenWithoutExpiry(t *testing.T) {
 	g := &toolGetter{hosts: []string{"tool.example.org"}, noExpiry: true}
-	stdout, _, _ := runTool(cargo, g, []string{"--cargo-plugin"}, nil, cargoRequest(t, "sparse+https://tool.example.org/"))
+	stdout, _, _ := runTool(cargo, g, []string{"--cargo-plugin"}, nil, cargoLine(t, "sparse+https://tool.example.org/"))
 	if want := `{"Ok":{"kind":"get","token":"Bearer token-1","cache":"session","operation_independent":true}}`; !strings.Contains(stdout, want) {
 		t.Errorf("%s", stdout)
 	}
@@ -52,8 +54,8 @@ func TestCargo_tokenWithoutExpiry(t *testing.T) {
 
 // FuzzCargo: whatever comes, each line gets at most one answer, which is JSON.
 func FuzzCargo(f *testing.F) {
-	f.Add(cargoRequest(f, "sparse+https://tool.example.org/index/"))
-	f.Add(cargoRequest(f, "sparse+https://eviltool.example.org/index/") + "{}\n\n")
+	f.Add(cargoLine(f, "sparse+https://tool.example.org/index/"))
+	f.Add(cargoLine(f, "sparse+https://eviltool.example.org/index/") + "{}\n\n")
 	f.Add(`{"v":1,"registry":{"index-url":"https://tool.example.org"},"kind":"login","token":"x","args":["--profile","x"]}`)
 	f.Fuzz(func(t *testing.T, stdin string) {
 		g := &toolGetter{hosts: []string{"tool.example.org"}}
@@ -75,4 +77,127 @@ func FuzzCargo(f *testing.F) {
 			}
 		}
 	})
+}
+
+// registries answer for each index by its path: the names of hosts for dl and api in
+// /dl=HOST/api=HOST/, else the index's own. A path with "private" wants the token.
+type registries struct{}
+
+func (registries) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer := func(status int, body string) (*http.Response, error) {
+		return &http.Response{StatusCode: status, Header: http.Header{"Location": {"https://tool.example.org/index/config.json"}}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+	}
+	path, ok := strings.CutSuffix(r.URL.Path, "/config.json")
+	switch {
+	case !ok || r.Method != http.MethodGet:
+		return answer(404, "")
+	case strings.Contains(path, "private") && r.Header.Get("Authorization") != "Bearer token-1":
+		return answer(401, "who are you?")
+	case !strings.Contains(path, "private") && r.Header.Get("Authorization") != "":
+		return nil, errors.New("the token was sent to an index that did not ask for it")
+	case strings.Contains(path, "gone"):
+		return nil, errors.New("connection refused\x1b[31m")
+	case strings.Contains(path, "status="):
+		status, _ := strconv.Atoi(path[strings.Index(path, "status=")+len("status="):])
+		return answer(status, `{"dl":"https://tool.example.org/"}`)
+	case strings.Contains(path, "body="):
+		return answer(200, path[strings.Index(path, "body=")+len("body="):])
+	case strings.Contains(path, "large"):
+		return answer(200, `{"dl":"https://tool.example.org/`+strings.Repeat("a", maxIndexConfig)+`"}`)
+	}
+	config := map[string]any{"dl": "https://" + r.URL.Host + "/dl", "api": "https://" + r.URL.Host, "auth-required": true}
+	for part := range strings.SplitSeq(path, "/") {
+		if name, host, ok := strings.Cut(part, "="); ok {
+			config[name] = "https://" + host + "/"
+		}
+	}
+	text, err := json.Marshal(config)
+	if err != nil {
+		return nil, err
+	}
+	return answer(200, string(text))
+}
+
+// TestCargo_index: an index gets the token only if all that cargo would send it to is
+// the profile's, and if it is among those of --index.
+func TestCargo_index(t *testing.T) {
+	const mine = "sparse+https://tool.example.org/index/"
+	for _, c := range []struct {
+		index string
+		args  []string
+		want  string // in the answer
+		said  string // on standard error
+	}{
+		{mine, nil, `"token":"Bearer token-1"`, ""},
+		{"sparse+https://tool.example.org/private", nil, `"token":"Bearer token-1"`, ""},
+		{"sparse+https://tool.example.org/dl=a.wild.example.org/api=tool.example.org:8443/", nil, `"token":"Bearer token-1"`, ""},
+		{"sparse+https://tool.example.org/mallory/dl=evil.org/", nil, `{"Err":{"kind":"url-not-supported"}}`, `sends the token to "evil.org" too`},
+		{"sparse+https://tool.example.org/private/dl=evil.org/", nil, `{"Err":{"kind":"url-not-supported"}}`, `sends the token to "evil.org" too`},
+		{"sparse+https://tool.example.org/mallory/api=evil.org/", nil, `{"Err":{"kind":"url-not-supported"}}`, `sends the token to "evil.org" too`},
+		{"sparse+https://tool.example.org/mallory/dl=tool.example.org:444/", nil, `{"Err":{"kind":"url-not-supported"}}`, "sends the token to"},
+		{"sparse+https://tool.example.org/mallory/dl=tool.example.org@evil.org/", nil, `{"Err":{"kind":"url-not-supported"}}`, "sends the token to"},
+		{"sparse+https://tool.example.org/mallory/dl={crate}.evil.org/", nil, `{"Err":{"kind":"url-not-supported"}}`, "no URL"},
+		{`sparse+https://tool.example.org/body={"dl":"http:%2f%2ftool.example.org%2f"}`, nil, `{"Err":{"kind":"url-not-supported"}}`, "sends the token to"},
+		{`sparse+https://tool.example.org/body={"dl":"%2f%2fevil.org%2f"}`, nil, `{"Err":{"kind":"url-not-supported"}}`, "sends the token to"},
+		{`sparse+https://tool.example.org/body={"dl":"https:%2f%2ftool.example.org%2f","dl":"https:%2f%2fevil.org"}`, nil, `"kind":"other"`, ""},
+		{`sparse+https://tool.example.org/body={}`, nil, `"kind":"other"`, ""},
+		{`sparse+https://tool.example.org/body=<html>`, nil, `"kind":"other"`, ""},
+		{"sparse+https://tool.example.org/large", nil, "larger than 64 KiB", ""},
+		{"sparse+https://tool.example.org/gone", nil, `connection refused\\x1b[31m`, ""},
+		{"sparse+https://tool.example.org/status=302", nil, "HTTP 302", ""},
+		{"sparse+https://tool.example.org/status=404", nil, "HTTP 404", ""},
+		{"sparse+https://tool.example.org/private/status=401", nil, "HTTP 401", ""},
+		{"sparse+https://tool.example.org/index/?a=b", nil, `{"Err":{"kind":"url-not-supported"}}`, "a query"},
+		{"https://tool.example.org/index.git", nil, `{"Err":{"kind":"url-not-supported"}}`, "a git index"},
+		{"https://tool.example.org/index.git", []string{"--index", "https://tool.example.org/index.git"}, `"token":"Bearer token-1"`, ""},
+		{mine, []string{"--index", mine}, `"token":"Bearer token-1"`, ""},
+		{mine, []string{"--index=https://TOOL.example.org:443/index"}, `"token":"Bearer token-1"`, ""},
+		{mine, []string{"--index", "sparse+https://tool.example.org/other/", "--index", mine}, `"token":"Bearer token-1"`, ""},
+		{"sparse+https://tool.example.org/mallory/", []string{"--index", mine}, `{"Err":{"kind":"url-not-supported"}}`, "not among those of --index"},
+		{"sparse+https://tool.example.org/index/../mallory/", []string{"--index", mine}, `{"Err":{"kind":"url-not-supported"}}`, "not among those of --index"},
+		{"sparse+https://tool.example.org/index/a", []string{"--index", mine}, `{"Err":{"kind":"url-not-supported"}}`, "not among those of --index"},
+		{"sparse+https://tool.example.org/INDEX/", []string{"--index", mine}, `{"Err":{"kind":"url-not-supported"}}`, "not among those of --index"},
+		{"sparse+https://tool.example.org/index/?a=b", []string{"--index", mine}, `{"Err":{"kind":"url-not-supported"}}`, "not among those of --index"},
+		{"sparse+https://tool.example.org/dl=evil.org/", []string{"--index", "sparse+https://tool.example.org/dl=evil.org/"}, `{"Err":{"kind":"url-not-supported"}}`, "sends the token to"},
+		{"sparse+https://evil.org/index/", []string{"--index", "sparse+https://evil.org/index/"}, `{"Err":{"kind":"url-not-supported"}}`, ""},
+		{mine, []string{"--index"}, "is not --profile NAME", ""},
+		{mine, []string{"--index", ""}, "is not --profile NAME", ""},
+	} {
+		request, err := json.Marshal(map[string]any{"v": 1, "kind": "get", "operation": "read", "args": c.args, "registry": map[string]string{"index-url": c.index}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := &toolGetter{hosts: []string{"tool.example.org", "tool.example.org:8443", "*.wild.example.org"}}
+		stdout, stderr, err := runTool(cargo, g, []string{cargoFlag}, nil, string(request)+"\n")
+		_, answer, _ := strings.Cut(stdout, "\n")
+		if err != nil || !strings.Contains(answer, c.want) || !strings.Contains(stderr, c.said) || (c.said == "") != (stderr == "") {
+			t.Errorf("%s %q: %q, %q, %v", c.index, c.args, answer, stderr, err)
+		}
+		if strings.Contains(stdout+stderr, "token-1") != strings.Contains(c.want, "token-1") {
+			t.Errorf("%s %q: the token in %q, %q", c.index, c.args, stdout, stderr)
+		}
+	}
+}
+
+func cargoWays() []way { return []way{cargoWay("get"), cargoWay("login")} }
+
+func cargoWay(kind string) way {
+	const hello = "{\"v\":[1]}\n"
+	before := `{"v":1,"kind":"` + kind + `","operation":"read","registry":{`
+	return way{
+		name: "cargo " + kind, protocol: cargo, call: toStdin(cargoFlag),
+		says: asJSON(before+`"index-url":`, "sparse+", "}}\n"),
+		more: func(value string) string {
+			return before + `"index-url":"sparse+https://tool.example.org/"},"colour":"` + value + "\"}\n"
+		},
+		twice:   pair(before, "index-url", "sparse+", "}}\n"),
+		notMine: hello + `{"Err":{"kind":"url-not-supported"}}` + "\n",
+		refusal: func(stdout string, err error) bool {
+			answers, ok := strings.CutPrefix(stdout, hello)
+			for line := range strings.Lines(answers) {
+				ok = ok && (strings.HasPrefix(line, `{"Err":{"kind":"other",`) || line == `{"Err":{"kind":"operation-not-supported"}}`+"\n")
+			}
+			return ok && err == nil && answers != ""
+		},
+	}
 }

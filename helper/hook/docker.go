@@ -25,9 +25,12 @@ get|store|erase|list|version": make that name a link to t2-cred on PATH, and say
 
 The registry must be among a profile's hosts. The token goes to it, or to its token server,
 as the password of Basic, for the user "oauth2".`,
-	Options: []Option{{Name: "username", Default: "oauth2", Usage: "the user that the registry takes a token of"}},
+	Options: []Option{dockerUserOption},
 	Serve:   serveDocker,
 }
+
+// dockerUserOption is the user beside the token, which is the password.
+var dockerUserOption = Option{Name: "username", Default: "oauth2", Usage: "the user that the registry takes a token of"}
 
 // What clients know by its words: after the first they go on without credentials.
 var (
@@ -103,8 +106,8 @@ func dockerGet(ctx context.Context, c *Call) error {
 	return writeDocker(c.Stdout, struct{ ServerURL, Username, Secret string }{server, user, cred.Token.Reveal()})
 }
 
-// dockerStore is what docker login ends with. Nothing that another program brings
-// is kept, but it may bring what get has just given it.
+// dockerStore is called at the end of docker login. It keeps no secret. It accepts the
+// token that get has just given to docker.
 func dockerStore(ctx context.Context, c *Call) error {
 	text, err := readAll(c.Stdin)
 	if err != nil {
@@ -133,14 +136,14 @@ func dockerStore(ctx context.Context, c *Call) error {
 	}
 }
 
-// dockerErase is docker logout, which is no refusal of the token and does not end
-// the grant, which serves other tools too.
+// dockerErase is docker logout. It neither drops the token, which no server refused, nor
+// ends the grant, which serves other tools too.
 func dockerErase(ctx context.Context, c *Call) error {
 	server, err := readDockerServer(c.Stdin)
 	if err != nil {
 		return err
 	}
-	err = mine(ctx, c, helper.Request{URL: dockerURL(server)})
+	err = c.Serves(ctx, helper.Request{URL: dockerURL(server)})
 	if errors.Is(err, helper.ErrNotMine) {
 		return nil // nothing of it is kept
 	}
@@ -191,8 +194,8 @@ func readDockerServer(in io.Reader) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	server := strings.TrimSuffix(string(text), "\n") // as a person types it
-	if strings.TrimSpace(server) == "" {
+	server := strings.TrimRight(string(text), " \t\r\n") // clients add line ends and spaces
+	if strings.Trim(server, " \t\r\n") == "" {
 		return "", errDockerNoServer
 	}
 	if strings.ContainsFunc(server, func(r rune) bool { return r <= ' ' || r == 0x7f }) {

@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -29,14 +30,26 @@ other one gets to keep the token:
 The host must be among a profile's hosts. git 2.46 or later sends the token as Bearer where
 the server takes that; else it goes as the password of Basic, for the user that git names
 (credential.username) or "oauth2".`,
-	Serve: serveGit,
+	Begins: beginsGit,
+	Serve:  serveGit,
+}
+
+// beginsGit wants the attributes that every request has: git writes them first, after
+// its capabilities, and gitoxide after the url. One line alone may be anybody's.
+func beginsGit(text []byte) bool {
+	if bytes.HasPrefix(text, []byte("capability[]=")) {
+		return true
+	}
+	first, _, _ := strings.Cut(string(text), "=")
+	known := slices.Contains([]string{"protocol", "host", "path", "username", "password", "url", "wwwauth[]", "state[]", "authtype", "credential"}, first)
+	lines := "\n" + string(text)
+	return known && strings.Contains(lines, "\nprotocol=") && strings.Contains(lines, "\nhost=")
 }
 
 // gitUser is the user that GitLab, Gitea and most others take an OAuth token of.
 const gitUser = "oauth2"
 
-// serveGit answers one word. A word that is not known, now or in a later git, is
-// no reason to disturb it.
+// serveGit answers one word. It ignores an unknown word, which a later git may have.
 func serveGit(ctx context.Context, c *Call) error {
 	if len(c.Args) != 1 {
 		return fmt.Errorf("%w: git calls git-credential-t2 get|store|erase|capability", ErrUsage)
@@ -56,14 +69,15 @@ func serveGit(ctx context.Context, c *Call) error {
 	return err
 }
 
-// gitGet prints a credential. git takes what is printed whatever the exit code.
+// gitGet prints a credential. git uses the output even if the exit code is not 0.
 func gitGet(ctx context.Context, c *Call) error {
 	asked, err := readGit(c.Stdin)
 	if err != nil {
 		return err
 	}
 	if asked.scheme == "" {
-		return nil // it wants one that a token is not for
+		c.explain("git or the server wants another scheme than Bearer and Basic")
+		return nil
 	}
 	cred, err := c.Get(ctx, helper.Request{URL: asked.url})
 	if err != nil {
@@ -97,7 +111,7 @@ const (
 	bearer = "bearer"
 )
 
-// A gitRequest is what git says about where it has to prove itself.
+// A gitRequest is what git says about the server and the credential.
 type gitRequest struct {
 	url    *url.URL
 	user   string // as git named it, or gitUser
@@ -117,10 +131,12 @@ func readGit(in io.Reader) (gitRequest, error) {
 			return gitRequest{}, fmt.Errorf("%w: git's request: a control character is in %s", ErrUsage, key)
 		}
 	}
-	if _, ok := said.get("url"); ok || value["protocol"] == "" || value["host"] == "" {
-		// Blank ones have matched everything before (CVE-2020-11008), and git takes
-		// a url apart before it asks.
-		return gitRequest{}, fmt.Errorf("%w: git's request: it must have a protocol, a host and no url", ErrUsage)
+	if value["protocol"] == "" || value["host"] == "" {
+		// Blank ones have matched everything before (CVE-2020-11008).
+		return gitRequest{}, fmt.Errorf("%w: git's request: it must have a protocol and a host", ErrUsage)
+	}
+	if address, ok := said.get("url"); ok && !samePlace(address, value["protocol"], value["host"]) {
+		return gitRequest{}, fmt.Errorf("%w: git's request: the url must name the same protocol and host", ErrUsage)
 	}
 	r := gitRequest{
 		url:  placeURL(value["protocol"], value["host"]),
@@ -133,6 +149,17 @@ func readGit(in io.Reader) (gitRequest, error) {
 		r.secret = value["password"]
 	}
 	return r, nil
+}
+
+// samePlace reports whether a url names that protocol and host. git takes a url apart
+// before it asks, but gitoxide sends it too.
+func samePlace(address, protocol, host string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != protocol || u.Opaque != "" || strings.ContainsAny(address, "\\\t ") {
+		return false
+	}
+	_, password := u.User.Password()
+	return strings.EqualFold(u.Host, host) && !password
 }
 
 // gitScheme is Bearer where git can (2.46) and the server does not say that it

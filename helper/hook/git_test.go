@@ -8,8 +8,6 @@ import (
 	"github.com/terradue/t2-cred/helper"
 )
 
-func TestGit(t *testing.T) { toolTranscripts(t, git) }
-
 func TestGit_lookalikes(t *testing.T) {
 	for _, host := range lookalikes {
 		for _, protocol := range []string{"https", "http", "HTTPS", "ssh", "", "https://tool.example.org/?", "javascript"} {
@@ -46,34 +44,41 @@ func TestGit_hosts(t *testing.T) {
 func TestGit_hostileInput(t *testing.T) {
 	const place = "protocol=https\nhost=tool.example.org\n"
 	for name, stdin := range map[string]string{
-		"nothing":               "",
-		"an empty line first":   "\n" + place,
-		"CR LF":                 "protocol=https\r\nhost=tool.example.org\r\n",
-		"CR in the host":        "protocol=https\nhost=tool.example.org\rhost=evil.org\n",
-		"CR in a user":          place + "username=a\rpassword=b\n",
-		"CR in an unknown":      place + "colour=a\rhost=evil.org\n",
-		"NUL":                   "protocol=https\nhost=tool.example.org\x00.evil.org\n",
-		"NUL in a key":          place + "us\x00er=a\n",
-		"escape":                place + "username=\x1b[31m\n",
-		"DEL":                   place + "username=\x7f\n",
-		"tab":                   place + "username=a\tb\n",
-		"no protocol":           "host=tool.example.org\n",
-		"blank protocol":        "protocol=\nhost=tool.example.org\n",
-		"no host":               "protocol=https\n",
-		"blank host":            "protocol=https\nhost=\n",
-		"two hosts":             place + "host=evil.org\n",
-		"one host twice":        place + "host=tool.example.org\n",
-		"two protocols":         place + "protocol=http\n",
-		"two passwords":         place + "password=a\npassword=b\n",
-		"two of an unknown":     place + "colour=red\ncolour=blue\n",
-		"a url":                 "url=https://tool.example.org/\n",
-		"a url and a place":     place + "url=https://evil.org/\n",
-		"no equals sign":        place + "username\n",
-		"no key":                place + "=a\n",
-		"truncated":             place + "userna",
-		"a long line":           place + "path=" + strings.Repeat("a", maxLine) + "\n",
-		"many lines":            place + strings.Repeat("wwwauth[]=Basic\n", maxInput/16),
-		"no end of a long line": strings.Repeat("a", 10*maxInput),
+		"nothing":                "",
+		"an empty line first":    "\n" + place,
+		"CR LF":                  "protocol=https\r\nhost=tool.example.org\r\n",
+		"CR in the host":         "protocol=https\nhost=tool.example.org\rhost=evil.org\n",
+		"CR in a user":           place + "username=a\rpassword=b\n",
+		"CR in an unknown":       place + "colour=a\rhost=evil.org\n",
+		"NUL":                    "protocol=https\nhost=tool.example.org\x00.evil.org\n",
+		"NUL in a key":           place + "us\x00er=a\n",
+		"escape":                 place + "username=\x1b[31m\n",
+		"DEL":                    place + "username=\x7f\n",
+		"tab":                    place + "username=a\tb\n",
+		"no protocol":            "host=tool.example.org\n",
+		"blank protocol":         "protocol=\nhost=tool.example.org\n",
+		"no host":                "protocol=https\n",
+		"blank host":             "protocol=https\nhost=\n",
+		"two hosts":              place + "host=evil.org\n",
+		"one host twice":         place + "host=tool.example.org\n",
+		"two protocols":          place + "protocol=http\n",
+		"two passwords":          place + "password=a\npassword=b\n",
+		"two of an unknown":      place + "colour=red\ncolour=blue\n",
+		"a url":                  "url=https://tool.example.org/\n",
+		"a url and a place":      place + "url=https://evil.org/\n",
+		"a url of another port":  place + "url=https://tool.example.org:8443/\n",
+		"a url of http":          place + "url=http://tool.example.org/\n",
+		"a url with a backslash": place + "url=https://tool.example.org\\@evil.org/\n",
+		"a url with a password":  place + "url=https://alice:0123456789@tool.example.org/\n",
+		"a url without a host":   place + "url=/tool.example.org\n",
+		"no url":                 place + "url=\n",
+		"two urls":               place + "url=https://tool.example.org/\nurl=https://tool.example.org/\n",
+		"no equals sign":         place + "username\n",
+		"no key":                 place + "=a\n",
+		"truncated":              place + "userna",
+		"a long line":            place + "path=" + strings.Repeat("a", maxLine) + "\n",
+		"many lines":             place + strings.Repeat("wwwauth[]=Basic\n", maxInput/16),
+		"no end of a long line":  strings.Repeat("a", 10*maxInput),
 	} {
 		for _, verb := range []string{"get", "erase"} {
 			g := &toolGetter{hosts: []string{"tool.example.org"}}
@@ -156,4 +161,22 @@ func FuzzGit(f *testing.F) {
 			t.Fatalf("%q names a host", stdout)
 		}
 	})
+}
+
+// The ways in which git tells a place.
+func gitWays() []way {
+	return []way{gitWay("get", "\n"), gitWay("erase", "password=token-1\n")}
+}
+
+func gitWay(verb, rest string) way {
+	return way{
+		name: "git " + verb, protocol: git, call: toStdin(verb),
+		says: func(scheme, host string) string { return "protocol=" + scheme + "\nhost=" + host + "\n" + rest },
+		more: func(value string) string {
+			return "protocol=https\nhost=tool.example.org\ncolour=" + value + "\n" + rest
+		},
+		twice: func(first, second string) string {
+			return "protocol=https\nhost=" + first + "\nhost=" + second + "\n" + rest
+		},
+	}
 }

@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,8 @@ host until it ends. The host must be among a profile's hosts. With --prefix go h
 from its first request on, and for nothing outside of that URL:
 
   go env -w GOAUTH='t2-cred goauth --prefix https://go.example.org/private; netrc'`,
-	Options: []Option{{Name: "prefix", Usage: "https URL below which alone the token may be sent"}, wholeRunOption},
+	Options: []Option{{Name: "prefix", Usage: "https URL below which alone the token may be sent"}, longRunOption},
+	Begins:  func(text []byte) bool { return bytes.HasPrefix(text, []byte("HTTP/")) },
 	Serve:   serveGoauth,
 }
 
@@ -45,10 +47,12 @@ func serveGoauth(ctx context.Context, c *Call) error {
 	switch len(c.Args) {
 	case 0:
 		if prefix == nil {
-			return nil // go has not said where to, and a token is for no other place
+			c.explain("go names no server in its first call, and there is no --prefix")
+			return nil
 		}
 	case 1:
 		if target, err = url.Parse(c.Args[0]); err != nil || target.Scheme != "https" || prefix != nil && !below(prefix, target) {
+			c.explain("the URL is not https, or not below --prefix")
 			return nil
 		}
 		if head, err = readGoHead(c.Stdin); err != nil {
@@ -57,7 +61,7 @@ func serveGoauth(ctx context.Context, c *Call) error {
 	default:
 		return fmt.Errorf("%w: go calls t2-cred goauth with one URL or none", ErrUsage)
 	}
-	r, err := forWholeRun(c, helper.Request{URL: target})
+	r, err := forLongRun(c, helper.Request{URL: target})
 	if err != nil {
 		return err
 	}

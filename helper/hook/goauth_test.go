@@ -9,8 +9,6 @@ import (
 	"github.com/terradue/t2-cred/helper"
 )
 
-func TestGoauth(t *testing.T) { toolTranscripts(t, goauth) }
-
 const unauthorized = "HTTP/1.1 401 Unauthorized\n\n"
 
 // The token is for exactly the host that go names, in go's own spelling: go
@@ -141,4 +139,16 @@ func FuzzGoauth(f *testing.F) {
 			t.Fatalf("%q for %q", stdout, where)
 		}
 	})
+}
+
+func goauthWays() []way {
+	call := func(prefix string) func(*Call, string) {
+		return func(c *Call, text string) {
+			c.Args, c.Stdin, c.Option["prefix"] = []string{text}, strings.NewReader(unauthorized), prefix
+		}
+	}
+	return []way{
+		{name: "goauth", protocol: goauth, says: asURL, call: call("")},
+		{name: "goauth --prefix", protocol: goauth, says: asURL, call: call("https://tool.example.org/a")},
+	}
 }

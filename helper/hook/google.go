@@ -36,7 +36,7 @@ const (
 	googleIDToken = "urn:ietf:params:oauth:token-type:id_token"
 )
 
-// googleAnswer is what is printed, for success and failure.
+// googleAnswer is the answer, for success and failure.
 type googleAnswer struct {
 	Version    int    `json:"version"`
 	Success    bool   `json:"success"`

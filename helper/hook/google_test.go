@@ -27,8 +27,6 @@ func runGoogle(t *testing.T, g *toolGetter, args []string, option, env map[strin
 	return answer, out.String()
 }
 
-func TestGoogle(t *testing.T) { toolTranscripts(t, google) }
-
 func TestGoogle_environment(t *testing.T) {
 	const types = "urn:ietf:params:oauth:token-type:"
 	for _, c := range []struct{ kind, revoke, wantType, wantCode string }{
@@ -52,4 +50,18 @@ func TestGoogle_environment(t *testing.T) {
 	if answer, text := runGoogle(t, &toolGetter{noExpiry: true}, nil, nil, nil); !answer.Success || strings.Contains(text, "expiration_time") {
 		t.Errorf("no expiry: %s", text)
 	}
+}
+
+func googleWays() []way {
+	says := func(code string) func(string, error) bool {
+		return func(stdout string, err error) bool { return err == nil && googleSays(stdout, code) }
+	}
+	// The message names the place.
+	return []way{{name: "google", protocol: google, call: toOption("url"), says: asURL, refusal: says("400"), saysNotMine: says("403")}}
+}
+
+// googleSays reports whether an answer is a failure with that code.
+func googleSays(stdout, code string) bool {
+	var answer googleAnswer
+	return json.Unmarshal([]byte(stdout), &answer) == nil && !answer.Success && answer.Code == code
 }

@@ -4,25 +4,21 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/terradue/t2-cred/helper"
 )
 
-var update = flag.Bool("update", false, "write testdata/hostile.txt anew; then read the difference")
-
-// hostileTable has a line for each attack and a letter for each way to ask. Every
-// letter was thought about once; what has none is a failure.
-const hostileTable = "testdata/hostile.txt"
+// hostileFile is, in the folder of each protocol, a line for each attack and a letter
+// for each of the protocol's ways to ask. Every letter was thought about once; an
+// attack without a letter is a failure.
+const hostileFile = "hostile.txt"
 
 // The letters. What is none of these fails whatever the table says.
 const (
@@ -32,7 +28,7 @@ const (
 	refused   = '!' // an error: of usage, or in this protocol's words; no token
 	byHand    = 'P' // the token of the profile that was named, since a tool that asks for one place says which
 	nothing   = '0' // no answer to no question
-	cannot    = ' ' // this way to ask has no room for the attack
+	cannot    = '.' // this way to ask has no room for the attack
 )
 
 // hostileHosts are the profile's hosts.
@@ -115,6 +111,12 @@ func (g guard) Get(ctx context.Context, r helper.Request) (helper.Credential, er
 	return c, err
 }
 
+func (g guard) Serves(ctx context.Context, r helper.Request) error {
+	err := g.toolGetter.Serves(ctx, r)
+	g.watch(r, err)
+	return err
+}
+
 func (g guard) Reject(ctx context.Context, r helper.Request, token string) error {
 	err := g.toolGetter.Reject(ctx, r, token)
 	g.watch(r, err)
@@ -130,16 +132,14 @@ func (g guard) Derive(ctx context.Context, r helper.Request, _ helper.Derivation
 // meet is one call under attack, and the letter of what came of it.
 func (w way) meet(t *testing.T, a attack, text string) rune {
 	about := w.name + ", " + a.name
+	if w.trims && strings.TrimRight(text, " \t\r\n") == w.says("https", "tool.example.org") {
+		a.ours = "tool.example.org"
+	}
 	g := guard{&toolGetter{hosts: hostileHosts}, t, about, a.ours}
 	var out, errs bytes.Buffer
-	c := &Call{
-		Option: map[string]string{}, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Getter: g, Deriver: g,
-		Getenv: func(string) string { return "" }, Now: func() time.Time { return toolExpiry.Add(-time.Hour) },
-		Hosts: func() ([]string, error) { return nil, errors.New("not to be asked for") },
-	}
-	for _, o := range w.protocol.Options {
-		c.Option[o.Name] = o.Default
-	}
+	c := newCall(w.protocol, g.toolGetter)
+	c.Stdout, c.Stderr, c.Getter, c.Deriver = &out, &errs, g, g
+	c.Hosts = func() ([]string, error) { return nil, errors.New("not to be asked for") }
 	w.call(c, text)
 	err := w.protocol.Serve(context.Background(), c)
 	stdout := out.String()
@@ -175,22 +175,29 @@ func (w way) meet(t *testing.T, a attack, text string) rune {
 }
 
 func (w way) isNotMine(stdout string, err error) bool {
-	if w.protocol.Name == google.Name { // the message names the place
-		return err == nil && googleSays(stdout, "403")
+	if w.saysNotMine != nil {
+		return w.saysNotMine(stdout, err)
 	}
 	return stdout == w.notMine && (err == nil && w.notMineErr == nil || w.notMineErr != nil && errors.Is(err, w.notMineErr))
 }
 
 // TestHostile has every protocol meet every attack: what comes of it is what the
-// table says, and the token never goes anywhere but to the profile's own host.
+// protocol's table says, and the token never goes anywhere but to the profile's own
+// host.
 func TestHostile(t *testing.T) {
-	all := ways()
 	for _, p := range Protocols {
-		if !slices.ContainsFunc(all, func(w way) bool { return w.protocol.Name == p.Name }) {
-			t.Errorf("%s has no row in ways", p.Name)
-		}
+		t.Run(p.Name, func(t *testing.T) {
+			all := slices.DeleteFunc(ways(), func(w way) bool { return w.protocol.Name != p.Name })
+			if len(all) == 0 {
+				t.Fatal("it has no row in ways")
+			}
+			meetAll(t, filepath.Join("testdata", p.Name, hostileFile), all)
+		})
 	}
-	want, header := readHostileTable(t, all)
+}
+
+func meetAll(t *testing.T, table string, all []way) {
+	want, header := readHostileTable(t, table, all)
 	got := map[string]string{}
 	var names []string
 	for _, a := range attacks(t) {
@@ -207,12 +214,12 @@ func TestHostile(t *testing.T) {
 		}
 		got[a.name] = letters.String()
 		names = append(names, a.name)
-		if !*update && strings.TrimRight(got[a.name], " ") != want[a.name] {
+		if !*update && got[a.name] != want[a.name] {
 			t.Errorf("%s is answered %q, the table says %q", a.name, got[a.name], want[a.name])
 		}
 	}
 	if *update {
-		writeHostileTable(t, header, names, got)
+		writeHostileTable(t, table, header, names, got)
 		return
 	}
 	for name := range maps.Keys(want) {
@@ -241,18 +248,8 @@ func TestHostile_cutOff(t *testing.T) {
 	}
 }
 
-// noteRead remembers that somebody read.
-type noteRead struct {
-	io.Reader
-	read bool
-}
-
-func (n *noteRead) Read(p []byte) (int, error) {
-	n.read = true
-	return n.Reader.Read(p)
-}
-
-// A protocol that reads standard input has a Fuzz target of its name.
+// A protocol that takes what a tool says from standard input, arguments or the
+// environment has a Fuzz target of its name. An option is what a person writes down.
 func TestEveryParserIsFuzzed(t *testing.T) {
 	files, err := filepath.Glob("*_test.go")
 	if err != nil {
@@ -266,27 +263,22 @@ func TestEveryParserIsFuzzed(t *testing.T) {
 		}
 		source.Write(text)
 	}
-	fuzzed := map[string]bool{}
+	parsers := 0
 	for _, w := range ways() {
-		var in *noteRead
-		call := w.call
-		w.call = func(c *Call, text string) {
-			call(c, text)
-			in = &noteRead{Reader: c.Stdin}
-			c.Stdin = in
+		c := newCall(w.protocol, &toolGetter{})
+		before := maps.Clone(c.Option)
+		w.call(c, "a text")
+		if !maps.Equal(before, c.Option) && len(c.Args) == 0 {
+			continue
 		}
-		w.meet(t, attack{name: "none", ours: "tool.example.org"}, w.says("https", "tool.example.org"))
+		parsers++
 		name := w.protocol.Name
-		target := "func Fuzz" + strings.ToUpper(name[:1]) + name[1:] + "("
-		fuzzed[name] = strings.Contains(source.String(), target)
-		if in.read && !fuzzed[name] {
-			t.Errorf("%s reads standard input, and there is no %s…)", w.name, target)
+		if target := "func Fuzz" + strings.ToUpper(name[:1]) + name[1:] + "("; !strings.Contains(source.String(), target) {
+			t.Errorf("%s: there is no %s…)", w.name, target)
 		}
 	}
-	for _, name := range []string{"git", "docker", "kubernetes", "cargo", "goauth", "bazel"} {
-		if !fuzzed[name] {
-			t.Errorf("%s is not fuzzed", name)
-		}
+	if parsers < 12 {
+		t.Errorf("only %d ways are taken for parsers", parsers)
 	}
 }
 
@@ -296,23 +288,23 @@ const nameWidth = 52
 func hostileHeader(all []way) string {
 	var b strings.Builder
 	b.WriteString("# What comes of each attack on each way to ask for a token:\n" +
-		"# T the token, D the cached one dropped, P the profile's, by hand, - not mine, ! refused, 0 nothing; no letter: it has no room for that.\n")
+		"# T the token, D the cached one dropped, P the profile's, by hand, - not mine, ! refused, 0 nothing, . no room for it.\n")
 	for n, w := range all {
 		fmt.Fprintf(&b, "#%*s%s %s\n", nameWidth-1, "", strings.Repeat("|", n)+"."+strings.Repeat(" ", len(all)-n-1), w.name)
 	}
 	return b.String()
 }
 
-func readHostileTable(t *testing.T, all []way) (want map[string]string, header string) {
+func readHostileTable(t *testing.T, table string, all []way) (want map[string]string, header string) {
 	t.Helper()
 	header, want = hostileHeader(all), map[string]string{}
-	text, err := os.ReadFile(hostileTable)
+	text, err := os.ReadFile(table)
 	if err != nil && !*update {
 		t.Fatal(err)
 	}
 	lines, ok := strings.CutPrefix(string(text), header)
 	if !ok && !*update {
-		t.Errorf("%s does not begin with\n%s", hostileTable, header)
+		t.Errorf("%s does not begin with\n%s", table, header)
 	}
 	for line := range strings.Lines(lines) {
 		if len(line) > nameWidth {
@@ -322,14 +314,14 @@ func readHostileTable(t *testing.T, all []way) (want map[string]string, header s
 	return want, header
 }
 
-func writeHostileTable(t *testing.T, header string, names []string, got map[string]string) {
+func writeHostileTable(t *testing.T, table, header string, names []string, got map[string]string) {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString(header)
 	for _, name := range names {
-		fmt.Fprintf(&b, "%-*s%s\n", nameWidth, name, strings.TrimRight(got[name], " "))
+		fmt.Fprintf(&b, "%-*s%s\n", nameWidth, name, got[name])
 	}
-	if err := os.WriteFile(hostileTable, []byte(b.String()), 0o644); err != nil {
+	if err := os.WriteFile(table, []byte(b.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

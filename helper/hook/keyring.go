@@ -16,7 +16,7 @@ import (
 // keyring is the command line of Python's keyring, as pip and uv call it:
 // https://pip.pypa.io/en/stable/topics/authentication/#keyring-support
 var keyring = Protocol{
-	Name: "keyring", Alias: keyringName, RawArgs: true,
+	Name: "keyring", Alias: keyringName, Shared: "pip and uv ask that one", RawArgs: true,
 	Short: "keyring command for pip and uv",
 	Long: `Answer pip, uv and pixi, which run "keyring get URL USER" when a package index wants a
 password. Make "keyring" a link to t2-cred, in a directory that comes early on PATH:
@@ -36,7 +36,7 @@ const keyringName = "keyring"
 // keyringUser is the user of an answer where nobody named one.
 const keyringUser = "oauth2"
 
-// keyringCall is a command line of keyring's. What is not ours has no verb.
+// keyringCall is a command line of keyring's. It has no verb if the call is not for us.
 type keyringCall struct {
 	verb, service, user string
 	creds, json         bool
@@ -47,13 +47,14 @@ func serveKeyring(ctx context.Context, c *Call) error {
 	k := readKeyring(c.Args)
 	place := keyringURL(k.service)
 	if k.verb == "" || place == nil {
+		c.explain("the call is not one of pip's or uv's, or its service is neither a URL nor a host")
 		return nextKeyring(c)
 	}
-	r := helper.Request{URL: place, Prefer: wholeRun} // pip and uv do not ask again
+	r := helper.Request{URL: place, Prefer: longRun} // pip and uv do not ask again
 	var err error
 	if k.verb == "get" {
 		err = keyringGet(ctx, c, r, k)
-	} else if err = mine(ctx, c, r); err == nil {
+	} else if err = c.Serves(ctx, r); err == nil {
 		// The password on standard input is never read.
 		err = &helper.Problem{
 			Kind: ErrUsage, Detail: fmt.Sprintf("keyring %s: the token for %q comes from a grant, which no password can be kept for or taken from", k.verb, place.Host),
@@ -68,7 +69,7 @@ func serveKeyring(ctx context.Context, c *Call) error {
 
 func keyringGet(ctx context.Context, c *Call, r helper.Request, k keyringCall) error {
 	if k.user == "" && !k.creds {
-		if err := mine(ctx, c, r); err != nil {
+		if err := c.Serves(ctx, r); err != nil {
 			return err
 		}
 		return fmt.Errorf("%w: keyring get SERVICE USER, or keyring get SERVICE --mode creds", ErrUsage)
@@ -98,8 +99,8 @@ func keyringGet(ctx context.Context, c *Call, r helper.Request, k keyringCall) e
 	return err
 }
 
-// readKeyring reads a command line. Who names a backend of keyring's, or what is
-// not known here, does not mean us.
+// readKeyring reads a command line. A call that names a backend of keyring's, or has an
+// unknown flag, is not for us.
 func readKeyring(args []string) (k keyringCall) {
 	var words []string
 	for len(args) > 0 {

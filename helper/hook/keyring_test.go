@@ -9,8 +9,6 @@ import (
 	"testing"
 )
 
-func TestKeyring(t *testing.T) { toolTranscripts(t, keyring) }
-
 // What is not ours and has no keyring to go to is a miss.
 func wantMiss(t *testing.T, args ...string) {
 	t.Helper()
@@ -139,4 +137,12 @@ func FuzzKeyring(f *testing.F) {
 			t.Fatalf("%q: a token out of nowhere", args)
 		}
 	})
+}
+
+func keyringWays() []way {
+	return []way{
+		{name: "keyring get URL", protocol: keyring, call: toArgs("get", "TEXT", "alice"), says: asURL, notMineErr: Exit(1)},
+		{name: "keyring get HOST", protocol: keyring, call: toArgs("--mode=creds", "get", "TEXT"), says: asHost, tls: true, notMineErr: Exit(1)},
+		{name: "keyring set URL", protocol: keyring, call: toArgs("set", "TEXT", "alice"), says: asURL, notMineErr: Exit(1)},
+	}
 }

@@ -26,14 +26,16 @@ var kubernetes = Protocol{
       exec:
         apiVersion: client.authentication.k8s.io/v1
         command: t2-cred
-        args: [kubernetes]
+        args: [kubernetes, --url, "https://k8s.example.org:6443"]
         interactiveMode: Never
         provideClusterInfo: true
 
-With provideClusterInfo the cluster's server must be among a profile's hosts.
-Without it nothing is known of the server, and the token goes to whichever one the
-kubeconfig names.`,
-	Serve: serveKubernetes,
+With --url the token is for that server alone, which must be among a profile's hosts.
+With provideClusterInfo the client names the server, which must be the same one, or one of
+a profile's hosts. Some clients never name it (Python's kubernetes_asyncio, client-node):
+then the token goes to the server that the kubeconfig names, whatever --url says.`,
+	Options: []Option{{Name: "url", Usage: "the one server that the token is for"}},
+	Serve:   serveKubernetes,
 }
 
 // execKind is the one kind of object, in both directions, and execVersions are
@@ -54,8 +56,8 @@ type execCredential struct {
 
 type execStatus struct {
 	Token string `json:"token"`
-	// Without it a client would use the token until a server refuses it, and let
-	// the request fail that found it out.
+	// Without it a client uses the token until a server refuses it, and that request
+	// fails.
 	Expiration string `json:"expirationTimestamp"`
 }
 
@@ -68,6 +70,9 @@ func serveKubernetes(ctx context.Context, c *Call) error {
 	if err != nil {
 		return err
 	}
+	if server, err = bindServer(c.Option["url"], server); err != nil {
+		return err
+	}
 	cred, err := c.Get(ctx, helper.Request{URL: server})
 	if err != nil {
 		return err
@@ -76,6 +81,33 @@ func serveKubernetes(ctx context.Context, c *Call) error {
 		APIVersion: version, Kind: execKind,
 		Status: execStatus{Token: cred.Token.Reveal(), Expiration: cred.Expiry.UTC().Format(time.RFC3339)},
 	})
+}
+
+// bindServer is the server of --url. One that the client names must be the same.
+func bindServer(option string, named *url.URL) (*url.URL, error) {
+	if option == "" {
+		return named, nil
+	}
+	bound, err := url.Parse(option)
+	if err != nil || bound.Host == "" || bound.User != nil {
+		return nil, fmt.Errorf("%w: --url is not https://HOST[:PORT]", ErrUsage)
+	}
+	if named != nil && (named.Scheme != bound.Scheme || !strings.EqualFold(named.Hostname(), bound.Hostname()) || portOf(named) != portOf(bound)) {
+		return nil, &helper.Problem{
+			Kind:   helper.ErrNotMine,
+			Detail: fmt.Sprintf("--url is for another server than %.100q, which the kubeconfig names", named.Host),
+			Remedy: "give each server in the kubeconfig a user of its own, with its own --url",
+		}
+	}
+	return bound, nil
+}
+
+// portOf is the port of a URL, which may be that of the scheme.
+func portOf(u *url.URL) string {
+	if port := u.Port(); port != "" {
+		return port
+	}
+	return map[string]string{"https": "443", "http": "80"}[u.Scheme]
 }
 
 // readExecInfo reads what client-go says of the call: the version that it must be
@@ -130,23 +162,36 @@ func isNull(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "
 // readCluster returns the server, if a token may be sent to it as the kubeconfig
 // says.
 func readCluster(cluster map[string]json.RawMessage) (*url.URL, error) {
-	var address string
+	var address, proxy, serverName string
 	var insecure bool
-	if err := errors.Join(member(cluster, "server", &address), member(cluster, "insecure-skip-tls-verify", &insecure)); err != nil {
+	err := errors.Join(member(cluster, "server", &address), member(cluster, "insecure-skip-tls-verify", &insecure),
+		member(cluster, "proxy-url", &proxy), member(cluster, "tls-server-name", &serverName))
+	if err != nil {
 		return nil, fmt.Errorf("%w: KUBERNETES_EXEC_INFO: spec.cluster: %w", ErrUsage, err)
 	}
 	server, err := url.Parse(address)
 	if err != nil || server.Host == "" {
 		return nil, fmt.Errorf("%w: the cluster's server is %.100q, not https://HOST[:PORT]", helper.ErrNotMine, address)
 	}
-	if insecure && !onLoopback(server.Hostname()) {
-		return nil, &helper.Problem{
-			Kind:   helper.ErrNotMine,
-			Detail: fmt.Sprintf("the kubeconfig has insecure-skip-tls-verify for %.100q, so whoever answers there would get the token", address),
-			Remedy: "name the cluster's CA in the kubeconfig instead: kubectl config set-cluster NAME --certificate-authority FILE --embed-certs",
-		}
+	var setting, remedy string
+	switch {
+	case proxy != "": // even on loopback: a proxy may lead anywhere, and the kubeconfig's CA vouch for it
+		setting, remedy = "proxy-url", "remove proxy-url from the kubeconfig and set HTTPS_PROXY in the environment"
+	case onLoopback(server.Hostname()):
+	case insecure:
+		setting = "insecure-skip-tls-verify"
+		remedy = "name the cluster's CA in the kubeconfig instead: kubectl config set-cluster NAME --certificate-authority FILE --embed-certs"
+	case serverName != "":
+		setting, remedy = "tls-server-name", "remove tls-server-name from the kubeconfig and name the server as its certificate does"
 	}
-	return server, nil
+	if setting == "" {
+		return server, nil
+	}
+	return nil, &helper.Problem{
+		Kind:   helper.ErrNotMine,
+		Detail: fmt.Sprintf("the kubeconfig has %s for %.100q, so another server could get the token", setting, address),
+		Remedy: remedy,
+	}
 }
 
 func onLoopback(host string) bool {

@@ -4,38 +4,22 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/terradue/t2-cred/helper"
 )
 
 // askKubernetes calls as client-go does: all that is said is in the environment.
 func askKubernetes(g *toolGetter, info string, args ...string) (stdout string, err error) {
 	var out bytes.Buffer
 	err = kubernetes.Serve(context.Background(), &Call{
-		Args: args, Stdout: &out, Stderr: &out, Getter: g, Now: func() time.Time { return toolExpiry },
+		Args: args, Option: map[string]string{"url": ""}, Stdout: &out, Stderr: &out, Getter: g, Now: func() time.Time { return toolExpiry },
 		Getenv: func(name string) string { return map[string]string{"KUBERNETES_EXEC_INFO": info}[name] },
 	})
 	return out.String(), err
-}
-
-// TestKubernetes plays testdata/kubernetes: info is KUBERNETES_EXEC_INFO as
-// kubectl sets it, and what comes of it stands below, to the byte.
-func TestKubernetes(t *testing.T) {
-	eachTranscript(t, "kubernetes", func(t *testing.T, part map[string]string) {
-		g := &toolGetter{hosts: []string{"tool.example.org:8443", "*.wild.example.org"}, fails: toolFailures[strings.TrimSpace(part["fails"])]}
-		got := map[string]string{}
-		stdout, err := askKubernetes(g, part["info"], strings.Fields(part["args"])...)
-		got["stdout"], got["asked"] = stdout, strings.Join(append(g.log, ""), "\n")
-		if err != nil {
-			got["error"] = err.Error() + "\n"
-		}
-		for _, name := range []string{"stdout", "error", "asked"} {
-			if got[name] != part[name] {
-				t.Errorf("%s is\n%s, not\n%s", name, got[name], part[name])
-			}
-		}
-	})
 }
 
 func execInfo(t testing.TB, version, server string) string {
@@ -69,12 +53,24 @@ func TestKubernetes_hostileInput(t *testing.T) {
 		"server missing":   {replaced(`"server"`, `"Server"`), "not https://HOST"},
 		"escapes":          {replaced("tool", `\u001b[2J\u202etool`), `\x1b[2J\u202etool`},
 		"CR in the host":   {replaced("tool", `tool\r`), "the cluster's server is"},
+		"a proxy":          {replaced(`"server"`, `"proxy-url":"http://proxy.example.org","server"`), "the kubeconfig has proxy-url"},
+		"a proxy and a CA": {replaced(`"server"`, `"certificate-authority-data":"LS0tLS1CRUdJTg==","proxy-url":"socks5://127.0.0.1:1080","server"`), "the kubeconfig has proxy-url"},
+		"proxy no string":  {replaced(`"server"`, `"proxy-url":1,"server"`), `"proxy-url" is not what`},
+		"a TLS name":       {replaced(`"server"`, `"tls-server-name":"evil.org","server"`), "the kubeconfig has tls-server-name"},
 		"unverified TLS":   {replaced(`"server"`, `"insecure-skip-tls-verify":true,"server"`), "insecure-skip-tls-verify"},
 	} {
 		stdout, err := askKubernetes(&toolGetter{hosts: []string{"tool.example.org"}}, c.info)
 		if stdout != "" || err == nil || !strings.Contains(err.Error(), c.want) || strings.ContainsAny(err.Error(), "\r\n\x00\x1b\u202e") {
 			t.Errorf("%s: %q, %.200v", name, stdout, err)
 		}
+	}
+	// A proxy is not this machine, wherever it leads.
+	if stdout, err := askKubernetes(&toolGetter{hosts: []string{"127.0.0.1:6443"}}, strings.Replace(good, `"server":"https://tool.example.org"`, `"proxy-url":"http://proxy.example.org","server":"https://127.0.0.1:6443"`, 1)); err == nil || stdout != "" {
+		t.Errorf("a proxy to loopback: %q, %v", stdout, err)
+	}
+	tunnel := strings.Replace(good, `"server":"https://tool.example.org"`, `"tls-server-name":"kubernetes","server":"https://127.0.0.1:6443"`, 1)
+	if stdout, err := askKubernetes(&toolGetter{hosts: []string{"127.0.0.1:6443"}}, tunnel); err != nil || !strings.Contains(stdout, "token-1") {
+		t.Errorf("a tunnel: %q, %v", stdout, err)
 	}
 	// Without verified TLS only this very machine is known for what it is.
 	loopback := strings.ReplaceAll(`{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","spec":{"cluster":{"server":"https://127.0.0.1:6443","insecure-skip-tls-verify":true}}}`, "\n", "")
@@ -111,4 +107,52 @@ func FuzzKubernetes(f *testing.F) {
 			t.Fatalf("%q: a token for %q", info, asked)
 		}
 	})
+}
+
+// TestKubernetes_url: the hook answers for the one server of --url.
+func TestKubernetes_url(t *testing.T) {
+	info := func(server string) string {
+		return strings.TrimSuffix(execInfo(t, execVersions[1], server), "\n")
+	}
+	for _, c := range []struct{ option, info, want string }{
+		{"https://tool.example.org", info("https://tool.example.org"), "get https://tool.example.org"},
+		{"https://tool.example.org", info("https://TOOL.example.org:443/k8s/c-1"), "get https://tool.example.org"},
+		{"https://tool.example.org:8443/", info("https://tool.example.org:8443"), "get https://tool.example.org:8443/"},
+		{"https://tool.example.org", "", "get https://tool.example.org"},
+		{"https://tool.example.org", `{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","spec":{}}`, "get https://tool.example.org"},
+		{"https://tool.example.org", info("https://tool.example.org:8443"), ""},
+		{"https://tool.example.org", info("https://a.wild.example.org"), ""},
+		{"https://tool.example.org", info("https://evil.org"), ""},
+		{"http://tool.example.org:443", info("https://tool.example.org"), ""},
+		{"tool.example.org", info("https://tool.example.org"), ""},
+		{"https://u@tool.example.org", info("https://tool.example.org"), ""},
+		{"https://", "", ""},
+	} {
+		call := newToolCall(kubernetes, &toolGetter{hosts: []string{"tool.example.org", "tool.example.org:8443", "*.wild.example.org"}})
+		call.option, call.env = map[string]string{"url": c.option}, map[string]string{"KUBERNETES_EXEC_INFO": c.info}
+		stdout, _, err := call.run()
+		if got := strings.Join(call.getter.log, " "); got != c.want || (stdout != "") != (c.want != "") || (err == nil) != (c.want != "") {
+			t.Errorf("%s, %s: asked %q, %q, %v", c.option, c.info, got, stdout, err)
+		}
+	}
+	call := newToolCall(kubernetes, &toolGetter{})
+	call.option = map[string]string{"url": "https://tool.example.org"}
+	if stdout, _, err := call.run(); stdout != "" || !errors.Is(err, helper.ErrNotMine) {
+		t.Errorf("a server of nobody's: %q, %v", stdout, err)
+	}
+}
+
+func kubernetesWays() []way {
+	const before, after = `{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","spec":{"cluster":{`, "}}}\n"
+	return []way{{
+		name: "kubernetes", protocol: kubernetes, notMineErr: helper.ErrNotMine,
+		call: func(c *Call, text string) {
+			c.Getenv = func(name string) string { return map[string]string{"KUBERNETES_EXEC_INFO": text}[name] }
+		},
+		says: asJSON(before+`"server":`, "", after),
+		more: func(value string) string {
+			return before + `"server":"https://tool.example.org","colour":"` + value + `"},"interactive":false}}` + "\n"
+		},
+		twice: pair(before, "server", "", after),
+	}}
 }

@@ -19,9 +19,9 @@ type attributes []attribute
 const maxLine = 65535
 
 // readAttributes reads lines up to an empty one or the end of the input. A line
-// ends with LF alone: who takes a CR for an end too, or stops at a NUL, reads
+// ends with LF alone. A reader that ends lines at a CR too, or stops at a NUL, reads
 // another host than the tool meant (CVE-2020-5260, CVE-2024-50338, CVE-2024-52006).
-// So control characters are refused, but for the tab, which HTTP has in headers.
+// So control characters are refused, except the tab, which HTTP allows in headers.
 func readAttributes(r io.Reader) (attributes, error) {
 	in := bufio.NewReader(io.LimitReader(r, maxInput+1))
 	var all attributes
@@ -76,8 +76,8 @@ func (a attributes) list(key string) (values []string) {
 	return values
 }
 
-// write writes all lines and no empty one, at once or not at all: a value with a
-// control character would say more than it means.
+// write writes all lines at once, or none. It refuses a value with a control character,
+// which the tool could read as another line.
 func (a attributes) write(w io.Writer) error {
 	var b strings.Builder
 	for _, at := range a {
@@ -90,5 +90,5 @@ func (a attributes) write(w io.Writer) error {
 	return err
 }
 
-// isControl reports a character that no line protocol has within a value.
+// isControl reports whether no value of a line protocol may contain r.
 func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }

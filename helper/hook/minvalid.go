@@ -7,17 +7,17 @@ import (
 	"github.com/terradue/t2-cred/helper"
 )
 
-// minValidOption is for tools that are told an end, and may want one that is later.
+// minValidOption is for tools that are told when the token expires.
 var minValidOption = Option{Name: "min-valid", Usage: "how long the token must still be valid, if the issuer's live that long (default 30s)"}
 
-// wholeRunOption is for tools that keep one answer for as long as they run.
-var wholeRunOption = Option{Name: "min-valid", Usage: "how long the token must still be valid, if the issuer's live that long (default: 10m, or half of its life where that is less)"}
+// longRunOption is for tools that use one answer until they end.
+var longRunOption = Option{Name: "min-valid", Usage: "how long the token must still be valid, if the issuer's live that long (default: 10m, or half of its life where that is less)"}
 
-// wholeRun is how long a token should last that a tool keeps until it ends, and
-// never asks for again.
-const wholeRun = 10 * time.Minute
+// longRun is how long a token should be valid for a tool that asks once and then uses
+// the answer until it ends.
+const longRun = 10 * time.Minute
 
-// minValid is what the option says, or nil for what a helper.Request does then.
+// minValid is the value of the option, or nil for the default of a helper.Request.
 func minValid(c *Call) (*time.Duration, error) {
 	text := c.Option[minValidOption.Name]
 	if text == "" {
@@ -30,10 +30,10 @@ func minValid(c *Call) (*time.Duration, error) {
 	return &d, nil
 }
 
-// forWholeRun makes a request one for a whole run, or for what the option says.
-func forWholeRun(c *Call, r helper.Request) (helper.Request, error) {
+// forLongRun sets how long the token must be valid: the option, or longRun.
+func forLongRun(c *Call, r helper.Request) (helper.Request, error) {
 	var err error
 	r.MinValid, err = minValid(c)
-	r.Prefer = wholeRun
+	r.Prefer = longRun
 	return r, err
 }

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// A Next is the error of a hook that leaves a call to another program, which gets
-// it as it came: standard input has not been read.
+// A Next is the error of a hook that leaves the call to another program. That program
+// gets the call unchanged: the hook has read nothing of standard input.
 type Next struct {
 	Path string
 	Argv []string
@@ -20,17 +20,17 @@ type Next struct {
 
 func (n *Next) Error() string { return fmt.Sprintf("the call is for %s", n.Path) }
 
-// keyringTried lists the programs that a call has been through, so that it
-// never comes back to one: a copy of ours, or a script that calls us.
+// keyringTried lists the programs that the call has already been passed to. No program
+// gets the same call twice, be it a copy of t2-cred or a script that calls it.
 const keyringTried = "T2_CRED_KEYRING_TRIED"
 
-// nextKeyring leaves the call to the next keyring on PATH that is not us. Without
-// one it is a miss: exit code 1 and no word.
+// nextKeyring leaves the call to the next keyring on PATH that is not t2-cred. If there
+// is none, the answer is keyring's for a missing password: exit code 1 and no output.
 func nextKeyring(c *Call) error {
 	tried := filepath.SplitList(c.Getenv(keyringTried))
 	us, err := os.Executable()
 	if err != nil {
-		return Exit(1) // who could be us cannot be told
+		return Exit(1) // without our own path we could call ourselves
 	}
 	tried = append(tried, us)
 	if len(tried) > 32 {

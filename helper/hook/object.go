@@ -8,9 +8,9 @@ import (
 	"io"
 )
 
-// readObject reads one JSON object and nothing after it. Names are taken
-// exactly, and once: encoding/json would match them in any case and let the last
-// of two win, where the tool may have meant the first.
+// readObject reads one JSON object and nothing after it. Names are case-sensitive and
+// must not repeat. encoding/json would ignore case and let the last of two win, where
+// the tool may have meant the first.
 func readObject(text []byte) (map[string]json.RawMessage, error) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
@@ -41,7 +41,13 @@ func readObject(text []byte) (map[string]json.RawMessage, error) {
 	return members, nil
 }
 
-// member decodes one member of an object; without it, into stays as it is.
+// beginsObject reports whether text is the beginning of a JSON object and has a string,
+// a name or a value, in it.
+func beginsObject(text []byte, has string) bool {
+	return bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("{")) && bytes.Contains(text, []byte(`"`+has+`"`))
+}
+
+// member decodes one member of an object. It leaves into unchanged if there is none.
 func member(of map[string]json.RawMessage, name string, into any) error {
 	value, ok := of[name]
 	if !ok {

@@ -24,7 +24,7 @@ pnpm 10 gives no arguments, so there it is a link named pnpm-credential-t2:
 pnpm does not say which registry asks. With --url the token is refused unless it is for
 a host of the profile's; without, it is that of --profile, T2_CRED_PROFILE, or the default
 profile, and goes to the registry that the line in ~/.npmrc names.`,
-	Options: []Option{{Name: "url", Usage: "the registry that the token is for"}, wholeRunOption},
+	Options: []Option{{Name: "url", Usage: "the registry that the token is for"}, longRunOption},
 	Serve:   servePnpm,
 }
 
@@ -35,7 +35,7 @@ func servePnpm(ctx context.Context, c *Call) error {
 	if len(c.Args) > 0 {
 		return fmt.Errorf("%w: pnpm gives no arguments; see t2-cred pnpm --help", ErrUsage)
 	}
-	r, err := forWholeRun(c, helper.Request{})
+	r, err := forLongRun(c, helper.Request{})
 	if err != nil {
 		return err
 	}

@@ -7,8 +7,6 @@ import (
 	"github.com/terradue/t2-cred/helper"
 )
 
-func TestPnpm(t *testing.T) { toolTranscripts(t, pnpm) }
-
 func TestPnpm_fails(t *testing.T) {
 	stdout, _, err := runTool(pnpm, &toolGetter{fails: toolFailures["login"]}, nil, nil, "")
 	if stdout != "" || !errors.Is(err, helper.ErrLoginRequired) {
@@ -19,4 +17,8 @@ func TestPnpm_fails(t *testing.T) {
 	}
 	wantUsage(t, pnpm, &toolGetter{}, []string{"https://tool.example.org"}, nil)
 	wantUsage(t, pnpm, &toolGetter{}, nil, map[string]string{"min-valid": "-1s"})
+}
+
+func pnpmWays() []way {
+	return []way{{name: "pnpm", protocol: pnpm, call: toOption("url"), says: asURL, notMineErr: helper.ErrNotMine}}
 }

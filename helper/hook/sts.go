@@ -3,7 +3,6 @@ package hook
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/xml"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -37,7 +35,7 @@ const maxSTSAnswer = 1 << 20
 // send asks for keys. The duration is always said: without it MinIO's keys end
 // with the token.
 func (r stsRequest) send(ctx context.Context, cred helper.Credential) (keys awsKeys, ends time.Time, err error) {
-	client, err := r.client()
+	client, err := newClient(r.caFile)
 	if err != nil {
 		return keys, ends, err
 	}
@@ -83,33 +81,6 @@ func (r stsRequest) send(ctx context.Context, cred helper.Credential) (keys awsK
 	return keys, ends, nil
 }
 
-// client follows no redirect: the token must not go where it was not sent.
-func (r stsRequest) client() (*http.Client, error) {
-	conf := &tls.Config{MinVersion: tls.VersionTLS12}
-	if r.caFile != "" {
-		pem, err := os.ReadFile(r.caFile)
-		if err != nil {
-			return nil, fmt.Errorf("%w: the CA's certificates: %w", ErrUsage, err)
-		}
-		pool, err := x509.SystemCertPool()
-		if err != nil {
-			pool = x509.NewCertPool()
-		}
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%w: no PEM certificate in %s", ErrUsage, r.caFile)
-		}
-		conf.RootCAs = pool
-	}
-	return &http.Client{
-		Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment, TLSClientConfig: conf, ForceAttemptHTTP2: true,
-			TLSHandshakeTimeout: 10 * time.Second, MaxResponseHeaderBytes: 64 << 10,
-			DisableCompression: true, // so that a small answer is a small answer
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}, nil
-}
-
 // stsKeys is the answer. AWS, MinIO and Ceph differ in the namespace.
 type stsKeys struct {
 	XMLName     xml.Name
@@ -121,7 +92,7 @@ type stsKeys struct {
 	} `xml:"AssumeRoleWithWebIdentityResult>Credentials"`
 }
 
-// readSTS reads the keys. Its errors quote nothing: the answer is of secrets.
+// readSTS reads the keys. Its errors quote nothing of the answer, which holds secrets.
 func readSTS(body []byte) (keys awsKeys, ends time.Time, err error) {
 	var answer stsKeys
 	if err := xml.NewDecoder(bytes.NewReader(body)).Decode(&answer); err != nil || answer.XMLName.Local != "AssumeRoleWithWebIdentityResponse" {
@@ -143,8 +114,7 @@ func readSTS(body []byte) (keys awsKeys, ends time.Time, err error) {
 	return awsKeys{1, got.AccessKeyID, got.SecretAccessKey, got.SessionToken, ends.UTC().Format(time.RFC3339)}, ends, nil
 }
 
-// stsError is an ErrorResponse, as AWS and MinIO have it, or the bare Error of S3,
-// as Ceph has it.
+// stsError is the ErrorResponse of AWS and MinIO, or the bare Error of S3 and Ceph.
 type stsError struct {
 	Code        string `xml:"Error>Code"`
 	Message     string `xml:"Error>Message"`
@@ -166,8 +136,7 @@ func (r stsRequest) refusal(status int, body []byte, token helper.Secret) error 
 			said += fmt.Sprintf(` "%s"`, message)
 		}
 	}
-	_, later := laterCodes[code]
-	if status >= 500 || status == http.StatusTooManyRequests || later {
+	if status >= 500 || status == http.StatusTooManyRequests || isTemporary(code) {
 		return r.problem(helper.ErrUnreachable, said, "nothing that is kept was touched; try again later")
 	}
 	if status >= 300 && status < 400 {
@@ -176,8 +145,14 @@ func (r stsRequest) refusal(status int, body []byte, token helper.Secret) error 
 	return r.refused(said, hintFor(code))
 }
 
-// laterCodes are refusals that may be none the next time.
-var laterCodes = map[string]struct{}{"IDPCommunicationError": {}, "Throttling": {}, "ThrottlingException": {}, "RequestLimitExceeded": {}, "SlowDown": {}}
+// isTemporary reports whether the same request may succeed later.
+func isTemporary(code string) bool {
+	switch code {
+	case "IDPCommunicationError", "Throttling", "ThrottlingException", "RequestLimitExceeded", "SlowDown":
+		return true
+	}
+	return false
+}
 
 // hintFor says where to look. MinIO has InvalidParameterValue for nearly
 // everything.
@@ -219,11 +194,11 @@ func (r stsRequest) problem(kind error, said, hint string) error {
 	return &helper.Problem{Kind: kind, Detail: fmt.Sprintf("STS %s: %s", r.endpoint.Host, said), Remedy: hint}
 }
 
-// maxWords is how much of a server's message is shown.
+// maxWords bounds the part of a server's message that is shown.
 const maxWords = 300
 
-// words makes a server's text fit for a terminal and a log, without the token
-// that it was sent and may echo.
+// words makes a server's text fit for a terminal and a log. It hides the token, which a
+// server may echo.
 func words(s string, token helper.Secret) string {
 	sent := token.Reveal() // compared with, not shown
 	for _, form := range append([]string{sent, url.QueryEscape(sent)}, strings.Split(sent, ".")...) {

@@ -15,7 +15,7 @@ import (
 // terraform is the credentials helper of Terraform and OpenTofu:
 // https://developer.hashicorp.com/terraform/internals/credentials-helpers
 var terraform = Protocol{
-	Name: "terraform", Alias: "terraform-credentials-t2",
+	Name: "terraform", Alias: "terraform-credentials-t2", PluginDir: []string{".terraform.d", "plugins"},
 	Short: "Terraform and OpenTofu credentials helper",
 	Long: `Answer terraform and tofu, which run "terraform-credentials-t2 get HOST". Make that name
 a link to t2-cred in ~/.terraform.d/plugins, and in ~/.terraformrc (~/.tofurc) say:
@@ -25,20 +25,19 @@ a link to t2-cred in ~/.terraform.d/plugins, and in ~/.terraformrc (~/.tofurc) s
   }
 
 The host of the registry must be among a profile's hosts.`,
-	Options: []Option{wholeRunOption},
+	Options: []Option{longRunOption},
 	Serve:   serveTerraform,
 }
 
-// serveTerraform answers get. The other two are refused in words, since what
-// terraform would keep or drop is not what we keep: a token of its own, where
-// ours comes from a grant that only t2-cred erase takes back. On an exit code
-// other than 0 terraform shows standard error.
+// serveTerraform answers get. It refuses store and forget: terraform would keep or drop
+// a token of its own, while ours comes from a grant that only t2-cred erase gives back.
+// On an exit code other than 0 terraform shows standard error.
 func serveTerraform(ctx context.Context, c *Call) error {
 	if len(c.Args) != 2 {
 		return fmt.Errorf("%w: terraform calls terraform-credentials-t2 get|store|forget HOST", ErrUsage)
 	}
 	verb, host := c.Args[0], c.Args[1]
-	r, err := forWholeRun(c, helper.Request{URL: terraformURL(host)})
+	r, err := forLongRun(c, helper.Request{URL: terraformURL(host)})
 	if err != nil {
 		return err
 	}
@@ -52,7 +51,7 @@ func serveTerraform(ctx context.Context, c *Call) error {
 			Remedy: "give terraform the token in " + terraformVariable(host) + ", or in a credentials block; a profile's hosts need no login but t2-cred exchange",
 		}
 	case "forget":
-		err := mine(ctx, c, r)
+		err := c.Serves(ctx, r)
 		if errors.Is(err, helper.ErrNotMine) {
 			return nil // nothing of it is kept
 		}
@@ -85,7 +84,7 @@ func terraformGet(ctx context.Context, c *Call, r helper.Request) error {
 }
 
 // terraformURL is where terraform sends a token for HOST[:PORT], always by https.
-// What is more than a host is nobody's.
+// Any other text is a URL that no profile serves.
 func terraformURL(host string) *url.URL {
 	u, err := url.Parse("https://" + host + "/")
 	if err != nil || u.Host != host || u.Path != "/" || u.RawQuery != "" {

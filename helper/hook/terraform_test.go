@@ -6,8 +6,6 @@ import (
 	"testing"
 )
 
-func TestTerraform(t *testing.T) { toolTranscripts(t, terraform) }
-
 func TestTerraform_usage(t *testing.T) {
 	for _, args := range [][]string{nil, {"get"}, {"get", "tool.example.org", "more"}, {"GET", "tool.example.org"}, {"tool.example.org", "get"}} {
 		g := &toolGetter{hosts: []string{"tool.example.org"}}
@@ -41,4 +39,11 @@ func FuzzTerraform(f *testing.F) {
 			t.Fatalf("%s %q: %q", verb, host, stdout)
 		}
 	})
+}
+
+func terraformWays() []way {
+	return []way{
+		{name: "terraform get", protocol: terraform, call: toArgs("get", "TEXT"), says: asHost, tls: true, notMine: "{}\n"},
+		{name: "terraform forget", protocol: terraform, call: toArgs("forget", "TEXT"), says: asHost, tls: true},
+	}
 }

@@ -1,18 +1,13 @@
 package hook
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"io"
 	"slices"
 	"strings"
-	"testing"
 	"time"
-
-	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/terradue/t2-cred/helper"
 	"github.com/terradue/t2-cred/helper/secret"
@@ -30,7 +25,10 @@ type toolGetter struct {
 
 var toolExpiry = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 
-func (g *toolGetter) serves(verb string, r helper.Request) error {
+func (g *toolGetter) Serves(_ context.Context, r helper.Request) error { return g.ask("serves", r) }
+
+// ask notes what was asked for.
+func (g *toolGetter) ask(verb string, r helper.Request) error {
 	where := "anywhere"
 	if r.URL != nil {
 		where = r.URL.String()
@@ -57,7 +55,7 @@ func (g *toolGetter) serves(verb string, r helper.Request) error {
 func (g *toolGetter) token() string { return fmt.Sprintf("token-%d", g.rejected+1) }
 
 func (g *toolGetter) Get(_ context.Context, r helper.Request) (helper.Credential, error) {
-	if err := errors.Join(g.serves("get", r), g.fails); err != nil {
+	if err := errors.Join(g.ask("get", r), g.fails); err != nil {
 		return helper.Credential{}, err
 	}
 	c := helper.Credential{Token: secret.Secret(g.token()), Type: "Bearer", Expiry: toolExpiry}
@@ -68,7 +66,7 @@ func (g *toolGetter) Get(_ context.Context, r helper.Request) (helper.Credential
 }
 
 func (g *toolGetter) Reject(_ context.Context, r helper.Request, token string) error {
-	if err := g.serves("reject "+token, r); err != nil {
+	if err := g.ask("reject "+token, r); err != nil {
 		return err
 	}
 	if token == g.token() {
@@ -77,75 +75,41 @@ func (g *toolGetter) Reject(_ context.Context, r helper.Request, token string) e
 	return nil
 }
 
-// runTool runs a protocol once.
-func runTool(p Protocol, g *toolGetter, args []string, option map[string]string, stdin string) (stdout, stderr string, err error) {
-	var out, errs bytes.Buffer
-	all := map[string]string{}
+// newCall is a call of the protocol with its options as they are by default.
+func newCall(p Protocol, g *toolGetter) *Call {
+	option := map[string]string{}
 	for _, o := range p.Options {
-		all[o.Name] = o.Default
-	}
-	for name, value := range option {
-		if _, known := all[name]; !known {
-			panic(name + " is not an option of " + p.Name)
+		option[o.Name] = o.Default
+		if o.Switch {
+			option[o.Name] = "false"
 		}
-		all[name] = value
 	}
-	err = p.Serve(context.Background(), &Call{
-		Args: args, Option: all, Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &errs,
-		Getenv: func(string) string { return "" }, Now: func() time.Time { return toolExpiry.Add(-time.Hour) }, Getter: g,
+	return &Call{
+		Option: option, Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard, Getter: g, Deriver: forgetful{g},
+		Getenv: func(string) string { return "" }, Now: func() time.Time { return toolExpiry.Add(-time.Hour) },
 		Hosts: func() ([]string, error) {
 			return slices.DeleteFunc(slices.Clone(g.hosts), func(h string) bool { return strings.HasPrefix(h, "*.") }), nil
 		},
-		Version: "v1.2.3",
-	})
-	return out.String(), errs.String(), err
-}
-
-// toolTranscripts plays the transcripts of testdata/NAME, each with what the tool
-// does (args, option, stdin: one word or NAME=VALUE a line) and what comes of it
-// (stdout, stderr, error, asked), to the byte.
-func toolTranscripts(t *testing.T, p Protocol) {
-	t.Helper()
-	eachTranscript(t, p.Name, func(t *testing.T, part map[string]string) {
-		if text, ok := part["stdout without line end"]; ok {
-			part["stdout"] = strings.TrimSuffix(text, "\n")
-		}
-		option := map[string]string{}
-		for line := range strings.Lines(part["option"]) {
-			name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-			option[name] = value
-		}
-		g := &toolGetter{hosts: []string{"tool.example.org", "tool.example.org:8443", "*.wild.example.org"}}
-		if kind := strings.TrimSpace(part["fails"]); kind != "" {
-			g.fails = toolFailures[kind]
-		}
-		stdout, stderr, err := runTool(p, g, strings.Fields(part["args"]), option, part["stdin"])
-		failed := ""
-		if err != nil {
-			failed = err.Error() + "\n"
-		}
-		for name, got := range map[string]string{
-			"stdout": stdout, "stderr": stderr, "error": failed, "asked": strings.Join(append(g.log, ""), "\n"),
-		} {
-			if got != part[name] {
-				t.Errorf("%s is\n%s, not\n%s", name, got, part[name])
-			}
-		}
-	})
-}
-
-// The table of docs/hooks.md is held against these folders.
-func TestEveryProtocolHasTranscripts(t *testing.T) {
-	for _, p := range Protocols {
-		if files, err := filepath.Glob(filepath.Join("testdata", p.Name, "*.txtar")); err != nil || len(files) < 3 {
-			t.Errorf("%s has %d transcripts, %v", p.Name, len(files), err)
-		}
+		Version: "v1.2.3", Transport: registries{},
 	}
 }
 
-var toolFailures = map[string]error{
-	"login":  &helper.Problem{Kind: helper.ErrLoginRequired, Detail: "nothing is stored for gep/default", Remedy: "t2-cred exchange --profile gep --token-file FILE"},
-	"issuer": errors.New("refresh: the issuer did not answer"),
+// runTool runs a protocol once.
+func runTool(p Protocol, g *toolGetter, args []string, option map[string]string, stdin string) (stdout, stderr string, err error) {
+	call := newToolCall(p, g)
+	call.args, call.option, call.stdin = args, option, stdin
+	return call.run()
+}
+
+// forgetful is a Deriver that keeps nothing.
+type forgetful struct{ *toolGetter }
+
+func (f forgetful) Derive(ctx context.Context, r helper.Request, d helper.Derivation) (helper.Derived, error) {
+	c, err := f.Get(ctx, r)
+	if err != nil {
+		return helper.Derived{}, err
+	}
+	return d.Make(ctx, c)
 }
 
 // lookalikes are hosts that are not tool.example.org, whatever they look like,
@@ -160,26 +124,4 @@ var lookalikes = []string{
 	"[2001:db8::1]", "[2001:db8::1]:443", "[2001:db8::2]:8443", "[2001:db8::1%25eth0]:8443", "[2001:db8::1]evil.org:8443", "2001:db8::1:8443", "[2001:db8::1",
 	"bücher.example.org", "xn--bcher-kva.example.org.", "xn--bcher-kva.example.com", "xn--bcher-kvaa.example.org",
 	strings.Repeat("a", 300) + ".example.org", strings.Repeat("tool.example.org,", 1000),
-}
-
-// eachTranscript plays the transcripts of a hook, each a name to what is there.
-func eachTranscript(t *testing.T, hook string, play func(t *testing.T, part map[string]string)) {
-	t.Helper()
-	files, err := filepath.Glob("testdata/" + hook + "/*.txtar")
-	if err != nil || len(files) < 2 {
-		t.Fatalf("%d transcripts, %v", len(files), err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			part := map[string]string{}
-			for _, f := range txtar.Parse(text).Files {
-				part[f.Name] = string(f.Data)
-			}
-			play(t, part)
-		})
-	}
 }
