@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc"
@@ -101,8 +102,23 @@ func (h *Helper) exchange(ctx context.Context, r ExchangeRequest, issuer *oidc.I
 	if err != nil {
 		return store.Record{}, err
 	}
-	return h.newRecord(r.Request, answer, token, claims), nil
+	rec := h.newRecord(r.Request, answer, token, claims)
+	rec.Introspects = h.introspects(trading, issuer, client, rec.RefreshToken)
+	return rec, nil
 }
+
+// introspects reports whether the issuer calls an unspent refresh token active. Where it
+// does, its "inactive" means something after a refresh that got no answer.
+func (h *Helper) introspects(ctx context.Context, issuer *oidc.Issuer, client oidc.Client, token secret.Secret) bool {
+	ctx, cancel := context.WithTimeout(ctx, introspectTime)
+	defer cancel()
+	active, known, err := issuer.Introspect(ctx, client, token)
+	h.Log.Debug("introspection of the new refresh token", "active", active, "known", known, "error", err)
+	return err == nil && known && active
+}
+
+// introspectTime bounds a question whose answer can be done without.
+const introspectTime = 5 * time.Second
 
 // newRecord is a grant as it begins.
 func (h *Helper) newRecord(r Request, answer oidc.Response, token store.Token, claims oidc.Claims) store.Record {

@@ -108,6 +108,9 @@ func (s *Store) makeRoom(ctx context.Context, k Key, head copyHead, size int) (*
 	if head.state == "" {
 		head.state = stateRoom
 	}
+	if err := s.checkOwner(); err != nil {
+		return nil, err
+	}
 	to, err := s.recipient(ctx)
 	if err != nil {
 		return nil, err

@@ -23,6 +23,9 @@ import (
 // maxLockWait bounds the wait of a caller without a deadline.
 const maxLockWait = 30 * time.Second
 
+// maxLockPause is the longest pause between two tries to get a lock.
+const maxLockPause = 250 * time.Millisecond
+
 // fileLocks is a side file for each record: the data file itself cannot be the
 // lock, since it is replaced and not changed. The files are never removed, as
 // two processes could then hold locks on two files of one name.
@@ -59,21 +62,28 @@ func (l *heldLock) lost() error {
 
 // lock takes a record's lock, within the caller's deadline or ours.
 func (s *Store) lock(ctx context.Context, name string) (*heldLock, error) {
+	return s.lockUnless(ctx, name, func() bool { return false })
+}
+
+// lockUnless is lock, and gives up without an error and without the lock once needless
+// says so: a waiter leaves as soon as the holder has brought what it wants.
+func (s *Store) lockUnless(ctx context.Context, name string, needless func() bool) (*heldLock, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, maxLockWait)
 		defer cancel()
 	}
-	return s.locks.lock(ctx, name)
+	return s.locks.lock(ctx, name, needless)
 }
 
 // lock waits by trying again, as a blocking flock cannot be given up. The
 // kernel releases the lock of a process that dies, so there is nothing to break.
-func (l fileLocks) lock(ctx context.Context, name string) (*heldLock, error) {
+func (l fileLocks) lock(ctx context.Context, name string, needless func() bool) (*heldLock, error) {
 	path := filepath.Join(l.dir, name+".lock")
 	started := l.now()
 	held := &heldLock{path: path}
-	for delay := time.Millisecond; ; delay = min(2*delay, 10*time.Millisecond) {
+	// Whoever waits for long is one of many, or waits for a slow issuer: it asks less often.
+	for delay := time.Millisecond; ; delay = min(2*delay, max(10*time.Millisecond, l.now().Sub(started)/20), maxLockPause) {
 		if ctx.Err() != nil {
 			return nil, busy(ctx, l.now().Sub(started), lockHolder(path))
 		}
@@ -95,6 +105,9 @@ func (l fileLocks) lock(ctx context.Context, name string) (*heldLock, error) {
 			held.release()
 			held.f = nil
 			continue
+		}
+		if delay > time.Millisecond && needless() {
+			return nil, nil //nolint:nilnil // as the doc comment says
 		}
 		timer := time.NewTimer(delay/2 + rand.N(delay)) //nolint:gosec // only to wait apart from the others
 		select {

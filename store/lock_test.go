@@ -31,17 +31,17 @@ func TestFileLocks_cannotBeMade(t *testing.T) {
 
 func TestFileLocks_endWithTheContext(t *testing.T) {
 	l := fileLocks{dir: filepath.Join(tempDir(t), "locks"), now: time.Now}
-	held, err := l.lock(context.Background(), "n")
+	held, err := l.lock(context.Background(), "n", func() bool { return false })
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	time.AfterFunc(50*time.Millisecond, cancel)
-	if _, err := l.lock(ctx, "n"); !errors.Is(err, context.Canceled) || errors.Is(err, ErrBusy) {
+	if _, err := l.lock(ctx, "n", func() bool { return false }); !errors.Is(err, context.Canceled) || errors.Is(err, ErrBusy) {
 		t.Errorf("interrupted: %v", err)
 	}
 	held.release()
-	again, err := l.lock(context.Background(), "n")
+	again, err := l.lock(context.Background(), "n", func() bool { return false })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,6 +58,15 @@ func (s *Store) Secondary(ctx context.Context, k Key, grant, name string) (Secon
 	return Secondary{}, backend.Errorf(ErrNotFound, nil, nil, "nothing of that name is kept for account %v", k)
 }
 
+// Alone runs f while no other process runs one for the same account and name: many that
+// ask at once are to cause one request. When the lock is not got, f runs all the same.
+func (s *Store) Alone(ctx context.Context, k Key, name string, f func()) {
+	if lock, err := s.lock(ctx, itemName(kindSecondary, k.Profile, k.Account, name)); err == nil {
+		defer lock.release()
+	}
+	f()
+}
+
 // KeepSecondary keeps d under that name, in the kernel's keyring or in an item of
 // the backend, wherever the access token would go. It does so only while the
 // account's grant is the one that d was got with. The error wraps ErrNotFound

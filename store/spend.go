@@ -109,19 +109,30 @@ func (s *Store) Refresh(ctx context.Context, k Key, want Want, sp Spender) (Reco
 
 func (s *Store) refreshOnce(ctx context.Context, k Key, want Want, sp Spender, before uint64) (Record, error) {
 	r := &spending{s: s, k: k, name: k.item(kindGrant)}
-	lock, err := s.lock(ctx, r.name)
+	// enough looks whether another process has brought a token that will do.
+	var brought Token
+	enough := func() bool {
+		if want.Enough == nil || want.Fresh && s.locks.refreshes(r.name) == before {
+			return false
+		}
+		t, err := s.cachedToken(ctx, k)
+		brought = t
+		return err == nil && want.Enough(t)
+	}
+	lock, err := s.lockUnless(ctx, r.name, enough)
 	if err != nil {
 		return Record{}, err
 	}
+	if lock == nil {
+		return Record{Token: brought}, nil
+	}
 	r.lock = lock
 	defer lock.release()
+	if enough() {
+		return Record{Token: brought}, nil
+	}
 	asked := s.locks.refreshes(r.name) != before
 	mayServe := want.Enough != nil && (!want.Fresh || asked)
-	if mayServe {
-		if t, err := s.cachedToken(ctx, k); err == nil && want.Enough(t) {
-			return Record{Token: t}, nil
-		}
-	}
 	defer s.begin(ctx, itemName(kindClient, k.Profile), kindSeal)()
 	if r.st, err = s.look(ctx, k); err != nil && !errors.Is(err, ErrNotFound) {
 		return Record{}, err

@@ -361,6 +361,13 @@ func TestRefresh_freshByTheCount(t *testing.T) {
 		again(nil)
 	}()
 	time.Sleep(100 * time.Millisecond)
+	st, err := s.look(context.Background(), alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh := st.rec
+	fresh.Token = sampleToken("of another process")
+	s.keepRest(context.Background(), alice, st, fresh)
 	s.locks.countRefresh(alice.item(kindGrant))
 	lock.release()
 	<-done

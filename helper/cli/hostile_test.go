@@ -121,7 +121,8 @@ func meetAtRefresh(t *testing.T, f oidctest.Fault) int {
 // would lose the grant.
 func renews(f oidctest.Fault) bool {
 	kind, _, _ := strings.Cut(f.Name, "-")
-	return slices.Contains([]string{"exp", "nbf", "iat", "aud", "kid", "jwks"}, kind) || strings.HasPrefix(f.Name, "token-type")
+	return slices.Contains([]string{"exp", "nbf", "iat", "aud", "kid", "jwks"}, kind) || strings.HasPrefix(f.Name, "token-type") ||
+		strings.HasPrefix(f.Name, "access-token") || slices.Contains([]string{"claims-too-big", "deep", "error-and-token", "gzip-bomb", "huge-body", "malformed"}, f.Name)
 }
 
 // A home is one user's files, an issuer, and what was said.
@@ -187,6 +188,7 @@ func (h *home) run(args ...string) int {
 	code := Main(context.Background(), Env{
 		Args: append([]string{"--timeout", "3s", "-v"}, args...), Stdin: strings.NewReader(""), Stdout: &h.stdout, Stderr: &h.stderr,
 		Getenv: func(name string) string { return h.env[name] }, Now: func() time.Time { return time.Now().Add(h.ahead) },
+		AnswerTime: 2 * time.Second,
 		Prompt: func(context.Context, string) (string, error) { return "", errors.New("nobody here") },
 	})
 	if took := time.Since(start); took > 8*time.Second {

@@ -73,7 +73,7 @@ func TestMetadata_refusalsSayWhat(t *testing.T) {
 
 // TestFind_anotherName: the other name is a hint only when a document lies there.
 func TestFind_anotherName(t *testing.T) {
-	var real *httptest.Server
+	var there *httptest.Server
 	serve := func(issuer func() string) *httptest.Server {
 		return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path != oidcSuffix {
@@ -83,17 +83,17 @@ func TestFind_anotherName(t *testing.T) {
 			fmt.Fprintf(w, `{"issuer":%q,"token_endpoint":%q}`, issuer(), issuer()+"/token")
 		}))
 	}
-	real = serve(func() string { return real.URL })
-	defer real.Close()
-	names := serve(func() string { return real.URL })
+	there = serve(func() string { return there.URL })
+	defer there.Close()
+	names := serve(func() string { return there.URL })
 	defer names.Close()
-	lost := serve(func() string { return real.URL + "/nothing/here" })
+	lost := serve(func() string { return there.URL + "/nothing/here" })
 	defer lost.Close()
 	inClear := serve(func() string { return "http://h.example" })
 	defer inClear.Close()
 	opt := Options{Now: time.Now, Log: slog.New(slog.DiscardHandler), CacheDir: t.TempDir()}
 	for name, tt := range map[string]struct{ at, hint string }{
-		"a document lies there": {names.URL, "--issuer " + real.URL},
+		"a document lies there": {names.URL, "--issuer " + there.URL},
 		"none lies there":       {lost.URL, "set discovery_url to " + lost.URL + oidcSuffix},
 		"it could not be safe":  {inClear.URL, "set discovery_url"},
 	} {
@@ -104,10 +104,10 @@ func TestFind_anotherName(t *testing.T) {
 	}
 	// Who knows says so; the document's issuer stays what the profile says.
 	opt.DiscoveryURL = lost.URL + oidcSuffix
-	if m, err := New(real.URL+"/nothing/here", opt).Metadata(t.Context()); err != nil || m.TokenEndpoint != real.URL+"/nothing/here/token" {
+	if m, err := New(there.URL+"/nothing/here", opt).Metadata(t.Context()); err != nil || m.TokenEndpoint != there.URL+"/nothing/here/token" {
 		t.Errorf("discovery_url: %v", err)
 	}
-	if _, err := New(real.URL, opt).Metadata(t.Context()); err == nil {
+	if _, err := New(there.URL, opt).Metadata(t.Context()); err == nil {
 		t.Error("a document at discovery_url that names another issuer is believed")
 	}
 	opt.DiscoveryURL = "http://h.example/d"

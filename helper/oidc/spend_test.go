@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,6 +19,12 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+)
+
+// What a test tells the copy of itself that it starts.
+var (
+	childIssuer = flag.String("child.issuer", "", "of a test that started this process")
+	childCA     = flag.String("child.ca", "", "of a test that started this process")
 )
 
 const (
@@ -366,8 +373,8 @@ func contextWithTimeout(t *testing.T, d time.Duration) (context.Context, context
 // TestNoHTTP2_norItsDebugging: wherever a secret travels it is HTTP/1.1, and the Go
 // runtime's own debugging switches print nothing.
 func TestNoHTTP2_norItsDebugging(t *testing.T) {
-	if issuer := os.Getenv("T2_CRED_TEST_DEBUGGED_AT"); issuer != "" {
-		i := New(issuer, Options{Now: time.Now, Log: slog.New(slog.DiscardHandler), CAFile: os.Getenv("T2_CRED_TEST_CA")})
+	if issuer := *childIssuer; issuer != "" {
+		i := New(issuer, Options{Now: time.Now, Log: slog.New(slog.DiscardHandler), CAFile: *childCA})
 		_, err1 := i.Spend(t.Context(), frontClient, RefreshGrant(oldToken), Spending{})
 		_, err2 := i.Exchange(t.Context(), frontClient, ExchangeRequest{SubjectToken: oldToken})
 		_, _, err3 := i.Introspect(t.Context(), frontClient, oldToken)
@@ -398,8 +405,8 @@ func TestNoHTTP2_norItsDebugging(t *testing.T) {
 	front.EnableHTTP2 = true
 	front.StartTLS()
 	defer front.Close()
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNoHTTP2_norItsDebugging$", "-test.v")
-	child.Env = append(os.Environ(), "T2_CRED_TEST_DEBUGGED_AT="+front.URL, "T2_CRED_TEST_CA="+certFile(t, front.Certificate()), "GODEBUG=http2debug=2,http2client=1,tlskyber=1")
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNoHTTP2_norItsDebugging$", "-test.v", "-child.issuer="+front.URL, "-child.ca="+certFile(t, front.Certificate()))
+	child.Env = append(os.Environ(), "GODEBUG=http2debug=2,http2client=1,tlskyber=1")
 	out, err := child.CombinedOutput()
 	if err != nil {
 		t.Errorf("%v: %s", err, out)

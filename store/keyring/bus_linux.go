@@ -40,8 +40,9 @@ type bus struct {
 	// mu is held until a connection's first call is answered: gnome-keyring
 	// registers a client when it is idle, and one whose later calls overtake that
 	// can abort it (its issues 190 and 194).
-	mu  sync.Mutex
-	now *talk // nil: to be looked for
+	mu   sync.Mutex
+	now  *talk // nil: to be looked for
+	conn *dbus.Conn
 }
 
 // A talk is with one provider, which has answered, about the collection that
@@ -75,25 +76,6 @@ func (b *bus) address() (string, error) {
 	return "", backend.Errorf(backend.ErrUnavailable, nil, orFile("run in a desktop session or under dbus-run-session"), "no session bus, so no keyring")
 }
 
-// connect returns godbus' one connection of this process.
-func (b *bus) connect() (*dbus.Conn, error) {
-	address, err := b.address()
-	if err != nil {
-		return nil, err
-	}
-	// It reads the address there, and looks no further when it is set.
-	if os.Getenv(addressVariable) != address {
-		if err := os.Setenv(addressVariable, address); err != nil {
-			return nil, err
-		}
-	}
-	conn, err := dbus.SessionBus()
-	if err != nil {
-		return nil, backend.Errorf(backend.ErrUnavailable, err, orFile("log in again, or unset DBUS_SESSION_BUS_ADDRESS"), "cannot connect to the session bus at %s", address)
-	}
-	return conn, nil
-}
-
 // talk returns the talk with the provider, begun now if there is none. The error
 // says what is wrong: no bus, no provider, no default collection, or locked.
 func (b *bus) talk(ctx op) (*talk, error) {
@@ -124,7 +106,7 @@ func (b *bus) end(t *talk) {
 // that does not, and lets gnome-keyring get to know this client. When it is locked,
 // the talk comes with the error.
 func (b *bus) look(ctx op) (*talk, error) {
-	conn, err := b.connect()
+	conn, err := b.connect(ctx)
 	if err != nil {
 		return nil, err
 	}

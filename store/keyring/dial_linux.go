@@ -1,0 +1,131 @@
+package keyring
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
+
+	"github.com/terradue/t2-cred/store/backend"
+)
+
+// connect returns this process's connection to the session bus.
+func (b *bus) connect(ctx op) (*dbus.Conn, error) {
+	if b.conn != nil && b.conn.Connected() {
+		return b.conn, nil
+	}
+	address, err := b.address()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := dial(ctx, address)
+	if err != nil {
+		return nil, backend.Errorf(backend.ErrUnavailable, err, orFile("log in again, or unset DBUS_SESSION_BUS_ADDRESS"), "cannot connect to the session bus at %s", address)
+	}
+	b.conn = conn
+	return conn, nil
+}
+
+// dial connects to the first of the addresses that answers. Those of Unix sockets are
+// dialled here: the peer must be ours, and godbus' own reader panics when the socket
+// fails in the middle of a message (godbus/dbus#437).
+func dial(ctx op, addresses string) (conn *dbus.Conn, err error) {
+	for address := range strings.SplitSeq(addresses, ";") {
+		kind, keys, _ := strings.Cut(address, ":")
+		if kind != "unix" {
+			if conn, err = dbus.Dial(address); err == nil {
+				return greet(conn)
+			}
+			continue
+		}
+		var socket *net.UnixConn
+		if socket, err = dialUnix(ctx, keys); err != nil {
+			continue
+		}
+		if conn, err = dbus.NewConn(&stream{socket, bufio.NewReader(socket)}); err == nil {
+			return greet(conn)
+		}
+		_ = socket.Close()
+	}
+	return nil, err
+}
+
+// greet authenticates and says hello.
+func greet(conn *dbus.Conn) (*dbus.Conn, error) {
+	err := conn.Auth(nil)
+	if err == nil {
+		err = conn.Hello()
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// dialUnix connects to a Unix socket, by its path or its abstract name, whose other
+// end belongs to us or to root.
+func dialUnix(ctx op, keys string) (*net.UnixConn, error) {
+	name := ""
+	for pair := range strings.SplitSeq(keys, ",") {
+		key, value, _ := strings.Cut(pair, "=")
+		value, err := dbus.UnescapeBusAddressValue(value)
+		if err != nil {
+			return nil, err
+		}
+		switch key {
+		case "path":
+			name = value
+		case "abstract":
+			name = "@" + value
+		}
+	}
+	if name == "" {
+		return nil, errors.New("the address names no socket")
+	}
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", name)
+	if err != nil {
+		return nil, err
+	}
+	socket, ok := conn.(*net.UnixConn)
+	if !ok {
+		return nil, errors.Join(errors.New("not a Unix socket"), conn.Close())
+	}
+	if err := checkPeer(socket); err != nil {
+		return nil, errors.Join(err, socket.Close())
+	}
+	return socket, nil
+}
+
+// checkPeer refuses a bus of another user: it would see every secret.
+func checkPeer(socket *net.UnixConn) error {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var peer *unix.Ucred
+	if ctlErr := raw.Control(func(fd uintptr) {
+		peer, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) //nolint:gosec // a descriptor is a small number
+	}); ctlErr != nil {
+		return ctlErr
+	}
+	if err == nil && int(peer.Uid) != os.Geteuid() && peer.Uid != 0 {
+		err = fmt.Errorf("it belongs to user %d", peer.Uid)
+	}
+	return err
+}
+
+// A stream is a socket that is read in large pieces.
+type stream struct {
+	*net.UnixConn
+	buffered *bufio.Reader
+}
+
+// Read implements io.Reader.
+func (s *stream) Read(p []byte) (int, error) { return s.buffered.Read(p) }
