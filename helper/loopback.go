@@ -40,6 +40,7 @@ type loopback struct {
 	ended  chan error      // how the login ended, for the page
 	shown  chan struct{}   // closed when the page was written
 	again  hint.Command
+	users  []int // whose browser may take part, beside ours and root's; set before begin
 
 	authorization atomic.Pointer[oidc.Authorization]
 }
@@ -126,7 +127,7 @@ func (b *loopback) open(w http.ResponseWriter, req *http.Request) {
 	abuse := ""
 	select {
 	case <-b.unused:
-		if who := anotherUser(req.RemoteAddr, b.host); who != "" {
+		if who := anotherUser(req.RemoteAddr, b.host, b.users); who != "" {
 			abuse = who + " opened the address to log in at, which was meant for you"
 		}
 	default:
