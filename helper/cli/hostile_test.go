@@ -189,7 +189,7 @@ func (h *home) run(args ...string) int {
 		Args: append([]string{"--timeout", "3s", "-v"}, args...), Stdin: strings.NewReader(""), Stdout: &h.stdout, Stderr: &h.stderr,
 		Getenv: func(name string) string { return h.env[name] }, Now: func() time.Time { return time.Now().Add(h.ahead) },
 		AnswerTime: 2 * time.Second,
-		Prompt: func(context.Context, string) (string, error) { return "", errors.New("nobody here") },
+		Prompt:     func(context.Context, string) (string, error) { return "", errors.New("nobody here") },
 	})
 	if took := time.Since(start); took > 8*time.Second {
 		h.t.Errorf("%q took %s", args, took)
