@@ -38,6 +38,9 @@ type Env struct {
 	// StdinTerminal is whether standard input is a terminal, so that nothing is
 	// piped in.
 	StdinTerminal bool
+	// AnswerTime is how long the answer to a sent refresh token is waited for,
+	// whatever --timeout says. Zero is 30 s.
+	AnswerTime time.Duration
 }
 
 // System is the real world.

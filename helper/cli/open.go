@@ -104,7 +104,7 @@ func (a *app) issuerOptions(caFile string) oidc.Options {
 	}
 	return oidc.Options{
 		CAFile: or(caFile, a.Getenv("T2_CRED_CA_FILE")), CacheDir: cache,
-		UserAgent: "t2-cred/" + version(), Now: a.Now, Log: a.log,
+		UserAgent: "t2-cred/" + version(), Now: a.Now, Log: a.log, AnswerTime: a.AnswerTime,
 	}
 }
 
