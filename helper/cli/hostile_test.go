@@ -123,15 +123,32 @@ func meetAtRefresh(t *testing.T, f oidctest.Fault) int {
 	return code
 }
 
-// renews tells the faults after which a new refresh token is kept though the
-// access token beside it is refused: nothing speaks against its being the issuer's
-// word about this user; only our clock, our audience, a key that is not published
-// (yet), or the kind of token says no. Dropping a rotated refresh token for that
-// would lose the grant.
-func renews(f oidctest.Fault) bool {
-	kind, _, _ := strings.Cut(f.Name, "-")
-	return slices.Contains([]string{"exp", "nbf", "iat", "aud", "kid", "jwks"}, kind) || strings.HasPrefix(f.Name, "token-type") ||
-		strings.HasPrefix(f.Name, "access-token") || slices.Contains([]string{"claims-too-big", "deep", "error-and-token", "gzip-bomb", "huge-body", "malformed"}, f.Name)
+// checkKept looks at which refresh token the next refresh sent. The new one that came
+// with a refused access token is kept. One that came with another user's token is not.
+func checkKept(t *testing.T, f oidctest.Fault, code int, first, next []oidctest.Spending) {
+	t.Helper()
+	if len(first) == 0 || len(next) == 0 {
+		return
+	}
+	last := first[len(first)-1]
+	kept := last.Given != "" && next[0].Token == last.Given
+	switch {
+	case !kept && next[0].Token != last.Token:
+		t.Errorf("the next refresh sends neither the old nor the new refresh token")
+	case f.Name == "sub-changed" && kept:
+		t.Errorf("the refresh token beside another user's access token is adopted")
+	case code == exitVerify && !kept && !slices.Contains(noNewToken(), f.Name):
+		t.Errorf("the new refresh token beside a refused access token is not kept")
+	}
+}
+
+// noNewToken names the faults whose answer has no usable refresh token, or names
+// another user, and whose access token is refused.
+func noNewToken() []string {
+	return []string{
+		"sub-changed", "payload-changed", "claims-dupe-sub", "sub-number", "sub-object",
+		"refresh-token-huge", "refresh-token-lf", "refresh-token-nul",
+	}
 }
 
 // A home is one user's files, an issuer, and what was said.
@@ -210,8 +227,7 @@ func (h *home) run(args ...string) int {
 	code := Main(context.Background(), Env{
 		Args: append([]string{"--timeout", h.timeout.String(), "-v"}, args...), AnswerTime: h.answerTime, Stdin: strings.NewReader(""), Stdout: &h.stdout, Stderr: &h.stderr,
 		Getenv: func(name string) string { return h.env[name] }, Now: func() time.Time { return time.Now().Add(h.ahead) },
-		AnswerTime: 2 * time.Second,
-		Prompt:     func(context.Context, string) (string, error) { return "", errors.New("nobody here") },
+		Prompt: func(context.Context, string) (string, error) { return "", errors.New("nobody here") },
 	})
 	if took := time.Since(start); took > 2*h.timeout+5*time.Second {
 		h.t.Errorf("%q took %s", args, took)
