@@ -66,7 +66,7 @@ func listen(ctx context.Context, ports []int, again hint.Command) (*loopback, er
 		}
 	}
 	if err != nil {
-		return nil, &Problem{Kind: ErrProfile, Detail: "login: no port to listen on for the browser's answer", Err: err, Remedy: "another --port, or --device"}
+		return nil, &hint.Error{Kind: ErrProfile, Detail: "login: no port to listen on for the browser's answer", Err: err, Remedy: hint.Say("another --port, or --device")}
 	}
 	b := newLoopback(ctx, listener.Addr().String(), again)
 	go func() { _ = b.server.Serve(listener) }() // ends by finish
@@ -229,9 +229,9 @@ func (b *loopback) wait(ctx context.Context) (url.Values, error) {
 		if errors.Is(ctx.Err(), context.Canceled) {
 			return nil, ctx.Err()
 		}
-		return nil, &Problem{
+		return nil, &hint.Error{
 			Kind: ErrLoginRequired, Detail: "login: nobody answered in the browser in time",
-			Remedy: fmt.Sprintf("if the browser showed an error, the redirect URI %s may not be registered with the client; t2-cred login --device needs none", b.uri),
+			Remedy: hint.Say(fmt.Sprintf("if the browser showed an error, the redirect URI %s may not be registered with the client; t2-cred login --device needs none", b.uri)),
 		}
 	}
 }

@@ -175,10 +175,7 @@ func (a *app) timeUp(err error) error {
 
 // hintFor is the remedy of an error as it is typed; empty when it has none.
 func (a *app) hintFor(err error) string {
-	if r := hint.Of(err); len(r) > 0 {
-		return oneLine(r.Text(a.given))
-	}
-	return oneLine(textHint(err))
+	return oneLine(hint.Of(err).Text(a.given))
 }
 
 // oneLine keeps a message to its line; text from outside was cleaned where it
