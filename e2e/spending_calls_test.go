@@ -75,11 +75,11 @@ func newCallTable(t *testing.T, store string, noKernel bool) *callTable {
 	if noKernel {
 		// What the kernel keyring holds otherwise is kept elsewhere then.
 		r.restore()
-		r.issuer.Set(oidctest.Lifespan(time.Second))
+		r.issuer.Set(oidctest.Lifespan(shortLife))
 		if e := r.get(&c.tracer, "--fresh"); e.Code != 0 {
 			t.Fatalf("without the kernel keyring: %s", e)
 		}
-		time.Sleep(1200 * time.Millisecond)
+		time.Sleep(shortLife + 200*time.Millisecond)
 		r.issuer.Set(oidctest.Lifespan(5 * time.Minute))
 		r.save()
 	}
