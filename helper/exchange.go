@@ -95,8 +95,10 @@ func (h *Helper) exchange(ctx context.Context, r ExchangeRequest, issuer *oidc.I
 	if peek, ok := oidc.ParseUnverified(r.SubjectToken); ok {
 		subject = peek.Claims.Subject
 	}
-	if err := sameSubject(answer.RefreshToken, subject); err != nil {
-		return store.Record{}, err
+	for _, token := range []secret.Secret{answer.RefreshToken, answer.IDToken} {
+		if err := sameSubject(token, subject); err != nil {
+			return store.Record{}, err
+		}
 	}
 	token, claims, err := h.accept(trading, r.Request, issuer, answer, subject)
 	if err != nil {

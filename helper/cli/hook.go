@@ -178,10 +178,7 @@ func (g *getter) Serves(_ context.Context, r helper.Request) error {
 // explained logs why a hook has nothing for a request: most protocols have no words for it.
 func (g *getter) explained(err error) error {
 	if errors.Is(err, helper.ErrNotMine) {
-		var hinted interface{ Hint() string }
-		if errors.As(err, &hinted) {
-			g.app.log.Info("no credential", "why", err.Error(), "hint", hinted.Hint())
-		}
+		g.app.log.Info("no credential", "why", err.Error(), "hint", g.app.hintFor(err))
 	}
 	return err
 }

@@ -146,7 +146,7 @@ func checkKept(t *testing.T, f oidctest.Fault, code int, first, next []oidctest.
 // another user, and whose access token is refused.
 func noNewToken() []string {
 	return []string{
-		"sub-changed", "payload-changed", "claims-dupe-sub", "sub-number", "sub-object",
+		"sub-changed", "payload-changed", "claims-dupe-sub", "claims-case-sub", "id-sub-other", "sub-number", "sub-object",
 		"refresh-token-huge", "refresh-token-lf", "refresh-token-nul",
 	}
 }

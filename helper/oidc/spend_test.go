@@ -276,6 +276,24 @@ func TestSpend_isNeverRepeated(t *testing.T) {
 	}
 }
 
+// TestSpend_oddStatus: a refresh token that came with a status of failure is kept, and
+// nothing is sent again. A body that names an OAuth error has none.
+func TestSpend_oddStatus(t *testing.T) {
+	for _, status := range []int{302, 400, 401, 403, 429, 500, 503} {
+		f := newTokenFront(t, false, answer(status, "text/html", goodBody))
+		client := frontClient
+		client.Auth = "" // a second method could be tried
+		got, err := f.issuer.Spend(t.Context(), client, RefreshGrant(oldToken), Spending{})
+		if err == nil || got.RefreshToken != newToken || got.AccessToken != "" || f.posts.Load() != 1 {
+			t.Errorf("%d: %d sent, kept %t, access token %t, %v", status, f.posts.Load(), got.RefreshToken == newToken, got.AccessToken != "", err)
+		}
+	}
+	f := newTokenFront(t, false, answer(400, "application/json", `{"error":"invalid_grant","refresh_token":"`+newToken+`"}`))
+	if got, err := f.spend(t.Context(), Spending{}); err == nil || got.RefreshToken != "" {
+		t.Errorf("a refusal brings a refresh token: %v", err)
+	}
+}
+
 // TestSpend_throughAProxy: CONNECT is no byte of the request, and its refusal is told
 // from the issuer's.
 func TestSpend_throughAProxy(t *testing.T) {
