@@ -57,7 +57,7 @@ func TestNotebook_isClean(t *testing.T) {
 // TestNotebook executes it against a real Keycloak, on two days: the user logs out and
 // all tokens expire before the kernel is started again. No output has a token.
 func TestNotebook(t *testing.T) {
-	const lifespan = 25 * time.Second
+	const lifespan = 40 * time.Second
 	realm := server(t).NewRealm(t, keycloak.Rotation)
 	realm.SetAccessTokenLifespan(lifespan)
 	s := &pythonStage{t: t, realm: realm, bin: installWheel(t, buildWheel(t, program(t).Path), "venv-notebook")}

@@ -13,13 +13,12 @@ import (
 	"time"
 
 	"github.com/terradue/t2-cred/e2e/keycloak"
-	"github.com/terradue/t2-cred/e2e/ledger"
 	"github.com/terradue/t2-cred/e2e/parts"
 	"github.com/terradue/t2-cred/e2e/run"
 )
 
 // adesLifespan is how long an access token lives there: less than each job takes.
-const adesLifespan = 8 * time.Second
+const adesLifespan = 25 * time.Second
 
 // pygeoapi is an OGC API Processes server as docs/recipes/ades.md has it, on the file
 // store, whose jobs send their results to a server that wants the user's token.
@@ -32,7 +31,6 @@ type pygeoapi struct {
 // newPygeoapi starts one, with MinIO as a second store if an endpoint is given.
 func newPygeoapi(t *testing.T, realm *keycloak.Realm, minio, role string) *pygeoapi {
 	t.Helper()
-	realm.SetAccessTokenLifespan(adesLifespan)
 	s := &pygeoapi{pythonStage: newPythonStage(t, realm, "venv-ades")}
 	s.Want(0, "erase")
 	contrib := filepath.Join(contribDir(t), "ades", "pygeoapi")
@@ -57,6 +55,7 @@ func newPygeoapi(t *testing.T, realm *keycloak.Realm, minio, role string) *pygeo
 	cmd := exec.Command(filepath.Join(s.bin, "python3"), "-c", "from pygeoapi.flask_app import APP; APP.run('127.0.0.1', "+port+", threaded=True)")
 	cmd.Dir, cmd.Env = s.Dir, s.Env()
 	s.said = startServer(t, s.url+"/conformance", cmd)
+	realm.SetAccessTokenLifespan(adesLifespan)
 	t.Cleanup(func() { shared.ledger.Output("pygeoapi", s.said(), false) })
 	return s
 }
@@ -113,7 +112,7 @@ func (s *pygeoapi) start(token string, seconds int) (job string) {
 func (s *pygeoapi) await(job, status string) {
 	s.t.Helper()
 	last := ""
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
 		_, answer, _ := s.ask(http.MethodGet, "/jobs/"+job+"?f=json", "", "")
 		if last, _ = answer["status"].(string); last == status {
 			return
@@ -161,7 +160,6 @@ func (s *pygeoapi) wantStored(job string) {
 // accepted. Each refresh token is good for one use.
 func TestPygeoapi(t *testing.T) {
 	s := newPygeoapi(t, server(t).NewRealm(t, keycloak.Rotation), "", "")
-	user := s.realm.UserToken("alice")
 
 	// Not accepted: no token, and one that is none.
 	for _, token := range []string{"", "x7Qk9wZr2mVt8bNc4LpY3sHd6Jf"} {
@@ -178,7 +176,7 @@ func TestPygeoapi(t *testing.T) {
 	}
 
 	// Three jobs of one login, which the user ends; one is dismissed.
-	seconds := int(adesLifespan/time.Second) + 4
+	seconds, user := int(adesLifespan/time.Second)+4, s.realm.UserToken("alice")
 	short, long, dismissed := s.start(user, seconds), s.start(user, seconds+6), s.start(user, 600)
 	s.awaitAccounts(3)
 	s.realm.Logout("alice")
@@ -233,8 +231,6 @@ func TestPygeoapi_MinIO(t *testing.T) {
 	endpoint, said := startMinIO(t, realm, "MINIO_IDENTITY_OPENID_ROLE_POLICY=readwrite")
 	role := awaitRole(t, said)
 	s := newPygeoapi(t, realm, endpoint, role)
-	user := realm.UserToken("alice")
-	shared.ledger.Add(ledger.Other, user)
 
 	// The bucket, and what is in it at the end, by a grant of its own.
 	s.WantDo(0, run.Cmd{Args: []string{"exchange", "--account", "looks"}, Stdin: realm.UserToken("bob")})
@@ -242,7 +238,7 @@ func TestPygeoapi_MinIO(t *testing.T) {
 s3 = t2cred.aws.session(%q, role_arn=%q, account="looks", region_name="us-east-1").client("s3", endpoint_url=%[1]q)
 %%s`, endpoint, role)
 	s.wantPython(time.Minute, "-c", fmt.Sprintf(look, `s3.create_bucket(Bucket="results")`))
-	job := s.start(user, int(adesLifespan/time.Second)+3)
+	job := s.start(realm.UserToken("alice"), int(adesLifespan/time.Second)+3)
 	realm.Logout("alice")
 	s.await(job, "successful")
 	s.wantStored(job)
@@ -257,8 +253,8 @@ s3 = t2cred.aws.session(%q, role_arn=%q, account="looks", region_name="us-east-1
 // when every token from before has expired.
 func TestCWL(t *testing.T) {
 	realm := server(t).NewRealm(t, keycloak.Rotation)
-	realm.SetAccessTokenLifespan(adesLifespan)
 	s := newPythonStage(t, realm, "venv-cwl")
+	s.realm.SetAccessTokenLifespan(adesLifespan)
 	s.exchange("alice", "--account", "job-4711")
 	realm.Logout("alice")
 	dir := filepath.Join(s.Dir, "cwl")
@@ -276,7 +272,7 @@ func TestCWL(t *testing.T) {
 	command := strings.Replace(snippets(t, "recipes/ades.md", "sh")[0], "cwltool ", "cwltool --preserve-environment REQUESTS_CA_BUNDLE ", 1)
 	workflow := func() (string, error) {
 		cmd := exec.Command("/bin/sh", "-c", command)
-		cmd.Dir, cmd.Env = dir, append(s.Env(), "PATH="+s.bin+":"+filepath.Dir(needTool(t, "ades", "venv-cwl/bin/cwltool"))+":/usr/bin:/bin")
+		cmd.Dir, cmd.Env = dir, append(s.Env(), "PATH="+s.bin+":"+filepath.Dir(needTool(t, "cwl", "venv-cwl/bin/cwltool"))+":/usr/bin:/bin")
 		out, err := cmd.CombinedOutput()
 		shared.ledger.Output("cwltool", string(out), false)
 		return string(out), err

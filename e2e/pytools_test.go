@@ -3,6 +3,7 @@ package e2e
 import (
 	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -20,7 +21,7 @@ func TestPythonKeyring_tools(t *testing.T) {
 		"PIP_CERT="+s.server.caFile, "PIP_NO_INPUT=1", "PIP_RETRIES=0", "PIP_DISABLE_PIP_VERSION_CHECK=1", "PIP_NO_CACHE_DIR=1",
 		"TWINE_CERT="+s.server.caFile, "TWINE_NON_INTERACTIVE=1", "HATCH_PUBLISHER_INDEX_CA_CERT="+s.server.caFile,
 		"POETRY_NO_INTERACTION=1", "POETRY_VIRTUALENVS_CREATE=false", "POETRY_CERTIFICATES_EXAMPLE_CERT="+s.server.caFile,
-		"POETRY_REPOSITORIES_EXAMPLE_URL=https://"+s.server.host+"/legacy/", "PDM_CHECK_UPDATE=0", "PDM_NO_SELF=1", "PDM_NON_INTERACTIVE=1")
+		"POETRY_REPOSITORIES_EXAMPLE_URL=https://"+s.server.host+"/legacy/", "PDM_CHECK_UPDATE=0", "PDM_USE_VENV=0", "PDM_NON_INTERACTIVE=1")
 	python := filepath.Join(bin, "python3")
 	wheel := string(pythonWheel(t))
 	for _, dir := range []string{"poetry", "hatch", "twine", "pdm"} {
@@ -32,22 +33,22 @@ func TestPythonKeyring_tools(t *testing.T) {
 	s.write("pdm/pyproject.toml", project)
 	source := "name = \"example\"\nurl = \"https://" + s.server.host + "/simple/\"\n"
 	s.write("poetry-user/pyproject.toml", user+"[[tool.poetry.source]]\npriority = \"primary\"\n"+source)
-	s.write("pdm-user/pyproject.toml", user+"[[tool.pdm.source]]\nexclude_packages = []\n"+source)
+	s.write("pdm-user/pyproject.toml", user+"[[tool.pdm.source]]\nca_certs = \""+s.server.caFile+"\"\n"+strings.Replace(source, "example", "pypi", 1)) // else pdm asks pypi.org too
 
 	repository := "https://" + s.server.host + "/legacy/"
 	for _, c := range []struct {
 		name, dir, user string // user: what the tool says of itself, or oauth2
 		args            []string
-		uploads         bool
+		uploads, tries  bool // tries: first without a password
 	}{
-		{"twine", "twine", "oauth2", []string{"twine", "upload", "--repository-url", repository, "dist/" + wheelName}, true},
-		{"twine, with a user", "twine", "me", []string{"twine", "upload", "-u", "me", "--repository-url", repository, "dist/" + wheelName}, true},
-		{"hatch", "hatch", "me", []string{"hatch", "publish", "-n", "-r", repository, "-u", "me", "--ca-cert", s.server.caFile, "dist/" + wheelName}, true},
-		{"poetry", "poetry", "oauth2", []string{"poetry", "publish", "-r", "example"}, true},
-		{"pdm", "pdm", "me", []string{"pdm", "publish", "--no-build", "-r", repository, "-u", "me", "--ca-certs", s.server.caFile}, true},
-		{"pip", "twine", "oauth2", []string{"pip", "download", "--no-deps", "--keyring-provider", "import", "--index-url", "https://" + s.server.host + "/simple/", "greeting"}, false},
-		{"poetry reads", "poetry-user", "oauth2", []string{"poetry", "lock"}, false},
-		{"pdm reads", "pdm-user", "oauth2", []string{"pdm", "lock"}, false},
+		{"twine", "twine", "oauth2", []string{"twine", "upload", "--repository-url", repository, "dist/" + wheelName}, true, false},
+		{"twine, with a user", "twine", "me", []string{"twine", "upload", "-u", "me", "--repository-url", repository, "dist/" + wheelName}, true, false},
+		{"hatch", "hatch", "me", []string{"hatch", "publish", "-n", "-r", repository, "-u", "me", "--ca-cert", s.server.caFile, "dist/" + wheelName}, true, false},
+		{"poetry", "poetry", "oauth2", []string{"poetry", "publish", "-r", "example"}, true, false},
+		{"pdm", "pdm", "me", []string{"pdm", "publish", "--no-build", "-r", repository, "-u", "me", "--ca-certs", s.server.caFile}, true, false},
+		{"pip", "twine", "oauth2", []string{"pip", "download", "--no-deps", "--keyring-provider", "import", "--index-url", "https://" + s.server.host + "/simple/", "greeting"}, false, true},
+		{"poetry reads", "poetry-user", "oauth2", []string{"poetry", "lock"}, false, false},
+		{"pdm reads", "pdm-user", "oauth2", []string{"pdm", "lock"}, false, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := s.in(t)
@@ -62,9 +63,11 @@ func TestPythonKeyring_tools(t *testing.T) {
 			if seen := users(); len(seen) != 1 || !seen[c.user] {
 				t.Errorf("users %v, want %s", seen, c.user)
 			}
-			for _, line := range s.server.take() {
-				t.Log(line)
+			by := []string{"alice"}
+			if c.tries {
+				by = append(by, "none")
 			}
+			s.server.wantRequests(t, by...)
 		})
 	}
 
