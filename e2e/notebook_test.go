@@ -109,11 +109,6 @@ func TestNotebook(t *testing.T) {
 	if n := realm.RefreshErrors(); n > 0 {
 		t.Errorf("the server refused %d refreshes", n)
 	}
-	if dir := os.Getenv("T2_CRED_NOTEBOOK_HTML"); dir != "" { // to be looked at
-		if err := os.WriteFile(dir, []byte(html), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 // wantNotebookSays wants that every cell of code was executed, in order, and said what
