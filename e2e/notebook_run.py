@@ -7,13 +7,14 @@ between the address NIGHT is asked, which answers when the user has logged out a
 access tokens have expired. OUTPUT.ipynb and OUTPUT.html have the outputs.
 """
 
+import os
 import sys
 import urllib.request
 from pathlib import Path
 
+import nbconvert
 import nbformat
 from nbclient import NotebookClient
-from nbconvert import HTMLExporter
 
 
 def run(notebook, cells, directory):
@@ -36,7 +37,10 @@ def main():
         pass
     run(notebook, cells[tomorrow:], ".")
     nbformat.write(notebook, output + ".ipynb")
-    Path(output + ".html").write_text(HTMLExporter().from_notebook_node(notebook)[0], "utf-8")
+    # nbconvert looks for its templates below sys.prefix, and may be of another environment.
+    # Set after the kernels, which are to be of this one.
+    os.environ["JUPYTER_PATH"] = str(Path(nbconvert.__file__).parents[4] / "share" / "jupyter")
+    Path(output + ".html").write_text(nbconvert.HTMLExporter().from_notebook_node(notebook)[0], "utf-8")
 
 
 main()
