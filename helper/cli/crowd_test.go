@@ -22,11 +22,10 @@ func fill(h *home, n int) {
 	h.t.Helper()
 	a := &app{Env: Env{Getenv: func(name string) string { return h.env[name] }, Now: time.Now, Stderr: &h.stderr}}
 	a.flags.store = h.env["T2_CRED_STORE"]
-	c, s, err := a.openConfig()
+	_, s, err := a.openConfig()
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	_ = c
 	for i := range n {
 		k := store.Key{Profile: "gep", Account: fmt.Sprintf("job-%05d", i)}
 		_, err := s.Update(h.t.Context(), k, func(store.Record) (store.Record, error) {
