@@ -12,14 +12,6 @@ import (
 	"github.com/terradue/t2-cred/helper/oidc/oidctest"
 )
 
-// newFormat says that this version writes grants in a form that the old version does
-// not know. Until then each version reads what the other writes.
-const newFormat = false
-
-// everyCommandStores says that any command for an account stores its recovery copy,
-// and not only a command that reads the record.
-const everyCommandStores = false
-
 // TestCompat_oldHome: this version uses all that the old version left, and loses
 // none of it.
 func TestCompat_oldHome(t *testing.T) {
@@ -46,11 +38,11 @@ func TestCompat_oldHome(t *testing.T) {
 // Without it the next refresh would send a token that was spent.
 func (h *compatHome) storesCopy(first []string) {
 	h.t.Helper()
-	var clear []byte
+	var plain []byte
 	files := h.files("run/t2-cred/recovery-*")
 	if len(files) == 1 {
 		var err error
-		if clear, err = os.ReadFile(files[0]); err != nil {
+		if plain, err = os.ReadFile(files[0]); err != nil {
 			h.t.Fatal(err)
 		}
 	}
@@ -59,11 +51,11 @@ func (h *compatHome) storesCopy(first []string) {
 		h.t.Errorf("%v left the recovery copy where it was, in %q: %s", first, left, r)
 	}
 	h.fresh("gep", davesAccount, "dave")
-	if clear == nil {
+	if plain == nil {
 		return
 	}
 	// A copy that is older than the record is not used.
-	if err := os.WriteFile(files[0], clear, 0o600); err != nil {
+	if err := os.WriteFile(files[0], plain, 0o600); err != nil {
 		h.t.Fatal(err)
 	}
 	h.fresh("gep", davesAccount, "dave")
@@ -74,17 +66,28 @@ func (h *compatHome) storesCopy(first []string) {
 
 // TestCompat_copySurvives: no command loses the recovery copy, and the grant lives on.
 func TestCompat_copySurvives(t *testing.T) {
-	for n, args := range [][]string{{"get"}, {"list"}, {"doctor"}, {"keepalive"}, {"store", "status"}, {"keepalive", "--older-than", "0s"}} {
+	for n, c := range []struct {
+		args []string
+		// stores says that the command stores the copy; the others are not about the account.
+		stores bool
+	}{
+		{args: []string{"get"}, stores: true},
+		{args: []string{"list"}, stores: true},
+		{args: []string{"doctor"}},
+		{args: []string{"keepalive"}, stores: true},
+		{args: []string{"store", "status"}},
+		{args: []string{"keepalive", "--older-than", "0s"}, stores: true},
+	} {
 		place := compatPlaces()[n%4]
-		t.Run(strings.Join(args, " ")+", "+place.name, func(t *testing.T) {
+		t.Run(strings.Join(c.args, " ")+", "+place.name, func(t *testing.T) {
 			t.Parallel() // it waits for the old version's attempts to save
 			h := newCompatHome(t, place, "data.example.org", oidctest.Lifespan(10*time.Minute))
 			h.exchange(h.old, "dave", "--account", davesAccount)
 			h.leaveCopy()
-			if everyCommandStores {
-				h.storesCopy(args)
+			if c.stores {
+				h.storesCopy(c.args)
 			} else {
-				h.new.Want(0, append(args, "--account", davesAccount)...)
+				h.new.Want(0, append(c.args, "--account", davesAccount)...)
 				h.fresh("gep", davesAccount, "dave")
 			}
 			if left := h.pending(); len(left) > 0 {
@@ -188,7 +191,7 @@ func (f *filledHome) erases() {
 	}
 	for name := range f.kept() {
 		for _, kind := range []string{"grant,", "token,", "keys,"} {
-			if strings.Contains(name, kind) && !strings.HasSuffix(name, ".lock") {
+			if strings.Contains(name, kind) && !strings.Contains(name, "/locks/") {
 				f.t.Errorf("after erase there is still %s", name)
 			}
 		}
@@ -198,41 +201,52 @@ func (f *filledHome) erases() {
 	}
 }
 
-// A newRecord is a record as only this version writes it.
+// A newRecord is a record as this version writes it.
 type newRecord struct {
 	name string
 	make func(h *compatHome)
+	// both says that the old version may use it too: the old version made the grant.
+	both bool
 }
 
 func newRecords() []newRecord {
 	return []newRecord{
-		{"exchanged", func(h *compatHome) { h.exchange(h.new, "alice") }},
-		{"refreshed", func(h *compatHome) {
-			h.exchange(h.old, "alice")
+		{name: "exchanged", make: func(h *compatHome) { h.exchange(h.new, "alice") }},
+		{name: "exchanged and refreshed", make: func(h *compatHome) {
+			h.exchange(h.new, "alice")
 			h.new.Want(0, "get", "--fresh")
 		}},
-		{"refused for good", func(h *compatHome) {
+		{name: "exchanged over the old version's", make: func(h *compatHome) {
+			h.exchange(h.old, "bob")
+			h.exchange(h.new, "alice")
+		}},
+		{name: "refused for good", make: func(h *compatHome) {
 			h.exchange(h.new, "alice")
 			h.issuer.Disable("alice")
 			h.new.Want(4, "get", "--fresh")
 			h.issuer.Enable("alice")
 		}},
+		{name: "the old version's, refreshed", both: true, make: func(h *compatHome) {
+			h.exchange(h.old, "alice")
+			h.new.Want(0, "get", "--fresh")
+		}},
 	}
 }
 
 // TestCompat_newHome: the old version refuses a grant of this version and leaves it
-// alone. While both write the same form, it uses it.
+// alone. A grant that the old version made keeps its form, so that both can use it
+// during an upgrade.
 func TestCompat_newHome(t *testing.T) {
 	for _, place := range compatPlaces()[:2] {
 		for _, record := range newRecords() {
 			t.Run(place.name+", "+record.name, func(t *testing.T) {
 				h := newCompatHome(t, place, "data.example.org")
 				record.make(h)
-				if newFormat {
-					h.oldRefuses()
-				} else {
+				if record.both {
 					h.old.Want(0, "get", "--fresh")
 					h.old.Want(0, "status")
+				} else {
+					h.oldRefuses()
 				}
 				posts := h.issuer.Refreshes()
 				h.new.Want(0, "get", "--fresh")

@@ -382,3 +382,53 @@ func TestTrust_unreadableIsNotNothing(t *testing.T) {
 		t.Errorf("%q were made unreadable: this shows nothing", paths)
 	}
 }
+
+// volume makes what the kubelet makes of a Secret or ConfigMap: everybody may write to
+// the directory, which is sticky, and each file is a link through another link.
+func (v *trustStage) volume(name, file, content string, mode os.FileMode, group int) (path string) {
+	v.t.Helper()
+	dir := v.dir(name, 0, 0o777|os.ModeSticky|os.ModeSetgid)
+	data := filepath.Join(dir, "..2026_11_30_02_00_00.1234567")
+	if err := os.Mkdir(data, 0o755); err != nil {
+		v.t.Fatal(err)
+	}
+	v.plant(filepath.Join(data, file), content, 0, mode)
+	for link, target := range map[string]string{"..data": filepath.Base(data), file: "..data/" + file} {
+		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
+			v.t.Fatal(err)
+		}
+	}
+	if err := os.Chown(filepath.Join(data, file), 0, group); err != nil {
+		v.t.Fatal(err)
+	}
+	v.chmod(filepath.Join(data, file), mode)
+	return filepath.Join(dir, file)
+}
+
+// What Kubernetes mounts is trusted: a configuration from a ConfigMap, an identity from
+// a Secret with an fsGroup. In the same directory another user's link is not.
+func TestTrust_kubernetesVolumes(t *testing.T) {
+	v := newTrustStage(t)
+	made := filepath.Join(v.dir("made", v.o.uid, 0o700), "identity")
+	v.Set("T2_CRED_IDENTITY_FILE=" + made)
+	v.Want(0, "store", "init")
+	secretFile := v.secretFile("client-secret", v.issuer.ClientSecret())
+	config := v.volume("config", "config.toml", fmt.Sprintf(
+		"default_profile = \"gep\"\n[profiles.gep]\nissuer = %q\nclient_id = %q\nscopes = [\"openid\", \"offline_access\"]\nclient_secret_file = %q\n",
+		v.issuer.URL(), oidctest.ClientID, secretFile,
+	), 0o644, 0)
+	v.Set("T2_CRED_CONFIG="+config, "T2_CRED_IDENTITY_FILE="+v.volume("secret", "identity", readFile(t, made), 0o440, v.o.uid))
+	v.WantDo(0, run.Cmd{Args: []string{"exchange"}, Stdin: v.issuer.UserToken("alice")})
+	v.Want(0, "get", "--fresh")
+
+	// Every user may write to the directory: mallory's own link to a file of the victim's.
+	link := filepath.Join(filepath.Dir(config), "mallorys.toml")
+	if err := os.Symlink("..data/config.toml", link); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Lchown(link, mallory, mallory); err != nil {
+		t.Fatal(err)
+	}
+	v.Set("T2_CRED_CONFIG=" + link)
+	wantFailure(t, v.Run("get"), 3, fmt.Sprintf("user %d", mallory), "")
+}

@@ -30,7 +30,7 @@ func TestTrust_aPipeInPlaceOfAFile(t *testing.T) {
 		t.Helper()
 		r := v.Do(run.Cmd{Args: append(args, "--timeout", "3s"), Deadline: timeout + 5*time.Second})
 		if r.Hung {
-			t.Errorf("%s: %v waits for ever", what, args)
+			t.Errorf("with a pipe in the place of %s", what) // run has said the rest
 		}
 	}
 	files := v.files(v.Dir)
@@ -113,11 +113,21 @@ func TestTrust_loginByAnotherUser(t *testing.T) {
 	opened := filepath.Join(v.dir("opened", v.o.uid, 0o777), "argv")
 	browser := filepath.Join(v.dir("browser", v.o.uid, 0o755), "browser")
 	v.plant(browser, "#!/bin/sh\ntr '\\0' '\\n' </proc/$$/cmdline >"+opened+".new && mv "+opened+".new "+opened+"\n", v.o.uid, 0o755)
-	for name, first := range map[string]uint32{"she is the first": mallory, "she is the second": uint32(v.o.uid)} {
-		t.Run(name, func(t *testing.T) {
+	own := uint32(v.o.uid)
+	for _, tt := range []struct {
+		name          string
+		first, second uint32 // who opens the address
+		env           string
+		sentOn        bool // the first
+	}{
+		{"she is the first", mallory, own, "", false},
+		{"she is the second", own, mallory, "", true},
+		{"she has called sudo", mallory, own, fmt.Sprintf("SUDO_UID=%d", mallory), true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
 			_ = os.Remove(opened)
 			login := as(uint32(v.o.uid), "script", "--quiet", "--return", "--command", filepath.Join(v.o.dir, "t2-cred")+" login --browser --timeout 20s", "/dev/null")
-			login.Env = append(v.Env(), "BROWSER="+browser)
+			login.Env = append(v.Env(), "BROWSER="+browser, tt.env)
 			said := &strings.Builder{}
 			login.Stdout, login.Stderr = said, said
 			if err := login.Start(); err != nil {
@@ -141,16 +151,12 @@ func TestTrust_loginByAnotherUser(t *testing.T) {
 				out, _ := as(uid, curl, "-sS", "-o", "/dev/null", "-w", "%{http_code} %{redirect_url}", address).CombinedOutput()
 				return string(out)
 			}
-			got := ask(first)
-			switch {
-			case first == mallory && strings.Contains(got, v.issuer.URL()):
-				t.Errorf("mallory was sent on to the issuer: %s", got)
-			case first != mallory && !strings.HasPrefix(got, "303 "+v.issuer.URL()):
-				t.Errorf("the victim was not sent on to the issuer: %s", got)
+			if got := ask(tt.first); strings.HasPrefix(got, "303 "+v.issuer.URL()) != tt.sentOn {
+				t.Errorf("the first one gets %s", got)
 			}
-			if first != mallory {
-				if got := ask(mallory); strings.Contains(got, v.issuer.URL()) {
-					t.Errorf("mallory was sent on to the issuer: %s", got)
+			if tt.sentOn {
+				if got := ask(tt.second); strings.Contains(got, v.issuer.URL()) {
+					t.Errorf("the second one was sent on to the issuer: %s", got)
 				}
 			}
 			err := login.Wait()

@@ -122,7 +122,7 @@ func readSecretFile(key, path string, trust safefile.Trust) (secret.Secret, erro
 	case errors.Is(err, safefile.ErrNotRegular):
 		remedy = hint.Say("for what is made when it is asked for there is client_secret_command")
 	case errors.Is(err, safefile.ErrNotOurs):
-		remedy = hint.Do(hint.Shell("chmod", "600", path))
+		remedy = nil // err knows the repair
 	case errors.Is(err, safefile.ErrTooLarge):
 		err = fmt.Errorf("%s holds more than %d bytes; that is not one secret", path, secret.MaxSize)
 		remedy = nil

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc/oidctest"
 )
 
@@ -121,7 +122,7 @@ func TestDerive_inTrouble(t *testing.T) {
 	b.must(err)
 	b.wantKeys(s, b.req, "minio", "keys-1")
 	b.advance(50 * time.Minute)
-	s.fails = &Problem{Kind: ErrUnreachable, Detail: "STS x: no answer in time"}
+	s.fails = &hint.Error{Kind: ErrUnreachable, Detail: "STS x: no answer in time"}
 	b.wantKeys(s, b.req, "minio", "keys-1")
 	if len(b.warned) != 1 || !strings.Contains(b.warned[0], "no answer in time") || !strings.Contains(b.warned[0], "valid for 10m0s more") {
 		t.Errorf("warned: %q", b.warned)
@@ -129,11 +130,11 @@ func TestDerive_inTrouble(t *testing.T) {
 	b.issuer.Inject(oidctest.FaultNamed("status-503"))
 	b.wantKeys(s, b.req, "minio", "keys-1")
 	b.issuer.Clear()
-	s.fails = &Problem{Kind: ErrNotGranted, Detail: "STS x: AccessDenied"}
+	s.fails = &hint.Error{Kind: ErrNotGranted, Detail: "STS x: AccessDenied"}
 	if _, err := b.Derive(t.Context(), b.req, s.derivation(b, "minio")); !errors.Is(err, ErrNotGranted) {
 		t.Errorf("a refusal: %v", err)
 	}
-	s.fails = &Problem{Kind: ErrUnreachable, Detail: "STS x: no answer in time"}
+	s.fails = &hint.Error{Kind: ErrUnreachable, Detail: "STS x: no answer in time"}
 	b.advance(11 * time.Minute)
 	if _, err := b.Derive(t.Context(), b.req, s.derivation(b, "minio")); !errors.Is(err, ErrUnreachable) {
 		t.Errorf("nothing valid is left: %v", err)

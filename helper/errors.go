@@ -21,28 +21,6 @@ var (
 	ErrProfile = errors.New("the profile is not complete")
 )
 
-// A Problem is one of the above with what was seen and the next thing to do, in words.
-// It gives way to hint.Error.
-type Problem struct {
-	Kind   error
-	Detail string
-	Remedy string
-	Err    error // the cause, or nil
-}
-
-func (p *Problem) Error() string {
-	if p.Err != nil {
-		return p.Detail + ": " + p.Err.Error()
-	}
-	return p.Detail
-}
-
-// Unwrap gives the kind and the cause.
-func (p *Problem) Unwrap() []error { return []error{p.Kind, p.Err} }
-
-// Hint is what to do.
-func (p *Problem) Hint() string { return p.Remedy }
-
 // loginRequired is the one way to say that a user has to come back.
 func loginRequired(r Request, detail string, cause error) error {
 	return &hint.Error{Kind: ErrLoginRequired, Detail: detail, Err: cause, Remedy: exchangeAgain(r)}

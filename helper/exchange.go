@@ -69,8 +69,10 @@ func (h *Helper) exchange(ctx context.Context, r ExchangeRequest, issuer *oidc.I
 	defer cancel()
 	answer, err := negotiate(trading, r, issuer, client)
 	subject := bringer(r.SubjectToken).subject
-	if err == nil {
-		err = sameSubject(answer.RefreshToken, subject)
+	for _, token := range []secret.Secret{answer.RefreshToken, answer.IDToken} {
+		if err == nil {
+			err = sameSubject(token, subject)
+		}
 	}
 	var token store.Token
 	var claims oidc.Claims

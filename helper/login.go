@@ -28,6 +28,9 @@ type LoginRequest struct {
 	// Ports to listen on for the browser's answer, the first that is free; none
 	// for any (RFC 8252 §7.3).
 	Ports []int
+	// Users are further users of this machine whose browser may take part: the one who
+	// called sudo.
+	Users []int
 }
 
 // Login logs the user in and stores what came. The store is proven writable
@@ -71,6 +74,7 @@ func (r LoginRequest) ask(ctx context.Context, issuer *oidc.Issuer, client oidc.
 		back.finish(err)
 		return oidc.Response{}, nil, err
 	}
+	back.users = r.Users
 	back.begin(authorization)
 	r.Browser(back.start, back.uri)
 	query, err := back.wait(ctx)

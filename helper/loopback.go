@@ -40,6 +40,7 @@ type loopback struct {
 	ended  chan error      // how the login ended, for the page
 	shown  chan struct{}   // closed when the page was written
 	again  hint.Command
+	users  []int // whose browser may take part, beside ours and root's; set before begin
 
 	authorization atomic.Pointer[oidc.Authorization]
 }
@@ -65,7 +66,7 @@ func listen(ctx context.Context, ports []int, again hint.Command) (*loopback, er
 		}
 	}
 	if err != nil {
-		return nil, &Problem{Kind: ErrProfile, Detail: "login: no port to listen on for the browser's answer", Err: err, Remedy: "another --port, or --device"}
+		return nil, &hint.Error{Kind: ErrProfile, Detail: "login: no port to listen on for the browser's answer", Err: err, Remedy: hint.Say("another --port, or --device")}
 	}
 	b := newLoopback(ctx, listener.Addr().String(), again)
 	go func() { _ = b.server.Serve(listener) }() // ends by finish
@@ -126,7 +127,7 @@ func (b *loopback) open(w http.ResponseWriter, req *http.Request) {
 	abuse := ""
 	select {
 	case <-b.unused:
-		if who := anotherUser(req.RemoteAddr, b.host); who != "" {
+		if who := anotherUser(req.RemoteAddr, b.host, b.users); who != "" {
 			abuse = who + " opened the address to log in at, which was meant for you"
 		}
 	default:
@@ -228,9 +229,9 @@ func (b *loopback) wait(ctx context.Context) (url.Values, error) {
 		if errors.Is(ctx.Err(), context.Canceled) {
 			return nil, ctx.Err()
 		}
-		return nil, &Problem{
+		return nil, &hint.Error{
 			Kind: ErrLoginRequired, Detail: "login: nobody answered in the browser in time",
-			Remedy: fmt.Sprintf("if the browser showed an error, the redirect URI %s may not be registered with the client; t2-cred login --device needs none", b.uri),
+			Remedy: hint.Say(fmt.Sprintf("if the browser showed an error, the redirect URI %s may not be registered with the client; t2-cred login --device needs none", b.uri)),
 		}
 	}
 }

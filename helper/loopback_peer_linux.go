@@ -7,15 +7,16 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // anotherUser names the process at the other end of a connection on loopback if it is
 // another user's: /proc/net/tcp names the owner of each socket. Root is
-// none: sshd may bring the connection. Where the file does not even show our own
+// none, as sshd may bring the connection, nor are the known ones. Where the file does not even show our own
 // socket, as in some sandboxes, it says nothing, and nobody is accused.
-func anotherUser(peer, here string) (who string) {
+func anotherUser(peer, here string, known []int) (who string) {
 	peerAddr, err := netip.ParseAddrPort(peer)
 	hereAddr, err2 := netip.ParseAddrPort(here)
 	if err != nil || err2 != nil {
@@ -46,7 +47,7 @@ func anotherUser(peer, here string) (who string) {
 		_ = f.Close()
 	}
 	switch {
-	case !told || uid == 0 || uid == os.Geteuid():
+	case !told || uid == 0 || uid == os.Geteuid() || slices.Contains(known, uid):
 		return ""
 	case uid < 0:
 		return "an unknown process"

@@ -1,6 +1,7 @@
 package helper
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -30,7 +31,7 @@ func newVisitor(t *testing.T) visitor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return visitor{t, &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return visitor{t, &http.Client{Jar: jar, Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
 func (v visitor) get(address string, header ...string) (status int, page string, location *url.URL) {
@@ -112,9 +113,11 @@ func TestLoopback_goesOnAfterWhatIsNoAnswer(t *testing.T) {
 			t.Errorf("%s %v: %d\n%s", tt.at, tt.header, status, page)
 		}
 	}
-	last := make(chan string)
+	soon, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	last := make(chan string, 1)
 	go func() { _, page, _ := browser.get(b.uri + right); last <- page }()
-	query, err := b.wait(t.Context())
+	query, err := b.wait(soon)
 	if err != nil || query.Get("code") != "c" {
 		t.Fatalf("%v, %v", query, err)
 	}
@@ -137,7 +140,9 @@ func TestLoopback_theStartIsGoodOnce(t *testing.T) {
 	if status, page, _ := browser.get(b.start); status != http.StatusGone || !strings.Contains(page, "Login ended") {
 		t.Errorf("the second use: %d\n%s", status, page)
 	}
-	_, err := b.wait(t.Context())
+	soon, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	_, err := b.wait(soon)
 	refused, ok := errors.AsType[*oidc.VerifyError](err)
 	if !ok || !strings.Contains(refused.Why, "twice") || hint.Of(err).String() != "t2-cred login --device" {
 		t.Errorf("wait = %v, hint %q", err, hint.Of(err))

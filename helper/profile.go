@@ -17,6 +17,9 @@ type Profile struct {
 	Hosts      []string // where hooks may send this profile's tokens
 	ClientAuth string   // one of oidc's; empty for basic or post, as the issuer takes
 	CAFile     string
+	// DiscoveryURL is where the discovery document lies, if not where the issuer's
+	// identifier says.
+	DiscoveryURL string
 
 	// Where the client's secret or key comes from; all empty for the store.
 	SecretFile    string

@@ -79,8 +79,11 @@ func (s *Store) Account(ctx context.Context, k Key) (Account, error) {
 func (s *Store) account(ctx context.Context, name string, k Key, noted bool) (a Account, ok bool) {
 	if !noted { // an escaped name need not be reversible; the record tells whose it is
 		value, _, err := s.backend.Load(ctx, name)
-		if err != nil {
-			return a, false
+		if errors.Is(err, ErrNotFound) {
+			return a, false // deleted since
+		}
+		if err != nil { // what cannot be read is an error, never nothing
+			return Account{Note: Note{Key: Key{Profile: "?", Account: name}, Backend: s.Name()}, Err: err}, true
 		}
 		if k, _, err = decodeRecord(value); err != nil || k.Validate() != nil || k.item(kindGrant) != name {
 			return Account{Note: Note{Key: Key{Profile: "?", Account: name}, Backend: s.Name()}, Err: cmp.Or(err, corrupt("the record is that of another account"))}, true

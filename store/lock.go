@@ -50,6 +50,9 @@ func (l *heldLock) lost() error {
 	if err != nil {
 		return err
 	}
+	if !held.Mode().IsRegular() {
+		return &fs.PathError{Op: "lock", Path: l.path, Err: safefile.ErrNotRegular}
+	}
 	now, err := os.Stat(l.path)
 	if err == nil && !os.SameFile(held, now) {
 		err = fs.ErrNotExist
@@ -91,7 +94,7 @@ func (l fileLocks) lock(ctx context.Context, name string, needless func() bool) 
 			return nil, cannotLock(l.dir, err)
 		}
 		if held.f == nil {
-			held.f = flock.New(path, flock.SetPermissions(safefile.FileMode))
+			held.f = flock.New(path, flock.SetPermissions(safefile.FileMode), flock.SetFlag(lockFlags))
 		}
 		ok, err := held.f.TryLock()
 		switch {
@@ -101,6 +104,9 @@ func (l fileLocks) lock(ctx context.Context, name string, needless func() bool) 
 		case ok && held.lost() == nil:
 			keepOpenable(path)
 			return held, nil
+		case ok && errors.Is(held.lost(), safefile.ErrNotRegular):
+			held.release()
+			return nil, cannotLock(path, safefile.ErrNotRegular)
 		case ok: // the file was removed while we waited: its successor is the lock
 			held.release()
 			held.f = nil

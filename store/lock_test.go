@@ -50,3 +50,24 @@ func TestFileLocks_endWithTheContext(t *testing.T) {
 		t.Errorf("the lock file is gone: %v", err)
 	}
 }
+
+// A pipe in the place of a lock file is refused, and not waited for.
+func TestFileLocks_aPipe(t *testing.T) {
+	l := fileLocks{dir: tempDir(t), now: time.Now}
+	if err := makePipe(filepath.Join(l.dir, "n.lock")); err != nil {
+		t.Skip("no pipes on this system")
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := l.lock(context.Background(), "n", func() bool { return false })
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if !errors.Is(err, ErrUnavailable) {
+			t.Errorf("lock: %v", err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("it waits for the pipe's other end")
+	}
+}

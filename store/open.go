@@ -123,7 +123,20 @@ func (s *Store) Where() string { return s.is.Where }
 // ErrLocked or ErrUnavailable.
 func (s *Store) Check(ctx context.Context) error {
 	_, _, err := s.quiet.Load(ctx, kindSeal)
-	if errors.Is(err, ErrNotFound) {
+	if !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	names, err := s.quiet.List(ctx, "") // whatever else is there has to be readable
+	if err != nil || len(names) == 0 {
+		return ignore(err, errors.ErrUnsupported)
+	}
+	_, _, err = s.quiet.Load(ctx, names[0])
+	return ignore(ignore(err, ErrNotFound), ErrCorrupt) // one item's damage is not the store's
+}
+
+// ignore is err, or nil if it is of that kind.
+func ignore(err, kind error) error {
+	if errors.Is(err, kind) {
 		return nil
 	}
 	return err

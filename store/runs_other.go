@@ -4,6 +4,9 @@ package store
 
 import "os"
 
+// lockFlags open a lock file.
+const lockFlags = os.O_CREATE | os.O_RDONLY
+
 // runs reports whether a process of this machine runs.
 func runs(pid int) bool {
 	p, err := os.FindProcess(pid)

@@ -28,6 +28,9 @@ func (s *Store) checkOwner() error {
 	return nil
 }
 
+// lockFlags open a lock file without waiting, should a pipe be in its place.
+const lockFlags = os.O_CREATE | os.O_RDONLY | unix.O_NONBLOCK
+
 // runs reports whether a process of this machine runs, as far as we may know.
 func runs(pid int) bool {
 	err := unix.Kill(pid, 0)

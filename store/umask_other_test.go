@@ -2,6 +2,11 @@
 
 package store
 
-import "testing"
+import (
+	"errors"
+	"testing"
+)
 
 func strictUmask(*testing.T) {}
+
+func makePipe(string) error { return errors.ErrUnsupported }

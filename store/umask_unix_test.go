@@ -12,3 +12,5 @@ func strictUmask(t *testing.T) {
 	old := syscall.Umask(0o777)
 	t.Cleanup(func() { syscall.Umask(old) })
 }
+
+func makePipe(path string) error { return syscall.Mkfifo(path, 0o600) }

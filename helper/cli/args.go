@@ -48,9 +48,10 @@ func verb(cmd *cobra.Command) string {
 	return or(path, cmd.CommandPath())
 }
 
-// usageLine is how a command is typed.
+// usageLine is how a command is typed. Without a command, the program's own name was
+// wrong.
 func usageLine(cmd *cobra.Command) string {
-	if !cmd.HasParent() {
+	if cmd == nil || !cmd.HasParent() {
 		return "t2-cred help"
 	}
 	return cmd.UseLine()

@@ -50,13 +50,14 @@ type settings struct {
 
 // profileConfig is one profile: a table of config.toml or a file of its own.
 type profileConfig struct {
-	Issuer     string   `toml:"issuer"`
-	ClientID   string   `toml:"client_id"`
-	Audience   []string `toml:"audience,omitempty"`
-	Scopes     []string `toml:"scopes,omitempty"`
-	Hosts      []string `toml:"hosts,omitempty"`
-	ClientAuth string   `toml:"client_auth,omitempty"`
-	CAFile     string   `toml:"ca_file,omitempty"`
+	Issuer       string   `toml:"issuer"`
+	ClientID     string   `toml:"client_id"`
+	DiscoveryURL string   `toml:"discovery_url,omitempty"`
+	Audience     []string `toml:"audience,omitempty"`
+	Scopes       []string `toml:"scopes,omitempty"`
+	Hosts        []string `toml:"hosts,omitempty"`
+	ClientAuth   string   `toml:"client_auth,omitempty"`
+	CAFile       string   `toml:"ca_file,omitempty"`
 
 	SecretFile    string   `toml:"client_secret_file,omitempty"`
 	SecretCommand []string `toml:"client_secret_command,omitempty"`
@@ -313,7 +314,7 @@ func chooseOne(names []string) hint.Remedy {
 func (p profileConfig) named(name string) helper.Profile {
 	return helper.Profile{
 		Name: name, Issuer: p.Issuer, ClientID: p.ClientID, Audience: p.Audience, Scopes: p.Scopes,
-		Hosts: p.Hosts, ClientAuth: p.auth(), CAFile: p.CAFile,
+		Hosts: p.Hosts, ClientAuth: p.auth(), CAFile: p.CAFile, DiscoveryURL: p.DiscoveryURL,
 		SecretFile: p.SecretFile, SecretCommand: p.SecretCommand, KeyFile: p.KeyFile, KeyID: p.KeyID, CertFile: p.CertFile,
 	}
 }

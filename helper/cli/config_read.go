@@ -154,7 +154,7 @@ func headKeys() []string {
 
 func profileKeys() []string {
 	return []string{
-		"issuer", "client_id", "audience", "scopes", "hosts", "client_auth", "ca_file",
+		"issuer", "discovery_url", "client_id", "audience", "scopes", "hosts", "client_auth", "ca_file",
 		"client_secret_file", "client_secret_command", "client_key_file", "client_key_id", "client_cert_file",
 	}
 }

@@ -47,7 +47,7 @@ func notLocked(path string, err error) error {
 	case errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, context.DeadlineExceeded):
-		return &hint.Error{Kind: store.ErrBusy, Detail: fmt.Sprintf("%v: %s", store.ErrBusy, "the configuration's, "+path)}
+		return &hint.Error{Kind: store.ErrBusy, Detail: fmt.Sprintf("%v: the configuration's, %s", store.ErrBusy, path)}
 	}
 	return configErrorf(nil, "configuration: the lock %s: %v", path, err)
 }

@@ -59,14 +59,14 @@ func TestPrompt_hasNoClock(t *testing.T) {
 	ask := func(answer func(context.Context) (string, error)) (int, string) {
 		var out, said strings.Builder
 		code := Main(t.Context(), Env{
-			Args: []string{"--timeout", "300ms", "exchange"}, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &said,
+			Args: []string{"--timeout", "2s", "exchange"}, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &said,
 			Getenv: func(name string) string { return h.env[name] }, Now: time.Now, StdinTerminal: true,
 			Prompt: func(ctx context.Context, _ string) (string, error) { return answer(ctx) },
 		})
 		return code, said.String()
 	}
 	code, said := ask(func(ctx context.Context) (string, error) {
-		time.Sleep(600 * time.Millisecond)
+		time.Sleep(2500 * time.Millisecond)
 		return token, ctx.Err()
 	})
 	if code != exitOK {

@@ -142,7 +142,7 @@ func (d *doctor) note(found []finding) {
 		case len(f.remedy) > 0:
 			f.hint = oneLine(f.remedy.Text(d.given))
 		case f.err != nil:
-			f.hint = or(d.hintFor(f.err), kindHint(f.err))
+			f.hint = d.hintFor(f.err)
 		}
 	}
 	d.found = append(d.found, found...)

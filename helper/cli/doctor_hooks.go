@@ -22,9 +22,9 @@ func (d *doctor) checkHooks(context.Context) []finding {
 	if linked, err := filepath.EvalSymlinks(self); err == nil {
 		self = linked
 	}
-	path := d.searchPath()
+	onPath := d.searchPath()
 	found := []finding{}
-	if f, ok := (nameCheck{title: "program", name: "t2-cred"}).in(path, self); ok {
+	if f, ok := (nameCheck{title: "program", name: "t2-cred"}).in(onPath, self); ok {
 		found = append(found, f)
 	} else {
 		found = append(found, warning("program", "put its directory on PATH, for tools that look for it there", "%s %s is not on PATH", self, version()))
@@ -34,7 +34,7 @@ func (d *doctor) checkHooks(context.Context) []finding {
 		if p.Alias == "" {
 			continue
 		}
-		dirs := path
+		dirs := onPath
 		if len(p.PluginDir) > 0 { // which the tool alone looks into
 			if plugins, err := (setup.Env{Getenv: d.Getenv, GOOS: runtime.GOOS}).TerraformPlugins(); err == nil {
 				dirs = plugins
@@ -48,6 +48,19 @@ func (d *doctor) checkHooks(context.Context) []finding {
 	}
 	if len(missing) > 0 {
 		found = append(found, fine("hooks", "not installed, which is fine where they are not needed: %s", strings.Join(missing, " ")))
+	}
+	return append(found, d.checkGitHelpers()...)
+}
+
+// checkGitHelpers finds helper lines in git's configuration that run t2-cred without the
+// word git: git then runs "t2-cred get".
+func (d *doctor) checkGitHelpers() (found []finding) {
+	lines, err := (setup.Env{Getenv: d.Getenv, GOOS: runtime.GOOS}).BareGitHelpers()
+	if err != nil {
+		return nil // git says so itself
+	}
+	for _, line := range lines {
+		found = append(found, warning("hook", "write git after t2-cred in that line", "%s: the helper runs t2-cred without the word git, so it refuses git's requests", line))
 	}
 	return found
 }
@@ -73,22 +86,22 @@ func (n nameCheck) in(dirs []string, self string) (f finding, ok bool) {
 	title := n.title
 	var first, ours string
 	for _, dir := range dirs {
-		path := filepath.Join(dir, n.name)
+		file := filepath.Join(dir, n.name)
 		if runtime.GOOS == "windows" {
-			path += ".exe"
+			file += ".exe"
 		}
-		info, err := os.Stat(path)
-		if err != nil && isThere(path) {
-			return warning(title, "remove it, or link it to "+self, "%s is a link to nowhere", path), true
+		info, err := os.Stat(file)
+		if err != nil && isThere(file) {
+			return warning(title, "remove it, or link it to "+self, "%s is a link to nowhere", file), true
 		}
 		if err != nil || info.IsDir() || runtime.GOOS != "windows" && info.Mode()&0o111 == 0 {
 			continue
 		}
 		if first == "" {
-			first = path
+			first = file
 		}
 		if me, err := os.Stat(self); err == nil && os.SameFile(info, me) && ours == "" {
-			ours = path
+			ours = file
 		}
 	}
 	switch {

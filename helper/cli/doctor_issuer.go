@@ -28,11 +28,7 @@ func (d *doctor) checkDiscovery(ctx context.Context) []finding {
 	started := time.Now()
 	meta, err := d.issuer.Discover(ctx)
 	if err != nil {
-		f := failing(name, err)
-		if d.hintFor(err) == "" {
-			f.hint = "check the network, the issuer's address, and HTTPS_PROXY and NO_PROXY"
-		}
-		return []finding{f, unchecked}
+		return []finding{failing(name, err), unchecked}
 	}
 	d.meta = meta
 	return []finding{fine(name, "%s, in %d ms", clean(d.issuer.ID()), time.Since(started).Milliseconds())}

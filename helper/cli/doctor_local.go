@@ -124,7 +124,7 @@ func (d *doctor) checkProxy(context.Context) []finding {
 	if !d.profiled {
 		return nil
 	}
-	d.issuer = oidc.New(d.request.Profile.Issuer, d.issuerOptions(d.request.Profile.CAFile))
+	d.issuer = oidc.New(d.request.Profile.Issuer, d.issuerOptions(d.request.Profile))
 	proxy, err := d.issuer.Proxy()
 	switch {
 	case err != nil:

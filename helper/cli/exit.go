@@ -13,6 +13,7 @@ import (
 	"github.com/terradue/t2-cred/helper"
 	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc"
+	"github.com/terradue/t2-cred/helper/setup"
 	"github.com/terradue/t2-cred/store"
 )
 
@@ -66,7 +67,7 @@ func classify(err error) (code int, name string) {
 	switch {
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted, "interrupted"
-	case errors.Is(err, errUsage), isCobraUsage(err), errors.Is(err, store.ErrName), errors.Is(err, helper.ErrOtherUser):
+	case errors.Is(err, errUsage), errors.Is(err, setup.ErrUsage), isCobraUsage(err), errors.Is(err, store.ErrName), errors.Is(err, helper.ErrOtherUser):
 		return exitUsage, "usage"
 	case errors.Is(err, errNoCommand):
 		return exitNoCommand, "cannot_run"
@@ -74,7 +75,7 @@ func classify(err error) (code int, name string) {
 		return exitCannotRun, "cannot_run"
 	case errors.Is(err, helper.ErrNotMine):
 		return exitConfig, "not_mine"
-	case errors.Is(err, errConfig), errors.As(err, &mismatch), errors.Is(err, errOutput), errors.Is(err, helper.ErrProfile):
+	case errors.Is(err, errConfig), errors.Is(err, setup.ErrConfiguration), errors.As(err, &mismatch), errors.Is(err, errOutput), errors.Is(err, helper.ErrProfile):
 		return exitConfig, "configuration"
 	case errors.Is(err, helper.ErrLoginRequired):
 		return exitLogin, "login_required"
@@ -121,7 +122,7 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 		return int(child)
 	}
 	code, name := classify(err)
-	message, todo := oneLine(err.Error()), or(a.hintFor(err), kindHint(err))
+	message, todo := oneLine(err.Error()), a.hintFor(err)
 	if todo == "" && code == exitUsage {
 		todo = usageLine(cmd)
 	}
@@ -174,10 +175,7 @@ func (a *app) timeUp(err error) error {
 
 // hintFor is the remedy of an error as it is typed; empty when it has none.
 func (a *app) hintFor(err error) string {
-	if r := hint.Of(err); len(r) > 0 {
-		return oneLine(r.Text(a.given))
-	}
-	return oneLine(textHint(err))
+	return oneLine(hint.Of(err).Text(a.given))
 }
 
 // oneLine keeps a message to its line; text from outside was cleaned where it

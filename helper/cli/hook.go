@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/hook"
 	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/helper/secret"
@@ -144,9 +145,9 @@ func (a *app) refuseHookInput(command string) error {
 	if name == "" {
 		return nil
 	}
-	return misused{&helper.Problem{
+	return misused{&hint.Error{
 		Kind: hook.ErrUsage, Detail: fmt.Sprintf("%s: a request in %s's protocol is on standard input", command, name),
-		Remedy: fmt.Sprintf("in the tool's configuration, write t2-cred %s as the command", name),
+		Remedy: hint.Say(fmt.Sprintf("in the tool's configuration, write t2-cred %s as the command", name)),
 	}}
 }
 
@@ -177,10 +178,7 @@ func (g *getter) Serves(_ context.Context, r helper.Request) error {
 // explained logs why a hook has nothing for a request: most protocols have no words for it.
 func (g *getter) explained(err error) error {
 	if errors.Is(err, helper.ErrNotMine) {
-		var hinted interface{ Hint() string }
-		if errors.As(err, &hinted) {
-			g.app.log.Info("no credential", "why", err.Error(), "hint", hinted.Hint())
-		}
+		g.app.log.Info("no credential", "why", err.Error(), "hint", g.app.hintFor(err))
 	}
 	return err
 }
@@ -265,12 +263,12 @@ func (a *app) exactHosts() (hosts []string, err error) {
 }
 
 func notMine(u *url.URL) error {
-	p := &helper.Problem{
+	p := &hint.Error{
 		Kind: helper.ErrNotMine, Detail: fmt.Sprintf("%v: %s", helper.ErrNotMine, clean(u.Host)),
-		Remedy: "if it may have the token, add it to hosts of a profile; t2-cred profile show shows them",
+		Remedy: hint.Say("if it may have the token, add it to hosts of a profile; t2-cred profile show shows them"),
 	}
 	if u.Scheme != "https" && !oidc.Loopback(u.Hostname()) {
-		p.Remedy = "a token goes to https alone, and to http on loopback"
+		p.Remedy = hint.Say("a token goes to https alone, and to http on loopback")
 	}
 	return p
 }

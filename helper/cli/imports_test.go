@@ -41,7 +41,7 @@ var allowed = map[string][]string{
 // onlyIn names the files that may import a library.
 var onlyIn = map[string][]string{
 	"github.com/lestrrat-go/jwx":    {"helper/oidc/verify.go", "helper/oidc/clientkey.go"},
-	"github.com/zalando/go-keyring": {"store/keyring_items_linux.go", "store/keyring_other.go"},
+	"github.com/zalando/go-keyring": {"store/keyring/items_linux.go", "store/keyring/other.go"},
 }
 
 func TestImports_followTheHouseRules(t *testing.T) {

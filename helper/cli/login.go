@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,6 +41,9 @@ five minutes unless --timeout says otherwise.`,
 			}
 			r.Replace, r.MayReplace = replace, a.mayReplace()
 			login := helper.LoginRequest{Request: r, AllowOnline: allowOnline, Ports: ports, Browser: a.showBrowser}
+			if uid, err := strconv.Atoi(a.Getenv("SUDO_UID")); err == nil {
+				login.Users = []int{uid} // the person at the browser
+			}
 			if device || !browser && a.headless() {
 				login.Device = func(d *oidc.Device) (done func()) { return a.showDevice(cmd.Context(), d) }
 			}

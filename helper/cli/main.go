@@ -10,7 +10,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,6 +37,9 @@ type Env struct {
 	// StdinTerminal is whether standard input is a terminal, so that nothing is
 	// piped in.
 	StdinTerminal bool
+	// AnswerTime is how long the answer to a sent refresh token is waited for. Zero is
+	// 30 seconds.
+	AnswerTime time.Duration
 }
 
 // System is the real world.
@@ -116,7 +118,6 @@ token whenever a tool asks, long after the user has gone home.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          noArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(flagError)
 	f := root.PersistentFlags()
@@ -128,9 +129,15 @@ token whenever a tool asks, long after the user has gone home.`,
 	f.BoolVar(&a.flags.json, "json", truthy(a.Getenv("T2_CRED_JSON")), "speak JSON, errors too (T2_CRED_JSON)")
 	f.BoolVarP(&a.flags.verbose, "verbose", "v", truthy(a.Getenv("T2_CRED_VERBOSE")), "say on standard error what is done, never a secret (T2_CRED_VERBOSE)")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.start(cmd) }
-	if slices.Contains(a.Args, "--version") {
-		root.Version = version()
-		root.SetVersionTemplate(versionLine())
+	// Not cobra's own --version: its template would link all of text/template, and with
+	// it every exported method of the program.
+	showVersion := root.Flags().Bool("version", false, "print the version")
+	root.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *showVersion {
+			_, err := a.people().Write([]byte(versionLine()))
+			return err
+		}
+		return cmd.Help()
 	}
 	a.addCommands(root)
 	return root

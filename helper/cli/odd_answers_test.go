@@ -213,7 +213,7 @@ const (
 
 func namesAnother(name string) int {
 	switch {
-	case name == "id-sub-other":
+	case name == "id-sub-other", name == "payload-changed":
 		return certain
 	case !strings.HasPrefix(name, "claim sub ") && !strings.HasPrefix(name, "ID token's sub "):
 		return 0

@@ -93,11 +93,11 @@ func (a *app) openHelper() (*helper.Helper, helper.Request, error) {
 func (a *app) newHelper(s *store.Store) *helper.Helper {
 	return &helper.Helper{
 		Store: s, Now: a.Now, Log: a.log, Warn: a.warn,
-		Issuer: func(p helper.Profile) *oidc.Issuer { return oidc.New(p.Issuer, a.issuerOptions(p.CAFile)) },
+		Issuer: func(p helper.Profile) *oidc.Issuer { return oidc.New(p.Issuer, a.issuerOptions(p)) },
 	}
 }
 
-func (a *app) issuerOptions(caFile string) oidc.Options {
+func (a *app) issuerOptions(p helper.Profile) oidc.Options {
 	cache, err := a.userDir("XDG_CACHE_HOME", ".cache", "LOCALAPPDATA", "Caches")
 	if err != nil {
 		cache = "" // without a place for it, public documents are fetched each time
@@ -105,8 +105,8 @@ func (a *app) issuerOptions(caFile string) oidc.Options {
 		cache = filepath.Join(cache, "cache")
 	}
 	return oidc.Options{
-		CAFile: or(caFile, a.Getenv("T2_CRED_CA_FILE")), CacheDir: cache,
-		UserAgent: "t2-cred/" + version(), Now: a.Now, Log: a.log,
+		CAFile: or(p.CAFile, a.Getenv("T2_CRED_CA_FILE")), CacheDir: cache, Profile: p.Name, DiscoveryURL: p.DiscoveryURL,
+		UserAgent: "t2-cred/" + version(), Now: a.Now, Log: a.log, AnswerTime: a.AnswerTime,
 	}
 }
 

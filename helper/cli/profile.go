@@ -84,7 +84,7 @@ func (a *app) profileShow() *cobra.Command {
 				return a.printJSON(profileJSON(c, p.Name))
 			}
 			for _, line := range [][2]string{
-				{"profile", p.Name}, {"issuer", p.Issuer}, {"client_id", p.ClientID}, {"client_auth", or(p.ClientAuth, "auto (basic or post)")},
+				{"profile", p.Name}, {"issuer", p.Issuer}, {"discovery_url", p.DiscoveryURL}, {"client_id", p.ClientID}, {"client_auth", or(p.ClientAuth, "auto (basic or post)")},
 				{"client_secret_file", p.SecretFile}, {"client_secret_command", strings.Join(p.SecretCommand, " ")},
 				{"client_key_file", p.KeyFile}, {"client_key_id", p.KeyID}, {"client_cert_file", p.CertFile},
 				{"scopes", strings.Join(p.Scopes, " ")}, {"audience", strings.Join(p.Audience, " ")},

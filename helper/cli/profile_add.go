@@ -16,6 +16,7 @@ import (
 func profileFlags(cmd *cobra.Command, p *profileConfig, scope *[]string, scopes []string) {
 	f := cmd.Flags()
 	f.StringVar(&p.Issuer, "issuer", "", "the issuer's URL, as its users know it")
+	f.StringVar(&p.DiscoveryURL, "discovery-url", "", "where the discovery document lies, if not at the issuer's own address")
 	f.StringVar(&p.ClientID, "client-id", "", "the client's id at the issuer")
 	f.StringArrayVar(scope, "scope", scopes, "scopes to ask for, separated by spaces; may be repeated")
 	f.StringArrayVar(&p.Audience, "audience", nil, "audience to ask tokens for (RFC 8693); may be repeated")
@@ -124,7 +125,7 @@ func (c *config) exists(name string, p profileConfig) error {
 
 // discovered is the profile with what its issuer says of itself.
 func (a *app) discovered(ctx context.Context, name string, p profileConfig) (profileConfig, error) {
-	issuer, notes, err := oidc.Find(ctx, p.Issuer, a.issuerOptions(p.CAFile))
+	issuer, notes, err := oidc.Find(ctx, p.Issuer, a.issuerOptions(p.named(name)))
 	for _, n := range notes {
 		fmt.Fprintf(a.Stderr, "note: %s\n", clean(n))
 	}
@@ -184,7 +185,7 @@ func (a *app) editProfile(cmd *cobra.Command, name string, typed profileConfig) 
 	if err := checkProfile(name, p); err != nil {
 		return usageError(fmt.Errorf("profile %s: %w", name, err))
 	}
-	if cmd.Flags().Changed("issuer") {
+	if cmd.Flags().Changed("issuer") || cmd.Flags().Changed("discovery-url") {
 		if p, err = a.discovered(cmd.Context(), name, p); err != nil {
 			return err
 		}
@@ -225,6 +226,7 @@ func (p profileConfig) with(typed profileConfig, changed func(flag string) bool)
 		}
 	}
 	take("issuer", &p.Issuer, typed.Issuer)
+	take("discovery-url", &p.DiscoveryURL, typed.DiscoveryURL)
 	take("client-id", &p.ClientID, typed.ClientID)
 	take("client-auth", &p.ClientAuth, typed.ClientAuth)
 	take("client-key-file", &p.KeyFile, typed.KeyFile)

@@ -33,10 +33,11 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, commands)
 }
 
-// t2cred is the real command in a process of its own, but that its clock can be
-// set forward and that all it writes is kept for the search for secrets.
+// t2cred is the real command in a process of its own. Its clock can be set forward, it
+// waits less for answers, and all it writes is kept for the search for secrets.
 func t2cred() {
 	env := System()
+	env.AnswerTime = 5 * time.Second
 	clock, ledger := os.Getenv("TEST_CLOCK"), os.Getenv("TEST_LEDGER")
 	env.Now = func() time.Time { return time.Now().Add(readOffset(clock)) }
 	run, err := os.MkdirTemp(ledger, "run-*")

@@ -44,7 +44,7 @@ file whose t2-cred lines somebody edited.`,
 				return usageError(errors.New("--write and --undo exclude each other"))
 			}
 			o.Undo = undo
-			return setupError(a.runSetup(tool, binDir, o, write))
+			return a.runSetup(tool, binDir, o, write)
 		},
 	}
 	f := cmd.Flags()
@@ -95,18 +95,6 @@ func (a *app) runSetup(tool setup.Tool, binDir string, o setup.Options, write bo
 	return err
 }
 
-// setupError gives an error of package setup the type that makes its exit code.
-func setupError(err error) error {
-	var h *hint.Error
-	switch {
-	case errors.As(err, &h) && h.Kind == setup.ErrUsage:
-		return usageError(err)
-	case errors.As(err, &h) && h.Kind == setup.ErrConfiguration:
-		return &configError{detail: err.Error(), remedy: h.Remedy.String()}
-	}
-	return err
-}
-
 // setupEnv settles what goes into the files of tools.
 func (a *app) setupEnv(binDir string) (setup.Env, error) {
 	program, err := os.Executable()
@@ -125,10 +113,9 @@ func (a *app) setupEnv(binDir string) (setup.Env, error) {
 	program = filepath.ToSlash(program)
 	if !setup.Plain(program, "/._-+:~@") {
 		// Each tool splits and unquotes this in a way of its own.
-		return setup.Env{}, &configError{
-			detail: fmt.Sprintf("t2-cred is at %q, and not every tool could be told a path with such characters", program),
-			remedy: "put it where the path is of letters, digits and /._-+ alone, and run it from there",
-		}
+		return setup.Env{}, configErrorf(
+			hint.Say("put it where the path is of letters, digits and /._-+ alone, and run it from there"),
+			"t2-cred is at %q, and not every tool could be told a path with such characters", program)
 	}
 	return setup.Env{Getenv: a.Getenv, GOOS: runtime.GOOS, Program: program, BinDir: binDir}, nil
 }
@@ -157,7 +144,7 @@ func (a *app) setupProfile(undo bool) (setup.Profile, error) {
 		switch host = strings.ToLower(host); {
 		case strings.HasPrefix(host, "*."):
 		case !setup.Plain(host, ".-:[]"):
-			return s, &configError{detail: fmt.Sprintf("profile %s: %q is not a host", p.Name, clean(host)), remedy: "mend hosts in " + c.path}
+			return s, configErrorf(hint.Do(hint.Run("profile", "edit", p.Name, "--host", "HOST")), "profile %s: %q is not a host", p.Name, clean(host))
 		case !slices.Contains(s.Hosts, host):
 			s.Hosts = append(s.Hosts, host)
 		}

@@ -20,24 +20,16 @@ func TestSetupNamesHooksThatExist(t *testing.T) {
 }
 
 func TestSetupErrorsKeepTheirExitCodes(t *testing.T) {
-	other := errors.New("other")
 	for _, c := range []struct {
 		err  error
 		code int
 	}{
 		{&hint.Error{Kind: setup.ErrUsage, Detail: "x"}, exitUsage},
 		{&hint.Error{Kind: setup.ErrConfiguration, Detail: "x", Remedy: hint.Say("y")}, exitConfig},
-		{other, exitUnexpected},
+		{errors.New("other"), exitUnexpected},
 	} {
-		if code, _ := classify(setupError(c.err)); code != c.code {
+		if code, _ := classify(c.err); code != c.code {
 			t.Errorf("%v: exit code %d, not %d", c.err, code, c.code)
 		}
-	}
-	err := setupError(&hint.Error{Kind: setup.ErrConfiguration, Detail: "what", Remedy: hint.Do(hint.Run("setup", "git", "--undo"))})
-	if err.Error() != "what" || hint.Of(err).String() != "t2-cred setup git --undo" {
-		t.Errorf("%q, hint %q", err, hint.Of(err))
-	}
-	if setupError(nil) != nil {
-		t.Error("an error of none")
 	}
 }

@@ -75,8 +75,14 @@ type Part interface{ text(Globals) string }
 // Do makes a remedy of its parts.
 func Do(parts ...Part) Remedy { return parts }
 
-// Say makes a remedy that is advice and no command: an admin, a browser, a package.
-func Say(words string) Remedy { return Remedy{Words(words)} }
+// Say makes a remedy that is advice and no command: an admin, a browser, a package. It
+// is nil for no words.
+func Say(words string) Remedy {
+	if words == "" {
+		return nil
+	}
+	return Remedy{Words(words)}
+}
 
 // Globals are the global flags of this run that name other files than the default
 // ones. A t2-cred command in a hint needs them to mean the same.

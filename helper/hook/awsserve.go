@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 )
 
 // An awsServer is the other end of the container credential provider, on
@@ -59,7 +60,7 @@ func (s *awsServer) serve(ctx context.Context) error {
 	var conf net.ListenConfig
 	listener, err := conf.Listen(ctx, "tcp4", net.JoinHostPort("127.0.0.1", strconv.FormatUint(port, 10)))
 	if err != nil {
-		return &helper.Problem{Kind: ErrUsage, Detail: "--port", Err: err, Remedy: "without --port it takes one that is free"}
+		return &hint.Error{Kind: ErrUsage, Detail: "--port", Err: err, Remedy: hint.Say("without --port it takes one that is free")}
 	}
 	defer func() { _ = listener.Close() }()
 	s.host, s.authorization = listener.Addr().String(), rand.Text()

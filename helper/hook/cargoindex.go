@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 )
 
 // cargo sends the token to more places than the index: to the hosts that the index's
@@ -55,9 +56,9 @@ func sameIndex(a, b string) bool {
 }
 
 func (q cargoRequest) refuse(why string) error {
-	return &helper.Problem{
+	return &hint.Error{
 		Kind: errCargoIndex, Detail: fmt.Sprintf("no token for the index %.200q: %s", q.index, why),
-		Remedy: `if you trust it, add "--index", "URL" to its credential-provider, and the hosts of its config.json to the profile`,
+		Remedy: hint.Say(`if you trust it, add "--index", "URL" to its credential-provider, and the hosts of its config.json to the profile`),
 	}
 }
 
@@ -143,9 +144,9 @@ func (q cargoRequest) config(ctx context.Context, c *Call, token helper.Secret) 
 
 // problem is a config.json that cannot be read, which cargo shows.
 func (q cargoRequest) problem(said string) error {
-	return &helper.Problem{
+	return &hint.Error{
 		Kind: helper.ErrUnreachable, Detail: fmt.Sprintf("config.json of the index %.200q: %s", q.index, said),
-		Remedy: `for a private CA add "--ca-file", "FILE" to credential-provider`,
+		Remedy: hint.Say(`for a private CA add "--ca-file", "FILE" to credential-provider`),
 	}
 }
 

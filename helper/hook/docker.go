@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 )
 
 // docker is a credential helper of docker, podman, skopeo, crane, oras, helm and
@@ -130,9 +131,9 @@ func dockerStore(ctx context.Context, c *Call) error {
 	if cred, err := c.Get(ctx, helper.Request{URL: dockerURL(server)}); err == nil && cred.Token.Reveal() == password {
 		return nil
 	}
-	return &helper.Problem{
+	return &hint.Error{
 		Kind: ErrUsage, Detail: fmt.Sprintf("docker login: t2-cred keeps no password that another program brings, so none for %q", server),
-		Remedy: "a profile's hosts need no login but t2-cred exchange; name other registries' helpers in credHelpers",
+		Remedy: hint.Say("a profile's hosts need no login but t2-cred exchange; name other registries' helpers in credHelpers"),
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/url"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 )
 
 // google is the executable of Google's external_account credentials:
@@ -72,8 +73,8 @@ func googleToken(ctx context.Context, c *Call) (googleAnswer, error) {
 		return googleAnswer{}, fmt.Errorf("%w: google takes no arguments, got %q", ErrUsage, c.Args[0])
 	}
 	if c.Getenv("GOOGLE_EXTERNAL_ACCOUNT_REVOKE") == "1" {
-		return googleAnswer{}, &helper.Problem{
-			Kind: ErrUsage, Detail: "revoke: the token comes from a grant that serves other tools too", Remedy: "t2-cred erase gives it back",
+		return googleAnswer{}, &hint.Error{
+			Kind: ErrUsage, Detail: "revoke: the token comes from a grant that serves other tools too", Remedy: hint.Say("t2-cred erase gives it back"),
 		}
 	}
 	kind := c.Getenv("GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE")
@@ -82,8 +83,8 @@ func googleToken(ctx context.Context, c *Call) (googleAnswer, error) {
 	case "":
 		kind = googleJWT
 	default:
-		return googleAnswer{}, &helper.Problem{
-			Kind: ErrUsage, Detail: fmt.Sprintf("there is no token of the type %q", kind), Remedy: "say subject_token_type " + googleJWT,
+		return googleAnswer{}, &hint.Error{
+			Kind: ErrUsage, Detail: fmt.Sprintf("there is no token of the type %q", kind), Remedy: hint.Say("say subject_token_type " + googleJWT),
 		}
 	}
 	var (

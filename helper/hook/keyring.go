@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 )
 
 // keyring is the command line of Python's keyring, as pip and uv call it:
@@ -56,9 +57,9 @@ func serveKeyring(ctx context.Context, c *Call) error {
 		err = keyringGet(ctx, c, r, k)
 	} else if err = c.Serves(ctx, r); err == nil {
 		// The password on standard input is never read.
-		err = &helper.Problem{
+		err = &hint.Error{
 			Kind: ErrUsage, Detail: fmt.Sprintf("keyring %s: the token for %q comes from a grant, which no password can be kept for or taken from", k.verb, place.Host),
-			Remedy: "a profile's hosts need no login but t2-cred exchange, and t2-cred erase ends that",
+			Remedy: hint.Say("a profile's hosts need no login but t2-cred exchange, and t2-cred erase ends that"),
 		}
 	}
 	if errors.Is(err, helper.ErrNotMine) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 )
 
 // kubernetes is the exec credential plugin of client-go, and so of kubectl, k9s
@@ -93,10 +94,10 @@ func bindServer(option string, named *url.URL) (*url.URL, error) {
 		return nil, fmt.Errorf("%w: --url is not https://HOST[:PORT]", ErrUsage)
 	}
 	if named != nil && (named.Scheme != bound.Scheme || !strings.EqualFold(named.Hostname(), bound.Hostname()) || portOf(named) != portOf(bound)) {
-		return nil, &helper.Problem{
+		return nil, &hint.Error{
 			Kind:   helper.ErrNotMine,
 			Detail: fmt.Sprintf("--url is for another server than %.100q, which the kubeconfig names", named.Host),
-			Remedy: "give each server in the kubeconfig a user of its own, with its own --url",
+			Remedy: hint.Say("give each server in the kubeconfig a user of its own, with its own --url"),
 		}
 	}
 	return bound, nil
@@ -187,10 +188,10 @@ func readCluster(cluster map[string]json.RawMessage) (*url.URL, error) {
 	if setting == "" {
 		return server, nil
 	}
-	return nil, &helper.Problem{
+	return nil, &hint.Error{
 		Kind:   helper.ErrNotMine,
 		Detail: fmt.Sprintf("the kubeconfig has %s for %.100q, so another server could get the token", setting, address),
-		Remedy: remedy,
+		Remedy: hint.Say(remedy),
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 )
 
 // An stsRequest is AssumeRoleWithWebIdentity of the AWS Security Token Service,
@@ -190,8 +191,8 @@ func (r stsRequest) unreachable(err error, token helper.Secret) error {
 	return r.problem(helper.ErrUnreachable, said, hint)
 }
 
-func (r stsRequest) problem(kind error, said, hint string) error {
-	return &helper.Problem{Kind: kind, Detail: fmt.Sprintf("STS %s: %s", r.endpoint.Host, said), Remedy: hint}
+func (r stsRequest) problem(kind error, said, remedy string) error {
+	return &hint.Error{Kind: kind, Detail: fmt.Sprintf("STS %s: %s", r.endpoint.Host, said), Remedy: hint.Say(remedy)}
 }
 
 // maxWords bounds the part of a server's message that is shown.

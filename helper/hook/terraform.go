@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 )
 
 // terraform is the credentials helper of Terraform and OpenTofu:
@@ -46,9 +47,9 @@ func serveTerraform(ctx context.Context, c *Call) error {
 		return terraformGet(ctx, c, r)
 	case "store":
 		// The token on standard input is never read.
-		return &helper.Problem{
+		return &hint.Error{
 			Kind: ErrUsage, Detail: fmt.Sprintf("terraform login: t2-cred keeps no token that another program brings, so none for %q", host),
-			Remedy: "give terraform the token in " + terraformVariable(host) + ", or in a credentials block; a profile's hosts need no login but t2-cred exchange",
+			Remedy: hint.Say("give terraform the token in " + terraformVariable(host) + ", or in a credentials block; a profile's hosts need no login but t2-cred exchange"),
 		}
 	case "forget":
 		err := c.Serves(ctx, r)
@@ -58,9 +59,9 @@ func serveTerraform(ctx context.Context, c *Call) error {
 		if err != nil {
 			return err
 		}
-		return &helper.Problem{
+		return &hint.Error{
 			Kind: ErrUsage, Detail: fmt.Sprintf("terraform logout: the token for %q comes from a grant that serves other tools too, so it is not terraform's to remove", host),
-			Remedy: "t2-cred erase gives the grant back and forgets it",
+			Remedy: hint.Say("t2-cred erase gives the grant back and forgets it"),
 		}
 	}
 	return fmt.Errorf("%w: %q is not get, store or forget", ErrUsage, verb)

@@ -15,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 )
 
 var update = flag.Bool("update", false, "write what comes of the transcripts and attacks into testdata; then read the difference")
@@ -29,7 +30,7 @@ var (
 
 // toolFailures are what a Getter may end with, by the word of a transcript.
 var toolFailures = map[string]error{
-	"login":  &helper.Problem{Kind: helper.ErrLoginRequired, Detail: "nothing is stored for gep/default", Remedy: "t2-cred exchange --profile gep --token-file FILE"},
+	"login":  &hint.Error{Kind: helper.ErrLoginRequired, Detail: "nothing is stored for gep/default", Remedy: hint.Say("t2-cred exchange --profile gep --token-file FILE")},
 	"issuer": errors.New("refresh: the issuer did not answer"),
 }
 

@@ -112,7 +112,8 @@ func (i *Issuer) readAnswer(g Grant, resp *http.Response, body []byte, cut error
 	}
 	noAnswer := func(err error) error { return &outcomeError{NoAnswer, unreachable(g.op, err, sent...)} }
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return Response{}, i.refusal(g.op, resp, found, sent)
+		kept := beside(found, g)
+		return kept, i.refusal(g.op, resp, found, append(slices.Clone(sent), kept.RefreshToken))
 	}
 	r := i.response(found, sent)
 	code, _ := found.text("error")
@@ -134,6 +135,17 @@ func (i *Issuer) readAnswer(g Grant, resp *http.Response, body []byte, cut error
 		return Response{}, noAnswer(errors.New("the answer is not one of a token endpoint: it has no access_token"))
 	}
 	return r.checked(cleanWords(code, sent...), nil, nil)
+}
+
+// beside is what is kept of an answer whose status is none of success: the refresh
+// token that came for a spent one, if the answer names no OAuth error. A proxy may have
+// put the status there. The access token is not used.
+func beside(found members, g Grant) Response {
+	token, _ := found.text("refresh_token")
+	if _, refused := found["error"]; refused || !g.spends || len(token) > maxToken {
+		return Response{}
+	}
+	return Response{RefreshToken: secret.Secret(token)}
 }
 
 // refusal is the error of an answer that is none of success.

@@ -15,8 +15,8 @@ import (
 	"github.com/terradue/t2-cred/helper/hint"
 )
 
-// What somebody wants to know who looks for a fault: each asks the issuer itself,
-// whatever is kept of its documents, and none changes anything there.
+// This file is for doctor. Each question goes to the issuer itself, whatever is cached of
+// its documents, and changes nothing there.
 
 // noToken stands for a token where one has to be sent and none is at stake.
 const noToken = "t2-cred-doctor-holds-no-token"
@@ -97,12 +97,11 @@ func (i *Issuer) SigningAlgorithms(ctx context.Context) ([]string, error) {
 }
 
 // ProveClient asks for a refresh with what is no refresh token. An issuer looks at the
-// client first (RFC 6749 §6), so invalid_grant says that the client was believed, and
-// that it may refresh. Revocation (RFC 7009) or introspection (RFC 7662) of no token
-// would do as well on Keycloak; but they are endpoints that an issuer need not have
-// (node's oidc-provider has them as options), with rights of their own, and neither
-// shows that this client may refresh. Keycloak writes an event REFRESH_TOKEN_ERROR for
-// it, and no more. A nil error is the proof, and authMethod how it was given (client_auth).
+// client first (RFC 6749 §6), so a refused grant says that the client was accepted and
+// that it may refresh. Revocation (RFC 7009) and introspection (RFC 7662) have rights of
+// their own, an issuer need not have them, and neither shows that this client may
+// refresh. Keycloak writes an event REFRESH_TOKEN_ERROR, and no more. A nil error is the
+// proof; authMethod is how it was given (client_auth).
 func (i *Issuer) ProveClient(ctx context.Context, c Client) (authMethod string, err error) {
 	meta, err := i.Metadata(ctx)
 	if err != nil {

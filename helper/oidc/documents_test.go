@@ -73,7 +73,7 @@ func TestMetadata_refusalsSayWhat(t *testing.T) {
 
 // TestFind_anotherName: the other name is a hint only when a document lies there.
 func TestFind_anotherName(t *testing.T) {
-	var real *httptest.Server
+	var there *httptest.Server
 	serve := func(issuer func() string) *httptest.Server {
 		return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path != oidcSuffix {
@@ -83,17 +83,17 @@ func TestFind_anotherName(t *testing.T) {
 			fmt.Fprintf(w, `{"issuer":%q,"token_endpoint":%q}`, issuer(), issuer()+"/token")
 		}))
 	}
-	real = serve(func() string { return real.URL })
-	defer real.Close()
-	names := serve(func() string { return real.URL })
+	there = serve(func() string { return there.URL })
+	defer there.Close()
+	names := serve(func() string { return there.URL })
 	defer names.Close()
-	lost := serve(func() string { return real.URL + "/nothing/here" })
+	lost := serve(func() string { return there.URL + "/nothing/here" })
 	defer lost.Close()
 	inClear := serve(func() string { return "http://h.example" })
 	defer inClear.Close()
 	opt := Options{Now: time.Now, Log: slog.New(slog.DiscardHandler), CacheDir: t.TempDir()}
 	for name, tt := range map[string]struct{ at, hint string }{
-		"a document lies there": {names.URL, "--issuer " + real.URL},
+		"a document lies there": {names.URL, "--issuer " + there.URL},
 		"none lies there":       {lost.URL, "set discovery_url to " + lost.URL + oidcSuffix},
 		"it could not be safe":  {inClear.URL, "set discovery_url"},
 	} {
@@ -104,10 +104,10 @@ func TestFind_anotherName(t *testing.T) {
 	}
 	// Who knows says so; the document's issuer stays what the profile says.
 	opt.DiscoveryURL = lost.URL + oidcSuffix
-	if m, err := New(real.URL+"/nothing/here", opt).Metadata(t.Context()); err != nil || m.TokenEndpoint != real.URL+"/nothing/here/token" {
+	if m, err := New(there.URL+"/nothing/here", opt).Metadata(t.Context()); err != nil || m.TokenEndpoint != there.URL+"/nothing/here/token" {
 		t.Errorf("discovery_url: %v", err)
 	}
-	if _, err := New(real.URL, opt).Metadata(t.Context()); err == nil {
+	if _, err := New(there.URL, opt).Metadata(t.Context()); err == nil {
 		t.Error("a document at discovery_url that names another issuer is believed")
 	}
 	opt.DiscoveryURL = "http://h.example/d"
@@ -201,15 +201,15 @@ func TestCache_servesInTrouble(t *testing.T) {
 	}
 }
 
-// TestCache_isOurs: a copy that another user could have written is as if absent.
+// TestCache_isOurs: a copy that another user could have written is as if absent. The
+// package safefile tests which groups count as other users.
 func TestCache_isOurs(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the mode does not show who may write")
 	}
 	for name, open := range map[string]func(dir, file string) error{
-		"a file that all may write":       func(_, file string) error { return os.Chmod(file, 0o666) },
-		"a file that its group may write": func(_, file string) error { return os.Chmod(file, 0o660) },
-		"a directory that all may write":  func(dir, _ string) error { return os.Chmod(dir, 0o777) },
+		"a file that all may write":      func(_, file string) error { return os.Chmod(file, 0o666) },
+		"a directory that all may write": func(dir, _ string) error { return os.Chmod(dir, 0o777) },
 		"a link": func(dir, file string) error {
 			if err := os.Rename(file, filepath.Join(dir, "elsewhere")); err != nil {
 				return err

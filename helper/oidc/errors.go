@@ -98,7 +98,7 @@ func (e *netError) Hint() hint.Remedy {
 	case errors.As(e.err, &host):
 		return hint.Say("the certificate is for another host; check the issuer's address")
 	}
-	return nil
+	return hint.Say("check the network, the issuer's address, and HTTPS_PROXY and NO_PROXY; -v shows what was asked")
 }
 
 // retryAfter reads a Retry-After header (RFC 9110 §10.2.3), seconds or date.

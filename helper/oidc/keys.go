@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/terradue/t2-cred/helper/hint"
 )
 
 // A keySet is the issuer's keys as published, each looked at only when a token
@@ -123,7 +125,8 @@ func (i *Issuer) keySet(ctx context.Context, how asking) (*keySet, error) {
 		return nil, err
 	}
 	if meta.JWKSURI == "" {
-		return nil, ErrOpaque
+		i.dropCachedMetadata() // the next document may name one
+		return nil, &hint.Error{Kind: ErrOpaque, Detail: "the issuer's discovery document names no jwks_uri, so its tokens cannot be verified"}
 	}
 	body, confirmed, err := i.fetch(ctx, keysKind, meta.JWKSURI, how, func(body []byte) error {
 		_, err := parseKeySet(body)

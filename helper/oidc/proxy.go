@@ -31,13 +31,13 @@ const checkProxy = "check the proxy: HTTPS_PROXY in the environment, and NO_PROX
 
 // hint is what to do. (tinyproxy says 401 where RFC 9110 §15.5.8 has 407.)
 func (e *proxyError) hint() hint.Remedy {
-	switch {
-	case e.status == http.StatusProxyAuthRequired || e.status == http.StatusUnauthorized:
+	switch e.status {
+	case http.StatusProxyAuthRequired, http.StatusUnauthorized:
 		if len(e.schemes) > 0 && !slices.ContainsFunc(e.schemes, func(s string) bool { return strings.EqualFold(s, "Basic") }) {
 			return hint.Say("the proxy asks for " + strings.Join(e.schemes, " or ") + ", and t2-cred speaks Basic alone; ask the operator of the proxy for another way, or name the issuer in NO_PROXY if it is reached without one")
 		}
 		return hint.Say("the proxy asks for a user name: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT in the environment")
-	case e.status == http.StatusForbidden:
+	case http.StatusForbidden:
 		return hint.Say("the proxy lets nobody through to this issuer; ask its operator, or name the issuer in NO_PROXY if it is reached without one")
 	}
 	return hint.Say(checkProxy)

@@ -29,7 +29,7 @@ func Redact(s string, secrets ...secret.Secret) (clean string, found bool) {
 	}
 	before := s
 	for _, one := range secrets {
-		if v := one.Reveal(); v != "" { // compared with, not shown
+		if v := one.Reveal(); v != "" && len(v) <= len(s) { // compared with, not shown
 			s = withoutForm(s, v)
 		}
 	}
@@ -48,10 +48,17 @@ func withoutForm(s, v string) string {
 // withoutRuns takes out the runs that s has in common with a secret in any form.
 func withoutRuns(s string, secrets []secret.Secret) string {
 	text, at := lettersAndDigits(s)
+	if len(text) < 4 {
+		return s
+	}
 	marked := make([]bool, len(s))
 	found := false
 	for _, one := range secrets {
-		for _, form := range formsOf(one.Reveal()) { // compared with, not shown
+		v := one.Reveal() // compared with, not shown
+		if len(text) < longRun && len(v) > 2*longRun {
+			continue // no run of it has room
+		}
+		for _, form := range formsOf(v[:min(len(v), maxToken)]) {
 			want, _ := lettersAndDigits(form)
 			found = mark(marked, text, at, want) || found
 		}
@@ -92,7 +99,8 @@ func formsOf(v string) []string {
 }
 
 // lettersAndDigits are those of s in lower case, with the place of each in s.
-func lettersAndDigits(s string) (text []byte, at []int) {
+func lettersAndDigits(s string) (text []byte, at []int32) {
+	text, at = make([]byte, 0, len(s)), make([]int32, 0, len(s))
 	for n := 0; n < len(s); n++ {
 		c := s[n]
 		switch {
@@ -102,30 +110,42 @@ func lettersAndDigits(s string) (text []byte, at []int) {
 		default:
 			continue
 		}
-		text, at = append(text, c), append(at, n)
+		text, at = append(text, c), append(at, int32(n))
 	}
 	return text, at
 }
 
 // mark marks in the original text what it has in common with want: runs of longRun, or
 // all but one character of a shorter secret.
-func mark(marked []bool, text []byte, at []int, want []byte) (found bool) {
+func mark(marked []bool, text []byte, at []int32, want []byte) (found bool) {
 	size := min(longRun, len(want)-1)
 	if len(want) <= 8 {
 		size = len(want)
 	}
-	if size < 4 || len(text) < size {
+	if size < 4 || len(text) < size || len(want) < size {
 		return false
 	}
-	grams := map[string]bool{} // a set, so that a hostile text costs no more than a long one
-	for n, all := 0, string(want); n+size <= len(all); n++ {
-		grams[all[n:n+size]] = true
-	}
+	// The text is short and the secret may be long, so the text's pieces are what is
+	// looked up. Their first two bytes alone rule out almost all of the secret's.
+	pieces := map[string]bool{} // true once the secret has it
+	var begins [1 << 16]bool
 	for n := 0; n+size <= len(text); n++ {
-		if !grams[string(text[n:n+size])] {
+		pieces[string(text[n:n+size])] = false
+		begins[int(text[n])<<8|int(text[n+1])] = true
+	}
+	for n := 0; n+size <= len(want); n++ {
+		if !begins[int(want[n])<<8|int(want[n+1])] {
 			continue
 		}
-		found = true
+		if _, ok := pieces[string(want[n:n+size])]; ok {
+			pieces[string(want[n:n+size])] = true
+			found = true
+		}
+	}
+	for n := 0; found && n+size <= len(text); n++ {
+		if !pieces[string(text[n:n+size])] {
+			continue
+		}
 		for m := at[n]; m <= at[n+size-1]; m++ {
 			marked[m] = true
 		}

@@ -8,7 +8,7 @@ import (
 )
 
 // pauses between tries; their number bounds the tries. Retry-After, when the
-// issuer gives one, is kept to if the deadline allows it.
+// issuer gives one, counts instead if the deadline allows it.
 var pauses = [...]time.Duration{300 * time.Millisecond, 1200 * time.Millisecond}
 
 // retry runs do until it succeeds, fails for good, or has failed len(pauses)+1
@@ -23,7 +23,7 @@ func (i *Issuer) retry(ctx context.Context, do func() error) error {
 }
 
 // mayPass reports whether the next try may do better: the issuer is overloaded, or
-// the way to it is broken. A certificate or a proxy's refusal stays as it is.
+// the connection failed. A certificate or a proxy's refusal stays as it is.
 func mayPass(err error) bool {
 	var refused *Error
 	if errors.As(err, &refused) {

@@ -93,8 +93,8 @@ func (e *outcomeError) Unwrap() error { return e.err }
 //
 // Once a byte of a refresh token's request has left, ctx no longer ends it.
 //
-// The Response has the new refresh token also beside a *VerifyError, which then is of
-// the access token. Errors: *Error (the issuer's refusal), *VerifyError, ErrUnreachable,
+// The Response has the new refresh token also beside an error, which then is of the
+// access token (*VerifyError) or of the answer's status (*Error). Errors: *Error (the issuer's refusal), *VerifyError, ErrUnreachable,
 // *ConfigError, and what Before returned. OutcomeOf tells what is known of the token.
 func (i *Issuer) Spend(ctx context.Context, c Client, g Grant, s Spending) (Response, error) {
 	meta, err := i.Metadata(ctx)
@@ -102,11 +102,18 @@ func (i *Issuer) Spend(ctx context.Context, c Client, g Grant, s Spending) (Resp
 		return Response{}, err
 	}
 	var answer Response
+	var unfit error // of an answer with a refresh token: the client was accepted
 	err = i.withClientAuth(meta, c, g.spends, func(c Client) error {
 		answer, err = i.spend(ctx, meta, c, g, s)
 		answer.ClientAuth = c.Auth
+		if answer.RefreshToken != "" {
+			unfit, err = err, nil
+		}
 		return err
 	})
+	if err == nil {
+		err = unfit
+	}
 	if err != nil && !answersTheGrant(err) {
 		i.dropCachedMetadata()
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,6 +19,12 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+)
+
+// What a test tells the copy of itself that it starts.
+var (
+	childIssuer = flag.String("child.issuer", "", "of a test that started this process")
+	childCA     = flag.String("child.ca", "", "of a test that started this process")
 )
 
 const (
@@ -269,6 +276,24 @@ func TestSpend_isNeverRepeated(t *testing.T) {
 	}
 }
 
+// TestSpend_oddStatus: a refresh token that came with a status of failure is kept, and
+// nothing is sent again. A body that names an OAuth error has none.
+func TestSpend_oddStatus(t *testing.T) {
+	for _, status := range []int{302, 400, 401, 403, 429, 500, 503} {
+		f := newTokenFront(t, false, answer(status, "text/html", goodBody))
+		client := frontClient
+		client.Auth = "" // a second method could be tried
+		got, err := f.issuer.Spend(t.Context(), client, RefreshGrant(oldToken), Spending{})
+		if err == nil || got.RefreshToken != newToken || got.AccessToken != "" || f.posts.Load() != 1 {
+			t.Errorf("%d: %d sent, kept %t, access token %t, %v", status, f.posts.Load(), got.RefreshToken == newToken, got.AccessToken != "", err)
+		}
+	}
+	f := newTokenFront(t, false, answer(400, "application/json", `{"error":"invalid_grant","refresh_token":"`+newToken+`"}`))
+	if got, err := f.spend(t.Context(), Spending{}); err == nil || got.RefreshToken != "" {
+		t.Errorf("a refusal brings a refresh token: %v", err)
+	}
+}
+
 // TestSpend_throughAProxy: CONNECT is no byte of the request, and its refusal is told
 // from the issuer's.
 func TestSpend_throughAProxy(t *testing.T) {
@@ -366,8 +391,8 @@ func contextWithTimeout(t *testing.T, d time.Duration) (context.Context, context
 // TestNoHTTP2_norItsDebugging: wherever a secret travels it is HTTP/1.1, and the Go
 // runtime's own debugging switches print nothing.
 func TestNoHTTP2_norItsDebugging(t *testing.T) {
-	if issuer := os.Getenv("T2_CRED_TEST_DEBUGGED_AT"); issuer != "" {
-		i := New(issuer, Options{Now: time.Now, Log: slog.New(slog.DiscardHandler), CAFile: os.Getenv("T2_CRED_TEST_CA")})
+	if issuer := *childIssuer; issuer != "" {
+		i := New(issuer, Options{Now: time.Now, Log: slog.New(slog.DiscardHandler), CAFile: *childCA})
 		_, err1 := i.Spend(t.Context(), frontClient, RefreshGrant(oldToken), Spending{})
 		_, err2 := i.Exchange(t.Context(), frontClient, ExchangeRequest{SubjectToken: oldToken})
 		_, _, err3 := i.Introspect(t.Context(), frontClient, oldToken)
@@ -399,8 +424,8 @@ func TestNoHTTP2_norItsDebugging(t *testing.T) {
 	front.EnableHTTP2 = true
 	front.StartTLS()
 	defer front.Close()
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNoHTTP2_norItsDebugging$", "-test.v")
-	child.Env = append(os.Environ(), "T2_CRED_TEST_DEBUGGED_AT="+front.URL, "T2_CRED_TEST_CA="+certFile(t, front.Certificate()), "GODEBUG=http2debug=2,http2client=1,tlskyber=1")
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNoHTTP2_norItsDebugging$", "-test.v", "-child.issuer="+front.URL, "-child.ca="+certFile(t, front.Certificate()))
+	child.Env = append(os.Environ(), "GODEBUG=http2debug=2,http2client=1,tlskyber=1")
 	out, err := child.CombinedOutput()
 	if err != nil {
 		t.Errorf("%v: %s", err, out)

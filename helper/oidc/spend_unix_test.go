@@ -18,7 +18,7 @@ import (
 // TestSpend_survivesAStop: a process that is stopped for longer than the wait, while
 // the answer lies in the socket, reads the answer when it goes on.
 func TestSpend_survivesAStop(t *testing.T) {
-	if issuer := os.Getenv("T2_CRED_TEST_STOPPED_AT"); issuer != "" {
+	if issuer := *childIssuer; issuer != "" {
 		i := New(issuer, Options{Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -32,8 +32,7 @@ func TestSpend_survivesAStop(t *testing.T) {
 		<-stopped
 		answer(200, "application/json", goodBody)(w, r)
 	})
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestSpend_survivesAStop$", "-test.v")
-	child.Env = append(os.Environ(), "T2_CRED_TEST_STOPPED_AT="+f.URL)
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestSpend_survivesAStop$", "-test.v", "-child.issuer="+f.URL)
 	var said strings.Builder
 	child.Stdout, child.Stderr = &said, &said
 	if err := child.Start(); err != nil {

@@ -276,6 +276,9 @@ func otherKind(typ string) bool {
 // have rotated them.
 func (i *Issuer) verifySignature(ctx context.Context, token secret.Secret, h header) ([]byte, error) {
 	set, err := i.keySet(ctx, whenStale)
+	if errors.Is(err, ErrOpaque) {
+		i.dropCachedMetadata() // the next run asks whether the issuer has keys by now
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -296,7 +299,8 @@ func (i *Issuer) verifySignature(ctx context.Context, token secret.Secret, h hea
 // maxTried is how many keys are tried for one token.
 const maxTried = 8
 
-// verify ends when ctx does: each try takes milliseconds, as key sizes are bounded.
+// verify ends when ctx does, but for the first key: an answer that came late is worth the
+// milliseconds that one try takes, as key sizes are bounded.
 func (s *keySet) verify(ctx context.Context, token secret.Secret, h header) ([]byte, error) {
 	why := errNoKey
 	if h.Kid == "" || s.knows(h.Kid) || h.bringsKeys() {
@@ -304,11 +308,11 @@ func (s *keySet) verify(ctx context.Context, token secret.Secret, h header) ([]b
 	}
 	err := fmt.Errorf("%w: the issuer publishes no signing key %q for %s", why, Clean(h.Kid), h.Alg)
 	for n, k := range s.candidates(h.Kid, h.Alg) {
-		if ctx.Err() != nil {
-			return nil, unreachable("verification", ctx.Err())
-		}
 		if n == maxTried {
 			break
+		}
+		if n > 0 && ctx.Err() != nil {
+			return nil, unreachable("verification", ctx.Err())
 		}
 		key, keyErr := k.public(jwa.SignatureAlgorithm(h.Alg))
 		if keyErr != nil {

@@ -15,7 +15,7 @@ import (
 // TestSecret_redactsItselfEverywhere prints a secret in every way that a
 // careless line could, alone and inside other values.
 func TestSecret_redactsItselfEverywhere(t *testing.T) {
-	const value = "hunter2"
+	const value = "Qm7wX2vLr9KzT4bNs8JdF3gH6pYc1aVe"
 	s := secret.Secret(value)
 	type holder struct {
 		S secret.Secret
@@ -29,6 +29,7 @@ func TestSecret_redactsItselfEverywhere(t *testing.T) {
 		outputs["holder "+verb] = fmt.Sprintf(strings.ReplaceAll(verb, "%T", ""), h)
 	}
 	outputs["Sprint"] = fmt.Sprint(s)
+	outputs["String"], outputs["GoString"] = s.String(), s.GoString()
 	outputs["Errorf"] = fmt.Errorf("token %v: %w", s, errors.New("refused")).Error()
 	for name, v := range map[string]any{"Secret": s, "holder": h} {
 		b, err := json.Marshal(v)

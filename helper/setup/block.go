@@ -129,7 +129,10 @@ func (b block) cut(text string) (rest string, keep bool, err error) {
 		return text, true, nil
 	}
 	before, after := text[:start], text[stop:]
+	last := lastBlock(before)
 	switch {
+	case note == noteNoEnd && after == "" && last >= 0:
+		before = before[:last] + passOn(before[last:], note)
 	case note == noteNoEnd && after == "":
 		before = strings.TrimSuffix(strings.TrimSuffix(before, "\n"), "\r")
 	case note == noteNoEnd && strings.HasPrefix(after, "# t2-cred "):
@@ -171,6 +174,20 @@ func otherProfile(rest string) string {
 		return m[1]
 	}
 	return ""
+}
+
+// lastBlock is where the block begins with which a text ends, or -1.
+func lastBlock(text string) int {
+	all := otherBlock().FindAllStringSubmatchIndex(text, -1)
+	if all == nil {
+		return -1
+	}
+	m := all[len(all)-1]
+	start, stop, _, found, err := block{profile: text[m[2]:m[3]]}.find(text)
+	if err != nil || !found || stop != len(text) {
+		return -1
+	}
+	return start
 }
 
 // passOn moves the note of a removed block to the next block, so that removing the last

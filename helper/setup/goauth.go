@@ -7,7 +7,7 @@ import (
 
 // planGo changes the file that go env -w writes. go keeps the comments in it, and sorts
 // only the lines between them.
-func planGo(e Env, p Profile, o Options) (Plan, error) {
+func planGo(e Env, p Profile, _ Options) (Plan, error) {
 	file := e.Getenv("GOENV")
 	if file == "off" {
 		return Plan{}, configError("GOENV is off, so go reads no settings from a file", "unset GOENV, or set GOAUTH in the environment")

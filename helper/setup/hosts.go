@@ -13,8 +13,8 @@ import (
 // someHosts demands a host without a wildcard.
 func (p Profile) someHosts(o Options) error {
 	if len(p.Hosts) == 0 && !o.Undo {
-		return configError(fmt.Sprintf("profile %s has no exact host to configure", p.Name),
-			"add hosts to the profile: t2-cred profile add --host HOST …, or in the configuration file")
+		return configRemedy(fmt.Sprintf("profile %s has no exact host to configure", p.Name),
+			hint.Words("add one: "), hint.Run("profile", "edit", p.Name, "--host", "HOST"))
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 
 // planPip is for pip and uv. It depends on no profile: both run the program keyring, and
 // t2-cred finds the profile by the host.
-func planPip(e Env, _ Profile, o Options) (Plan, error) {
+func planPip(e Env, _ Profile, _ Options) (Plan, error) {
 	pip, err1 := e.pipConfig()
 	uv, err2 := e.uvConfig()
 	plan := Plan{

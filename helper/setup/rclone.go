@@ -10,7 +10,7 @@ import (
 )
 
 // planRclone changes the webdav remotes at hosts of the profile.
-func planRclone(e Env, p Profile, o Options) (Plan, error) {
+func planRclone(e Env, p Profile, _ Options) (Plan, error) {
 	file, err := e.rcloneConfig()
 	if err != nil {
 		return Plan{}, err

@@ -106,7 +106,7 @@ func (s source) read(ctx context.Context) (secret.Secret, error) {
 		return "", backend.Errorf(backend.ErrUnavailable, nil,
 			hint.Say("for one that is made when it is asked for there is identity_command in the configuration"), "the identity %s is not a regular file", s.path)
 	case errors.Is(err, safefile.ErrNotOurs):
-		return "", backend.Errorf(backend.ErrUnavailable, err, hint.Do(hint.Shell("chmod", "600", s.path)), "the identity cannot be trusted")
+		return "", backend.Errorf(backend.ErrUnavailable, err, nil, "the identity cannot be trusted") // err knows the repair
 	}
 	var remedy hint.Remedy
 	if errors.Is(err, fs.ErrNotExist) {
