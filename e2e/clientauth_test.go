@@ -178,7 +178,7 @@ func TestClientAuth_privateKey(t *testing.T) {
 			seen := watchAssertions(t, realm)
 			wholeLife(t, home, realm)
 			heads, claims := seen()
-			if len(heads) != 4 { // exchange, two refreshes, revocation
+			if len(heads) != 5 { // exchange, introspection, two refreshes, revocation
 				t.Fatalf("%d assertions", len(heads))
 			}
 			jtis := map[any]bool{}
@@ -188,7 +188,7 @@ func TestClientAuth_privateKey(t *testing.T) {
 					t.Errorf("assertion %d: %v %v", n, heads[n], claims[n])
 				}
 			}
-			if len(jtis) != 4 {
+			if len(jtis) != 5 {
 				t.Errorf("an assertion served twice: %v", jtis)
 			}
 		})
