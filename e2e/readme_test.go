@@ -275,13 +275,13 @@ func TestReadme_commandsAreThose(t *testing.T) {
 	readme := readTop(t, "README.md")
 	home := program(t).NewHome(t)
 	commandsIn := func(args ...string) (names []string) {
-		_, list, ok := strings.Cut(home.Want(0, args...).Stdout, "Available Commands:\n")
-		if !ok {
-			t.Fatalf("%v lists no commands", args)
+		_, list, _ := strings.Cut(home.Want(0, args...).Stdout, " [command]\n")
+		list, _, ok := strings.Cut(list, "\nFlags:\n")
+		for _, m := range regexp.MustCompile(`(?m)^  ([a-z-]+) +\S`).FindAllStringSubmatch(list, -1) {
+			names = append(names, m[1])
 		}
-		list, _, _ = strings.Cut(list, "\n\n")
-		for line := range strings.Lines(list) {
-			names = append(names, strings.Fields(line)[0])
+		if !ok || len(names) < 3 {
+			t.Fatalf("%v lists the commands %q", args, names)
 		}
 		return names
 	}
