@@ -91,20 +91,30 @@ func (h *Helper) exchange(ctx context.Context, r ExchangeRequest, issuer *oidc.I
 	if err != nil {
 		return store.Record{}, err
 	}
-	var subject string
-	if peek, ok := oidc.ParseUnverified(r.SubjectToken); ok {
-		subject = peek.Claims.Subject
-	}
+	subject := answerSubject(r.SubjectToken, answer.RefreshToken, r.Profile.ClientID)
 	if err := sameSubject(answer.RefreshToken, subject); err != nil {
 		return store.Record{}, err
 	}
-	token, claims, err := h.accept(trading, r.Request, issuer, answer, subject)
+	token, claims, err := h.accept(trading, r.Request, issuer, answer, expected{subject: subject, first: true})
 	if err != nil {
 		return store.Record{}, err
 	}
-	rec := h.newRecord(r.Request, answer, token, claims)
+	if err := sameSubject(answer.RefreshToken, token.Subject); err != nil {
+		return store.Record{}, err
+	}
+	h.warnOtherSubject(r.SubjectToken, token.Subject)
+	rec := h.newRecord(r.Request, issuer, answer, token, claims)
 	rec.Introspects = h.introspects(trading, issuer, client, rec.RefreshToken)
 	return rec, nil
+}
+
+// warnOtherSubject says that the two clients know the user by different subjects. That
+// is usual where subjects are pairwise, and a mistake of the issuer's elsewhere.
+func (h *Helper) warnOtherSubject(brought secret.Secret, subject string) {
+	if peek, ok := oidc.ParseUnverified(brought); ok && peek.Claims.Subject != "" && subject != "" && peek.Claims.Subject != subject {
+		h.Warn(fmt.Sprintf("the user's token is of subject %s and the issuer's answer is of %s; they are the same user if subjects are pairwise there",
+			oidc.Clean(peek.Claims.Subject), oidc.Clean(subject)))
+	}
 }
 
 // introspects reports whether the issuer calls an unspent refresh token active. Where it
@@ -121,7 +131,7 @@ func (h *Helper) introspects(ctx context.Context, issuer *oidc.Issuer, client oi
 const introspectTime = 5 * time.Second
 
 // newRecord is a grant as it begins.
-func (h *Helper) newRecord(r Request, answer oidc.Response, token store.Token, claims oidc.Claims) store.Record {
+func (h *Helper) newRecord(r Request, issuer *oidc.Issuer, answer oidc.Response, token store.Token, claims oidc.Claims) store.Record {
 	rec := store.Record{
 		GrantInfo: store.GrantInfo{
 			Grant: rand.Text(), Issuer: r.Profile.Issuer, ClientID: r.Profile.ClientID,
@@ -130,7 +140,7 @@ func (h *Helper) newRecord(r Request, answer oidc.Response, token store.Token, c
 		},
 		RefreshToken: answer.RefreshToken, Token: token,
 	}
-	rec.Offline, rec.RefreshExpiry = kind(answer)
+	rec.Offline, rec.RefreshExpiry = kind(answer, issuer.Product(), r.Profile.Scopes, r.Profile.Scopes)
 	if peek, ok := oidc.ParseUnverified(answer.RefreshToken); ok && peek.Claims.SessionID != "" {
 		sum := sha256.Sum256([]byte(r.Profile.Issuer + "\n" + peek.Claims.SessionID))
 		rec.Session = hex.EncodeToString(sum[:8])
@@ -170,8 +180,8 @@ func negotiate(ctx context.Context, r ExchangeRequest, issuer *oidc.Issuer, clie
 			Remedy: hint.Say("ask the issuer's admin: this client must be allowed refresh tokens in exchanges (Keycloak standard exchange: \"Allow refresh token in Standard Token Exchange\"; for offline tokens the legacy exchange)"),
 		}
 	}
-	if offline, _ := kind(answer); !offline && !r.AllowOnline {
-		return oidc.Response{}, onlineOnly(r, answer)
+	if offline, end := kind(answer, issuer.Product(), r.Profile.Scopes, r.Profile.Scopes); !offline && !r.AllowOnline {
+		return oidc.Response{}, onlineOnly(r, end.Sub(answer.Received))
 	}
 	return answer, nil
 }
@@ -196,7 +206,7 @@ func refusesOffline(err error) bool {
 
 // onlineOnly explains the silent trap: 200, and a refresh token that dies with
 // the user's session.
-func onlineOnly(r ExchangeRequest, answer oidc.Response) error {
+func onlineOnly(r ExchangeRequest, life time.Duration) error {
 	p := &hint.Error{
 		Kind:   ErrNotGranted,
 		Detail: "exchange: the issuer quietly gave an online refresh token, which ends with the user's session; nothing was kept",
@@ -205,8 +215,8 @@ func onlineOnly(r ExchangeRequest, answer oidc.Response) error {
 	if !slices.Contains(r.Profile.Scopes, offlineAccess) {
 		p.Remedy = hint.Say(fmt.Sprintf("add %s to the profile's scopes; or keep the online token: --allow-online", offlineAccess))
 	}
-	if _, expiry := kind(answer); !expiry.IsZero() {
-		p.Detail += fmt.Sprintf(" (it would have lived %s)", expiry.Sub(answer.Received))
+	if life > 0 {
+		p.Detail += fmt.Sprintf(" (it would have lived %s)", life)
 	}
 	return p
 }

@@ -121,7 +121,7 @@ func (h *Helper) loggedIn(ctx context.Context, r LoginRequest, issuer *oidc.Issu
 			Remedy: hint.Say(fmt.Sprintf("the profile's scopes must have %s, and this client must be allowed it", offlineAccess)),
 		}
 	}
-	if offline, _ := kind(answer); !offline && !r.AllowOnline {
+	if offline, _ := kind(answer, issuer.Product(), r.Profile.Scopes, r.Profile.Scopes); !offline && !r.AllowOnline {
 		p := &hint.Error{
 			Kind: ErrNotGranted, Detail: "login: the issuer gave an online refresh token, which ends with the user's session; nothing was kept",
 			Remedy: hint.Say(fmt.Sprintf("ask the issuer's admin for %s: as a scope of client %s, and as a role of the user; or keep the online token: --allow-online", offlineAccess, r.Profile.ClientID)),
@@ -133,7 +133,7 @@ func (h *Helper) loggedIn(ctx context.Context, r LoginRequest, issuer *oidc.Issu
 	}
 	saving, cancel := uninterrupted(ctx)
 	defer cancel()
-	token, claims, err := h.accept(saving, r.Request, issuer, answer, "")
+	token, claims, err := h.accept(saving, r.Request, issuer, answer, expected{first: true})
 	if err != nil {
 		return store.Record{}, err
 	}
@@ -141,6 +141,6 @@ func (h *Helper) loggedIn(ctx context.Context, r LoginRequest, issuer *oidc.Issu
 		return store.Record{}, err
 	}
 	return h.replace(saving, r.Request, func() (store.Record, error) {
-		return h.newRecord(r.Request, answer, token, claims), nil
+		return h.newRecord(r.Request, issuer, answer, token, claims), nil
 	})
 }

@@ -17,6 +17,9 @@ type Profile struct {
 	Hosts      []string // where hooks may send this profile's tokens
 	ClientAuth string   // one of oidc's; empty for basic or post, as the issuer takes
 	CAFile     string
+	// AccessToken says what access tokens are to this client: "jwt", "opaque", or empty
+	// for what they are seen to be.
+	AccessToken string
 	// DiscoveryURL is where the discovery document lies, if not where the issuer's
 	// identifier says.
 	DiscoveryURL string
@@ -38,6 +41,9 @@ func (p Profile) binding() string {
 		for _, s := range list {
 			fmt.Fprintln(h, len(s), s)
 		}
+	}
+	if p.AccessToken != "" {
+		fmt.Fprintln(h, "access_token", p.AccessToken)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }

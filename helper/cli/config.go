@@ -58,6 +58,7 @@ type profileConfig struct {
 	Hosts        []string `toml:"hosts,omitempty"`
 	ClientAuth   string   `toml:"client_auth,omitempty"`
 	CAFile       string   `toml:"ca_file,omitempty"`
+	AccessToken  string   `toml:"access_token,omitempty"`
 
 	SecretFile    string   `toml:"client_secret_file,omitempty"`
 	SecretCommand []string `toml:"client_secret_command,omitempty"`
@@ -314,7 +315,7 @@ func chooseOne(names []string) hint.Remedy {
 func (p profileConfig) named(name string) helper.Profile {
 	return helper.Profile{
 		Name: name, Issuer: p.Issuer, ClientID: p.ClientID, Audience: p.Audience, Scopes: p.Scopes,
-		Hosts: p.Hosts, ClientAuth: p.auth(), CAFile: p.CAFile, DiscoveryURL: p.DiscoveryURL,
+		Hosts: p.Hosts, ClientAuth: p.auth(), CAFile: p.CAFile, DiscoveryURL: p.DiscoveryURL, AccessToken: p.AccessToken,
 		SecretFile: p.SecretFile, SecretCommand: p.SecretCommand, KeyFile: p.KeyFile, KeyID: p.KeyID, CertFile: p.CertFile,
 	}
 }

@@ -154,7 +154,7 @@ func headKeys() []string {
 
 func profileKeys() []string {
 	return []string{
-		"issuer", "discovery_url", "client_id", "audience", "scopes", "hosts", "client_auth", "ca_file",
+		"issuer", "discovery_url", "client_id", "audience", "scopes", "hosts", "client_auth", "ca_file", "access_token",
 		"client_secret_file", "client_secret_command", "client_key_file", "client_key_id", "client_cert_file",
 	}
 }
@@ -279,6 +279,8 @@ func checkProfile(name string, p profileConfig) error {
 		return errors.New("client_id is missing")
 	case p.CAFile != "" && !filepath.IsAbs(p.CAFile):
 		return wrong("ca_file", "ca_file is %q, not an absolute path", p.CAFile)
+	case p.AccessToken != "" && p.AccessToken != "jwt" && p.AccessToken != "opaque":
+		return wrong("access_token", "access_token is %q, not jwt or opaque", shownWord(p.AccessToken))
 	}
 	for n, list := range [][]string{p.Scopes, p.Audience} {
 		for _, s := range list {

@@ -94,8 +94,8 @@ func (a *app) reportKept(r helper.Request, rec store.Record, s *store.Store) err
 	if !rec.Offline {
 		a.warn("an online token ends with the user's session at the issuer")
 	}
-	if rec.Token.Subject == "" {
-		a.warn("the access token is opaque: the issuer's word is all there is about whom it is for")
+	if rec.Subject == "" {
+		a.warn("the issuer's answer names no subject")
 	}
 	return nil
 }
