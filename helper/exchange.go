@@ -102,8 +102,12 @@ func (h *Helper) exchange(ctx context.Context, r ExchangeRequest, issuer *oidc.I
 	if err := sameSubject(answer.RefreshToken, token.Subject); err != nil {
 		return store.Record{}, err
 	}
-	h.warnOtherSubject(r.SubjectToken, token.Subject)
 	rec := h.newRecord(r.Request, issuer, answer, token, claims)
+	missing := lacks(rec.Asked, rec.Scopes, answer, rec.Offline || r.AllowOnline)
+	if err := h.checkScopes("exchange", r.Profile, missing, nil, "nothing was kept"); err != nil {
+		return store.Record{}, err
+	}
+	h.warnOtherSubject(r.SubjectToken, token.Subject)
 	rec.Introspects = h.introspects(trading, issuer, client, rec.RefreshToken)
 	return rec, nil
 }

@@ -140,7 +140,10 @@ func (h *Helper) loggedIn(ctx context.Context, r LoginRequest, issuer *oidc.Issu
 	if err := sameSubject(answer.RefreshToken, token.Subject); err != nil {
 		return store.Record{}, err
 	}
-	return h.replace(saving, r.Request, func() (store.Record, error) {
-		return h.newRecord(r.Request, issuer, answer, token, claims), nil
-	})
+	rec := h.newRecord(r.Request, issuer, answer, token, claims)
+	missing := lacks(rec.Asked, rec.Scopes, answer, rec.Offline || r.AllowOnline)
+	if err := h.checkScopes("login", r.Profile, missing, nil, "nothing was kept"); err != nil {
+		return store.Record{}, err
+	}
+	return h.replace(saving, r.Request, func() (store.Record, error) { return rec, nil })
 }

@@ -20,6 +20,9 @@ type Profile struct {
 	// AccessToken says what access tokens are to this client: "jwt", "opaque", or empty
 	// for what they are seen to be.
 	AccessToken string
+	// RequiredScopes must be granted, or an exchange, a login or a refresh fails. Without
+	// any it is the scope offline_access, where it is asked for and --allow-online is not.
+	RequiredScopes []string
 	// DiscoveryURL is where the discovery document lies, if not where the issuer's
 	// identifier says.
 	DiscoveryURL string
@@ -41,6 +44,9 @@ func (p Profile) binding() string {
 		for _, s := range list {
 			fmt.Fprintln(h, len(s), s)
 		}
+	}
+	if len(p.RequiredScopes) > 0 {
+		fmt.Fprintln(h, "required_scopes", p.RequiredScopes)
 	}
 	if p.AccessToken != "" {
 		fmt.Fprintln(h, "access_token", p.AccessToken)

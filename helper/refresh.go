@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/terradue/t2-cred/helper/hint"
@@ -197,6 +198,11 @@ func (f *refresher) Verify(ctx context.Context, stored store.Record) (store.Reco
 	token, claims, err := f.h.accept(ctx, f.request, f.issuer, f.answer, expected{subject: stored.Subject, verified: stored.Verified})
 	if err != nil {
 		return stored, keptAlthough(err)
+	}
+	asked, known := f.request.Profile.Scopes, NotGranted(stored.Asked, stored.Scopes)
+	missing := lacks(asked, token.Scopes, f.answer, stored.Offline || !slices.Contains(f.request.Profile.RequiredScopes, offlineAccess))
+	if err := f.h.checkScopes("refresh", f.request.Profile, missing, known, "the grant is kept"); err != nil {
+		return stored, err
 	}
 	return withClaims(stored, token, claims), nil
 }

@@ -55,6 +55,7 @@ type profileConfig struct {
 	DiscoveryURL string   `toml:"discovery_url,omitempty"`
 	Audience     []string `toml:"audience,omitempty"`
 	Scopes       []string `toml:"scopes,omitempty"`
+	Required     []string `toml:"required_scopes,omitempty"`
 	Hosts        []string `toml:"hosts,omitempty"`
 	ClientAuth   string   `toml:"client_auth,omitempty"`
 	CAFile       string   `toml:"ca_file,omitempty"`
@@ -315,7 +316,7 @@ func chooseOne(names []string) hint.Remedy {
 func (p profileConfig) named(name string) helper.Profile {
 	return helper.Profile{
 		Name: name, Issuer: p.Issuer, ClientID: p.ClientID, Audience: p.Audience, Scopes: p.Scopes,
-		Hosts: p.Hosts, ClientAuth: p.auth(), CAFile: p.CAFile, DiscoveryURL: p.DiscoveryURL, AccessToken: p.AccessToken,
+		Hosts: p.Hosts, ClientAuth: p.auth(), CAFile: p.CAFile, DiscoveryURL: p.DiscoveryURL, AccessToken: p.AccessToken, RequiredScopes: p.Required,
 		SecretFile: p.SecretFile, SecretCommand: p.SecretCommand, KeyFile: p.KeyFile, KeyID: p.KeyID, CertFile: p.CertFile,
 	}
 }

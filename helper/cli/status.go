@@ -166,6 +166,9 @@ func (a *app) printStatus(n store.Note) {
 	line("issuer", "%s", clean(n.Issuer))
 	line("client", "%s", clean(n.ClientID))
 	line("scopes", "%s", clean(strings.Join(n.Scopes, " ")))
+	if missing := helper.NotGranted(n.Asked, n.Scopes); len(missing) > 0 {
+		line("not granted", "%s", clean(strings.Join(missing, " ")))
+	}
 	line("kept since", "%s", ago(n.Created, now))
 	line("last refresh", "%s", ago(n.Refreshed, now))
 	line("grant", "%s", ahead(n.RefreshExpiry, now))
