@@ -24,6 +24,8 @@ const offlineAccess = "offline_access"
 type ExchangeRequest struct {
 	Request
 	SubjectToken       secret.Secret
+	SubjectTokenType   string   // a token type URI; empty for an access token's
+	SubjectIssuer      string   // Keycloak's alias of the identity provider that made the token
 	RequestedTokenType string   // a token type URI, or empty
 	Resource           []string // RFC 8693 §2.1 `resource`
 	// AllowOnline keeps a refresh token that ends with the user's session, if
@@ -36,11 +38,14 @@ type ExchangeRequest struct {
 // ErrSubjectToken, ErrNotGranted, ErrProfile, and those of store and oidc; after
 // any of them the store is as it was.
 func (h *Helper) Exchange(ctx context.Context, r ExchangeRequest) (store.Record, error) {
-	if err := checkSubjectToken(r.SubjectToken, r.Request, h.Now()); err != nil {
+	if err := checkSubjectToken(r, h.Now()); err != nil {
 		return store.Record{}, err
 	}
 	issuer, client, err := h.ready(ctx, r.Request)
 	if err != nil {
+		return store.Record{}, err
+	}
+	if err := h.checkSubjectFits(r, issuer.Product()); err != nil {
 		return store.Record{}, err
 	}
 	return h.replace(ctx, r.Request, func() (store.Record, error) {
@@ -159,6 +164,7 @@ func negotiate(ctx context.Context, r ExchangeRequest, issuer *oidc.Issuer, clie
 	ask := oidc.ExchangeRequest{
 		SubjectToken: r.SubjectToken, Audience: r.Profile.Audience, Resource: r.Resource,
 		Scopes: r.Profile.Scopes, RequestedTokenType: r.RequestedTokenType,
+		SubjectTokenType: r.SubjectTokenType, SubjectIssuer: r.SubjectIssuer,
 	}
 	answer, err := issuer.Exchange(ctx, client, ask)
 	if err == nil && answer.RefreshToken == "" && ask.RequestedTokenType == "" {

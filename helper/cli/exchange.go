@@ -9,15 +9,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/helper/secret"
 	"github.com/terradue/t2-cred/store"
 )
 
 func (a *app) exchangeCommand() *cobra.Command {
 	var (
-		file, requested string
-		resource        []string
-		allowOnline     bool
+		file, requested, kind, from string
+		resource                    []string
+		allowOnline                 bool
 	)
 	cmd := &cobra.Command{
 		Use: "exchange", Short: "Turn a user's access token into an offline token of our own, and keep it", Args: noArgs,
@@ -37,7 +38,8 @@ Prints nothing on standard output (with --json: a report without tokens).`,
 				return err
 			}
 			rec, err := h.Exchange(cmd.Context(), helper.ExchangeRequest{
-				Request: r, SubjectToken: token, RequestedTokenType: requested, Resource: resource, AllowOnline: allowOnline,
+				Request: r, SubjectToken: token, RequestedTokenType: requested,
+				SubjectTokenType: subjectTokenType(kind), SubjectIssuer: from, Resource: resource, AllowOnline: allowOnline,
 			})
 			if err != nil {
 				return err
@@ -49,8 +51,23 @@ Prints nothing on standard output (with --json: a report without tokens).`,
 	f.StringVar(&file, "token-file", "", "file with the user's access token; - for standard input")
 	f.BoolVar(&allowOnline, "allow-online", false, "keep a refresh token that ends with the user's session, if that is all the issuer gives")
 	f.StringVar(&requested, "requested-token-type", "", "RFC 8693 requested_token_type, for issuers that want one")
+	f.StringVar(&kind, "subject-token-type", "", "what the token is: access_token (the default), id_token, jwt, or a URI of RFC 8693")
+	f.StringVar(&from, "subject-issuer", "", "Keycloak's alias of the identity provider that made the token, if it was another issuer")
 	f.StringArrayVar(&resource, "resource", nil, "RFC 8693 resource, a URI; may be repeated")
 	return cmd
+}
+
+// subjectTokenType is the URI of RFC 8693 §3 for a short name.
+func subjectTokenType(name string) string {
+	switch name {
+	case "access_token":
+		return oidc.TypeAccessToken
+	case "id_token":
+		return oidc.TypeIDToken
+	case "jwt":
+		return oidc.TypeJWT
+	}
+	return name
 }
 
 // tokenFrom takes a token from where it is offered: a file, standard input or a
