@@ -33,6 +33,9 @@ type Profile struct {
 	KeyFile       string
 	KeyID         string // `kid`
 	CertFile      string
+	// AssertionFile holds a JWT that somebody else signs and renews. AssertionAudience is
+	// an audience that it may name, beside the issuer's; AssertionType is one of oidc's.
+	AssertionFile, AssertionAudience, AssertionType string
 }
 
 // binding is a fingerprint of what a token depends on. A cached token made

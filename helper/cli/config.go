@@ -66,6 +66,10 @@ type profileConfig struct {
 	KeyFile       string   `toml:"client_key_file,omitempty"`
 	KeyID         string   `toml:"client_key_id,omitempty"`
 	CertFile      string   `toml:"client_cert_file,omitempty"`
+
+	AssertionFile     string `toml:"client_assertion_file,omitempty"`
+	AssertionAudience string `toml:"client_assertion_audience,omitempty"`
+	AssertionType     string `toml:"client_assertion_type,omitempty"`
 }
 
 // configFiles are the places of a configuration.
@@ -318,6 +322,7 @@ func (p profileConfig) named(name string) helper.Profile {
 		Name: name, Issuer: p.Issuer, ClientID: p.ClientID, Audience: p.Audience, Scopes: p.Scopes,
 		Hosts: p.Hosts, ClientAuth: p.auth(), CAFile: p.CAFile, DiscoveryURL: p.DiscoveryURL, AccessToken: p.AccessToken, RequiredScopes: p.Required,
 		SecretFile: p.SecretFile, SecretCommand: p.SecretCommand, KeyFile: p.KeyFile, KeyID: p.KeyID, CertFile: p.CertFile,
+		AssertionFile: p.AssertionFile, AssertionAudience: p.AssertionAudience, AssertionType: p.AssertionType,
 	}
 }
 

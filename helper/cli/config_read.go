@@ -156,6 +156,7 @@ func profileKeys() []string {
 	return []string{
 		"issuer", "discovery_url", "client_id", "audience", "scopes", "hosts", "client_auth", "ca_file", "access_token", "required_scopes",
 		"client_secret_file", "client_secret_command", "client_key_file", "client_key_id", "client_cert_file",
+		"client_assertion_file", "client_assertion_audience", "client_assertion_type",
 	}
 }
 
