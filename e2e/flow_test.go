@@ -257,7 +257,7 @@ func TestFlow_seed(t *testing.T) {
 	// Exchange.
 	r := s.WantDo(0, run.Cmd{Args: []string{"exchange", "--token-file", secretFile(t, realm.UserToken("alice"))}})
 	if r.Stdout != "" || !strings.Contains(r.Stderr, "kept an offline token for alice as gep/default in the keyring store\n") ||
-		!strings.Contains(r.Stderr, "no end set") {
+		!strings.Contains(r.Stderr, "end unknown") {
 		t.Errorf("exchange: %s", r)
 	}
 

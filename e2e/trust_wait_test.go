@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -161,7 +162,7 @@ func TestTrust_loginByAnotherUser(t *testing.T) {
 			}
 			err := login.Wait()
 			shared.ledger.Output("login", said.String(), false)
-			if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 7 {
+			if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 7 {
 				t.Errorf("login ended with %v:\n%s", err, said)
 			}
 			v.Want(4, "get")

@@ -23,6 +23,12 @@ func (h *Helper) client(ctx context.Context, r Request) (oidc.Client, error) {
 	case oidc.AuthNone:
 	case oidc.AuthKeyJWT:
 		c.Key, err = h.clientKey(ctx, p)
+	case oidc.AuthJWTFile:
+		c.AssertionAudience, c.AssertionType = p.AssertionAudience, p.AssertionType
+		// Others can read it in a Kubernetes volume; that it is not theirs to write counts.
+		c.Assertion = func() (secret.Secret, error) {
+			return readSecretFile("client_assertion_file", p.AssertionFile, safefile.Ours)
+		}
 	case oidc.AuthTLS:
 		var certificate secret.Secret
 		if certificate, err = readSecretFile("client_cert_file", p.CertFile, anybody); err == nil {

@@ -14,6 +14,7 @@ import (
 // wrote the items of earlier versions. Each reads, replaces and deletes the other's.
 func TestKeyring_isGoKeyrings(t *testing.T) {
 	s := open(t, keyringOptions(t))
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", theBus.address) // go-keyring reads it
 	ctx, service := t.Context(), "t2-cred-"+s.ns
 	const name = "grant,p,a"
 	must := func(err error) {

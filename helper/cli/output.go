@@ -63,7 +63,7 @@ func ago(t, now time.Time) string {
 func ahead(t, now time.Time) string {
 	switch {
 	case t.IsZero():
-		return "no end set"
+		return "end unknown"
 	case t.After(now):
 		return "ends in " + span(t.Sub(now))
 	}

@@ -123,6 +123,9 @@ func (a *app) printStatus(n store.Account) {
 	if len(n.Asked) > 0 {
 		line("asked for", "%s", clean(strings.Join(n.Asked, " ")))
 	}
+	if missing := helper.NotGranted(n.Asked, n.Scopes); len(missing) > 0 {
+		line("not granted", "%s", clean(strings.Join(missing, " ")))
+	}
 	if missing := missingScopes(n.Note); len(missing) > 0 {
 		line("not granted", "%s", clean(strings.Join(missing, " ")))
 	}
