@@ -124,24 +124,24 @@ func TestPages_sameBytesAgain(t *testing.T) {
 	}
 }
 
-// TestExitCodes_areTheReadmes: the manual and the README explain the same exit codes
+// TestExitCodes_areThePages: the manual and docs/commands.md explain the same exit codes
 // in the same words.
-func TestExitCodes_areTheReadmes(t *testing.T) {
-	b, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+func TestExitCodes_areThePages(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("..", "commands.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	readme := strings.ReplaceAll(string(b), "\r\n", "\n")
-	_, table, _ := strings.Cut(readme, "| exit code |")
+	page := strings.ReplaceAll(string(b), "\r\n", "\n")
+	_, table, _ := strings.Cut(page, "| exit code |")
 	table, _, _ = strings.Cut(table, "\n\n")
 	rows := strings.Count(table, "\n") - 1
 	if codes := cli.ExitCodes(); len(codes) != rows {
-		t.Errorf("the manual has %d exit codes, the README %d", len(codes), rows)
+		t.Errorf("the manual has %d exit codes, the page %d", len(codes), rows)
 	}
 	table = strings.ReplaceAll(table, "`", "")
 	for _, c := range cli.ExitCodes() {
 		if row := strings.Join([]string{"\n|", strconv.Itoa(c.Code), "|", c.Means, "|"}, " "); !strings.Contains(table, row) {
-			t.Errorf("the README has no row %q", row)
+			t.Errorf("the page has no row %q", row)
 		}
 	}
 }
