@@ -43,7 +43,7 @@ rm user.jwt client-secret.txt`, issuer.URL(), oidctest.ClientID))
 	}
 
 	// The identity is missing: nothing is spent.
-	fresh(5, "the file store has no identity", "T2_CRED_IDENTITY_FILE=/run/gone")
+	fresh(5, "the identity /run/gone is missing", "T2_CRED_IDENTITY_FILE=/run/gone")
 	wantRefreshes(0)
 
 	// What is logged with -v has neither token nor secret; the ledger sees to that.
