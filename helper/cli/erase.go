@@ -18,8 +18,8 @@ func (a *app) eraseCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "erase", Aliases: []string{"logout"}, Short: "Revoke the grant at the issuer, then forget it", Args: noArgs,
 		Long: `Revoke the account's refresh token at the issuer (RFC 7009), then delete it and the
-cached access token. When the revocation fails, what is stored is kept and the exit
-code is not zero: it is the only handle on a grant that lives.`,
+cached access token. If the revocation fails, the stored record is kept and the exit
+code is not zero: without the record nobody could revoke the grant later.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, r, err := a.openHelper()
 			if err != nil {

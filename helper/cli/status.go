@@ -30,8 +30,8 @@ const (
 func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Short: "Show what is kept for an account, and whether it is alive", Args: noArgs,
-		Long: `Show what is kept for the account: offline or online, whose, scopes, age, last
-refresh, expiry, where it is kept. The store is read; the issuer is not asked.`,
+		Long: `Show what is kept for the account: offline or online, its subject, scopes, age, last
+refresh, expiry, and the store. The issuer is not asked.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, r, err := a.openHelper()
 			if err != nil {
