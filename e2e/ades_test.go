@@ -170,7 +170,7 @@ func TestADES(t *testing.T) {
 // pythonStarts, pythonSends and pythonEnds are a job in Python.
 func (a *ades) pythonStarts(job string) {
 	a.t.Helper()
-	a.write("t2auth.py", snippets(a.t, "recipes/python.md", "python")[0])
+	a.pythonModule()
 	a.write("ades.py", a.say.Replace(snippets(a.t, "operations.md", "python")[0]))
 	a.runPython(a.userToken(), "import ades, sys; ades.job_starts(%q, sys.stdin.read())", job)
 }
@@ -188,13 +188,25 @@ func (a *ades) pythonEnds(job string) {
 	a.t.Helper()
 	a.runPython("", "import ades; ades.job_ends(%q)", job)
 	// The code that a program goes by.
-	a.runPython("", `import ades, subprocess
+	a.runPython("", `import ades, t2cred
 try:
     ades.stage_out(%[1]q, %[1]q + ".tif")
-except subprocess.CalledProcessError as error:
-    assert error.returncode == 4, error
+except t2cred.Error as error:
+    assert error.exit == 4, error
 else:
     raise SystemExit("it sent something")`, job)
+}
+
+// pythonModule puts the module beside the job's script.
+func (a *ades) pythonModule() {
+	a.t.Helper()
+	files, err := filepath.Glob(filepath.Join(pythonSource(a.t), "t2cred", "*.py"))
+	if err != nil || len(files) == 0 {
+		a.t.Fatalf("the module has files %q, %v", files, err)
+	}
+	for _, path := range files {
+		a.write("t2cred/"+filepath.Base(path), readFile(a.t, path))
+	}
 }
 
 func (a *ades) runPython(stdin, code string, job string) {

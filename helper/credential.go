@@ -33,6 +33,12 @@ type Request struct {
 	MinValid *time.Duration
 	// Prefer is how long a caller would like to use the token.
 	Prefer time.Duration
+	// Replace lets a new grant take the place of another user's, and lets an exchange
+	// make a second grant of one login where the issuer mixes up the two.
+	Replace bool
+	// MayReplace asks a person for what Replace allows. The words say whose grant is
+	// replaced by whose. Nil for nobody to ask.
+	MayReplace func(old, now string) bool
 	// Fresh passes the cache by, and asks the issuer once more about a grant that
 	// it has ended.
 	Fresh bool

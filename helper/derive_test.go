@@ -82,13 +82,15 @@ func TestDerive_isBoundToGrantAndConfiguration(t *testing.T) {
 	other.Profile.Scopes = strings.Fields("openid profile offline_access")
 	b.wantKeys(s, other, "minio", "keys-2")
 
+	b.req.Replace = true
 	_, err = b.exchange("bob")
 	b.must(err)
 	b.wantKeys(s, b.req, "minio", "keys-3")
 	if s.of[2] != b.issuer.Sub("bob") {
 		t.Errorf("made of %v, not of bob", s.of)
 	}
-	b.must(b.Erase(t.Context(), b.req, false))
+	_, err = b.Erase(t.Context(), b.req, false)
+	b.must(err)
 	if _, err := b.Derive(t.Context(), b.req, s.derivation(b, "minio")); !errors.Is(err, ErrLoginRequired) {
 		t.Errorf("after erasing: %v", err)
 	}

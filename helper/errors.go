@@ -15,6 +15,8 @@ var (
 	ErrNotGranted = errors.New("the issuer did not grant what was asked")
 	// ErrSubjectToken: the token brought to an exchange or an import cannot be used.
 	ErrSubjectToken = errors.New("the token that was brought cannot be used")
+	// ErrOtherUser: an account has another user's grant, and nobody said to replace it.
+	ErrOtherUser = errors.New("the account has the grant of another user")
 	// ErrProfile: the profile lacks something.
 	ErrProfile = errors.New("the profile is not complete")
 )

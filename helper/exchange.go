@@ -3,8 +3,6 @@ package helper
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -33,7 +31,7 @@ type ExchangeRequest struct {
 
 // Exchange trades the subject token and stores what came. The store is proven
 // writable, and the issuer's keys are at hand, before the token is sent. Errors:
-// ErrSubjectToken, ErrNotGranted, ErrProfile, and those of store and oidc; after
+// ErrSubjectToken, ErrNotGranted, ErrOtherUser, ErrProfile, and those of store and oidc; after
 // any of them the store is as it was.
 func (h *Helper) Exchange(ctx context.Context, r ExchangeRequest) (store.Record, error) {
 	if err := checkSubjectToken(r.SubjectToken, r.Request, h.Now()); err != nil {
@@ -43,7 +41,11 @@ func (h *Helper) Exchange(ctx context.Context, r ExchangeRequest) (store.Record,
 	if err != nil {
 		return store.Record{}, err
 	}
-	return h.replace(ctx, r.Request, func() (store.Record, error) {
+	if err := h.refuseSecond(ctx, r.Request, issuer, sessionOf(r.Profile.Issuer, r.SubjectToken)); err != nil {
+		return store.Record{}, err
+	}
+	return h.replace(ctx, r.Request, bringer(r.SubjectToken), func(request Request) (store.Record, error) {
+		r.Request = request
 		return h.exchange(ctx, r, issuer, client)
 	})
 }
@@ -62,47 +64,23 @@ func (h *Helper) ready(ctx context.Context, r Request) (*oidc.Issuer, oidc.Clien
 	return issuer, client, issuer.Ready(ctx)
 }
 
-// replace makes a new record the account's, under its lock, and says so when it
-// was somebody else's.
-func (h *Helper) replace(ctx context.Context, r Request, obtain func() (store.Record, error)) (store.Record, error) {
-	wait, cancel := lockTime(ctx)
-	defer cancel()
-	var replaced store.Record
-	rec, err := h.Store.Obtain(wait, r.key(), func(old store.Record) (store.Record, error) {
-		replaced = old
-		return obtain()
-	})
-	if err == nil {
-		h.warnReplaced(replaced, rec)
-	}
-	return rec, err
-}
-
-func (h *Helper) warnReplaced(old, now store.Record) {
-	if old.Grant != "" && old.Subject != now.Subject {
-		h.Warn(fmt.Sprintf("this account held the credential of another user (%s), which was replaced and not revoked; one account for each user: --account", oidc.Clean(old.Username+" "+old.Subject)))
-	}
-}
-
 func (h *Helper) exchange(ctx context.Context, r ExchangeRequest, issuer *oidc.Issuer, client oidc.Client) (store.Record, error) {
 	trading, cancel := uninterrupted(ctx)
 	defer cancel()
 	answer, err := negotiate(trading, r, issuer, client)
-	if err != nil {
-		return store.Record{}, err
-	}
-	var subject string
-	if peek, ok := oidc.ParseUnverified(r.SubjectToken); ok {
-		subject = peek.Claims.Subject
-	}
+	subject := bringer(r.SubjectToken).subject
 	for _, token := range []secret.Secret{answer.RefreshToken, answer.IDToken} {
-		if err := sameSubject(token, subject); err != nil {
-			return store.Record{}, err
+		if err == nil {
+			err = sameSubject(token, subject)
 		}
 	}
-	token, claims, err := h.accept(trading, r.Request, issuer, answer, subject)
+	var token store.Token
+	var claims oidc.Claims
+	if err == nil {
+		token, claims, err = h.accept(trading, r.Request, issuer, answer, subject)
+	}
 	if err != nil {
-		return store.Record{}, err
+		return store.Record{}, h.abandon(trading, r.Request, answer.RefreshToken, subject, err)
 	}
 	rec := h.newRecord(r.Request, answer, token, claims)
 	rec.Introspects = h.introspects(trading, issuer, client, rec.RefreshToken)
@@ -133,15 +111,12 @@ func (h *Helper) newRecord(r Request, answer oidc.Response, token store.Token, c
 		RefreshToken: answer.RefreshToken, Token: token,
 	}
 	rec.Offline, rec.RefreshExpiry = kind(answer)
-	if peek, ok := oidc.ParseUnverified(answer.RefreshToken); ok && peek.Claims.SessionID != "" {
-		sum := sha256.Sum256([]byte(r.Profile.Issuer + "\n" + peek.Claims.SessionID))
-		rec.Session = hex.EncodeToString(sum[:8])
-	}
+	rec.Session = sessionOf(r.Profile.Issuer, answer.RefreshToken)
 	return rec
 }
 
 // negotiate asks for an offline token, and asks again where the issuer's kind
-// of exchange wants to be asked otherwise: Keycloak's standard exchange gives a
+// of exchange wants to be asked otherwise (an answer that is not kept comes beside the error): Keycloak's standard exchange gives a
 // refresh token only on request, and an offline one never.
 func negotiate(ctx context.Context, r ExchangeRequest, issuer *oidc.Issuer, client oidc.Client) (oidc.Response, error) {
 	ask := oidc.ExchangeRequest{
@@ -173,7 +148,7 @@ func negotiate(ctx context.Context, r ExchangeRequest, issuer *oidc.Issuer, clie
 		}
 	}
 	if offline, _ := kind(answer); !offline && !r.AllowOnline {
-		return oidc.Response{}, onlineOnly(r, answer)
+		return answer, onlineOnly(r, answer)
 	}
 	return answer, nil
 }

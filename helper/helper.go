@@ -12,13 +12,16 @@ import (
 	"github.com/terradue/t2-cred/store"
 )
 
-// A Helper gets credentials. All of its fields must be set.
+// A Helper gets credentials. All of its fields must be set, but for Elsewhere.
 type Helper struct {
 	Store  *store.Store
 	Issuer func(Profile) *oidc.Issuer
 	Now    func() time.Time
 	Log    *slog.Logger
 	Warn   func(msg string) // one line for the person
+	// Elsewhere returns an error if an account that Store does not have lies in another
+	// store of the same configuration.
+	Elsewhere func(context.Context, store.Key) error
 }
 
 // Get returns an access token that serves the request: the cached one, without

@@ -150,6 +150,15 @@ func TestExchange_saysWhomItReplaces(t *testing.T) {
 	if len(b.warned) != 0 {
 		t.Errorf("a user's own token is replaced with a warning: %q", b.warned)
 	}
+	if _, err = b.exchange("bob"); !errors.Is(err, ErrOtherUser) || b.issuer.Count("token-exchange") != 2 {
+		t.Errorf("another user's grant, without a question: %v, %d exchanges", err, b.issuer.Count("token-exchange"))
+	}
+	var asked string
+	b.req.MayReplace = func(old, now string) bool { asked = old + " " + now; return false }
+	if _, err = b.exchange("bob"); !errors.Is(err, ErrOtherUser) || asked != "alice bob" {
+		t.Errorf("after a no to %q: %v", asked, err)
+	}
+	b.req.MayReplace, b.req.Replace = nil, true
 	_, err = b.exchange("bob")
 	b.must(err)
 	if len(b.warned) != 1 || !strings.Contains(b.warned[0], "another user (alice") {

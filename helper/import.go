@@ -57,6 +57,11 @@ func (f *importer) Prepare(ctx context.Context, found store.Found) (store.Record
 	if peek, ok := oidc.ParseUnverified(f.request.RefreshToken); ok {
 		f.subject = peek.Claims.Subject
 	}
+	if who := (newcomer{subject: f.subject}); who.isAnother(f.old) {
+		if err := f.request.mayReplace(f.old, who); err != nil {
+			return store.Record{}, err
+		}
+	}
 	var err error
 	if f.client, err = f.h.client(ctx, f.request.Request); err != nil {
 		return store.Record{}, err

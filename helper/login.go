@@ -129,18 +129,18 @@ func (h *Helper) loggedIn(ctx context.Context, r LoginRequest, issuer *oidc.Issu
 		if !slices.Contains(r.Profile.Scopes, offlineAccess) {
 			p.Remedy = hint.Say(fmt.Sprintf("add %s to the profile's scopes; or keep the online token: --allow-online", offlineAccess))
 		}
-		return store.Record{}, p
+		return store.Record{}, h.abandon(ctx, r.Request, answer.RefreshToken, "", p)
 	}
 	saving, cancel := uninterrupted(ctx)
 	defer cancel()
 	token, claims, err := h.accept(saving, r.Request, issuer, answer, "")
+	if err == nil {
+		err = sameSubject(answer.RefreshToken, token.Subject)
+	}
 	if err != nil {
-		return store.Record{}, err
+		return store.Record{}, h.abandon(saving, r.Request, answer.RefreshToken, token.Subject, err)
 	}
-	if err := sameSubject(answer.RefreshToken, token.Subject); err != nil {
-		return store.Record{}, err
-	}
-	return h.replace(saving, r.Request, func() (store.Record, error) {
+	return h.replace(saving, r.Request, newcomer{}, func(Request) (store.Record, error) {
 		return h.newRecord(r.Request, answer, token, claims), nil
 	})
 }

@@ -148,7 +148,8 @@ func TestLoopback_theStartIsGoodOnce(t *testing.T) {
 		t.Errorf("wait = %v, hint %q", err, hint.Of(err))
 	}
 	b.finish(err)
-	if _, err := http.Get(b.uri + "?code=c&state=" + to.Query().Get("state")); err == nil {
+	if again, err := http.Get(b.uri + "?code=c&state=" + to.Query().Get("state")); err == nil {
+		again.Body.Close()
 		t.Error("the port is still open")
 	}
 }

@@ -30,7 +30,7 @@ type refresher struct {
 // at hand, and an earlier refresh without an answer is looked into.
 func (f *refresher) Prepare(ctx context.Context, found store.Found) (store.Record, error) {
 	f.found = found
-	if err := f.usable(); err != nil {
+	if err := f.usable(ctx); err != nil {
 		return store.Record{}, err
 	}
 	var err error
@@ -54,11 +54,11 @@ func (f *refresher) Prepare(ctx context.Context, found store.Found) (store.Recor
 
 // usable says why a record cannot be refreshed, before anything is asked. A grant that
 // was revoked is tried again with Fresh, unless another process just did.
-func (f *refresher) usable() error {
+func (f *refresher) usable(ctx context.Context) error {
 	r, old := f.request, f.found.Record
 	switch {
 	case old.Grant == "":
-		return loginRequired(r, fmt.Sprintf("nothing is stored for %s/%s", r.Profile.Name, r.Account), nil)
+		return f.h.nothingStored(ctx, r)
 	case old.Issuer != r.Profile.Issuer || old.ClientID != r.Profile.ClientID:
 		return loginRequired(r, fmt.Sprintf("what is stored is for client %s at %s, but the profile says %s at %s",
 			oidc.Clean(old.ClientID), oidc.Clean(old.Issuer), r.Profile.ClientID, r.Profile.Issuer), nil)

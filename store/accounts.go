@@ -62,6 +62,18 @@ func (s *Store) Accounts(ctx context.Context) ([]Account, error) {
 	return accounts, nil
 }
 
+// Account reads one account as Accounts does. The error wraps ErrNotFound or ErrName;
+// why a record cannot be read is in the Account.
+func (s *Store) Account(ctx context.Context, k Key) (Account, error) {
+	if err := k.Validate(); err != nil {
+		return Account{}, err
+	}
+	if a, ok := s.account(ctx, k.item(kindGrant), k, true); ok {
+		return a, nil
+	}
+	return Account{}, backend.Errorf(ErrNotFound, nil, nil, "account %v", k)
+}
+
 // account reads one record. ok is false when there is none, or when it is not known
 // whose it is.
 func (s *Store) account(ctx context.Context, name string, k Key, noted bool) (a Account, ok bool) {

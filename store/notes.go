@@ -112,14 +112,14 @@ func readNote(path string) (note, error) {
 	if json.Unmarshal(rest, &j) != nil {
 		return note{}, fs.ErrNotExist
 	}
-	j.GrantInfo.Grant = n.Grant
+	j.Grant = n.Grant
 	n.Note = Note{Key: n.Key, Backend: j.Backend, GrantInfo: j.GrantInfo, Refreshed: j.Refreshed, TokenExpiry: j.TokenExpiry}
 	return n, nil
 }
 
 func (d dirNotes) put(n note) error {
 	raw, err := json.Marshal(noteJSON{
-		Backend: n.Backend, GrantInfo: n.GrantInfo.atRest(), Refreshed: atRest(n.Refreshed), TokenExpiry: atRest(n.TokenExpiry),
+		Backend: n.Backend, GrantInfo: n.atRest(), Refreshed: atRest(n.Refreshed), TokenExpiry: atRest(n.TokenExpiry),
 	})
 	if err != nil {
 		return err

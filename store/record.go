@@ -62,7 +62,7 @@ func encodeRecord(k Key, r Record) secret.Secret {
 	}
 	return asciiJSON(recordJSON{
 		V: version, Profile: k.Profile, Account: k.Account,
-		GrantInfo: r.GrantInfo.atRest(), RefreshToken: r.RefreshToken.Reveal(),
+		GrantInfo: r.atRest(), RefreshToken: r.RefreshToken.Reveal(),
 	})
 }
 

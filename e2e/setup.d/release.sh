@@ -18,7 +18,7 @@ log=$(mktemp "$cache/tmp.XXXXXX")
 trap 'rm -f "$log"' EXIT
 
 packages=()
-for pair in man:man-db groff:groff-base dpkg-deb:dpkg rpm:rpm git:git gzip:gzip fish:fish zsh:zsh; do
+for pair in man:man-db groff:groff-base dpkg-deb:dpkg rpm:rpm git:git gzip:gzip python3:python3 fish:fish zsh:zsh; do
   command -v "${pair%%:*}" >/dev/null || packages+=("${pair#*:}")
 done
 [ -e /usr/share/bash-completion/bash_completion ] || packages+=(bash-completion)

@@ -13,6 +13,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
 
+	"github.com/terradue/t2-cred/helper"
 	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/safefile"
 )
@@ -285,6 +286,11 @@ func checkProfile(name string, p profileConfig) error {
 			if s == "" || strings.ContainsAny(s, " \t\r\n") {
 				return wrong([]string{"scopes", "audience"}[n], "%q is not one scope or audience", shownWord(s))
 			}
+		}
+	}
+	for _, host := range p.Hosts {
+		if _, err := helper.CheckHost(host); err != nil {
+			return wrong("hosts", "an entry of hosts would never match: %v", err)
 		}
 	}
 	return checkClientAuth(p)

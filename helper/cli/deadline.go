@@ -65,12 +65,14 @@ func (d *lazyDeadline) withoutClock(ask func(context.Context)) {
 }
 
 // stopSignals are the signals that ask us to stop. SIGHUP is one, unless nohup has it
-// ignored: the terminal may go between a refresh and the store.
+// ignored: the terminal may go between a refresh and the store. SIGQUIT is one too: the
+// runtime would end the process at once, with the stacks of all its goroutines.
 func stopSignals() []os.Signal {
-	if signal.Ignored(syscall.SIGHUP) {
-		return []os.Signal{os.Interrupt, syscall.SIGTERM}
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
 	}
-	return []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
+	return signals
 }
 
 // surviveBrokenPipes lets a write to a closed standard output or error fail

@@ -49,7 +49,23 @@ func (d *doctor) checkHooks(context.Context) []finding {
 	if len(missing) > 0 {
 		found = append(found, fine("hooks", "not installed, which is fine where they are not needed: %s", strings.Join(missing, " ")))
 	}
-	return append(found, d.checkGitHelpers()...)
+	found = append(found, d.checkGitHelpers()...)
+	return append(found, d.checkSetup(self)...)
+}
+
+// checkSetup looks at the lines that setup wrote for the profile: whether the tool can
+// read them, and whether other settings win over them.
+func (d *doctor) checkSetup(self string) (found []finding) {
+	if !d.profiled {
+		return nil
+	}
+	env := setup.Env{Getenv: d.Getenv, GOOS: runtime.GOOS, Program: filepath.ToSlash(self), BinDir: filepath.Dir(self)}
+	of := d.request.Profile
+	p := setup.Profile{Name: of.Name, Flags: []string{"--profile", of.Name}, Serves: of.Serves}
+	for _, f := range setup.Check(env, p) {
+		found = append(found, advice("setup "+f.Tool, f.Remedy, "%s: %s", f.File, f.Detail))
+	}
+	return found
 }
 
 // checkGitHelpers finds helper lines in git's configuration that run t2-cred without the

@@ -72,33 +72,45 @@ func (d *doctor) checkStore(ctx context.Context) []finding {
 	return []finding{fine(name, "%s: it can be read, and has room for a renewed credential", s.Name())}
 }
 
-// checkAccount says how the account's grant is, as far as our notes tell.
-func (d *doctor) checkAccount(context.Context) []finding {
+// checkAccount says how the account's grant is, as far as its record tells.
+func (d *doctor) checkAccount(ctx context.Context) []finding {
 	const name = "account"
 	if d.store == nil || !d.profiled {
 		return nil
 	}
 	who := d.request.Profile.Name + "/" + clean(d.request.Account)
 	again := comeBack(d.request.Profile.Name, d.request.Account)
-	n, err := d.store.Note(store.Key{Profile: d.request.Profile.Name, Account: d.request.Account})
+	key := store.Key{Profile: d.request.Profile.Name, Account: d.request.Account}
+	n, err := d.store.Account(ctx, key)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
+		if moved := d.elsewhere(d.config, d.store)(ctx, key); moved != nil {
+			return []finding{failing(name, moved)}
+		}
 		return []finding{advice(name, again, "%s: nothing is kept yet", who)}
 	case err != nil:
 		return []finding{failing(name, err)}
+	case n.Err != nil:
+		return []finding{failing(name, fmt.Errorf("%s: %w", who, n.Err))}
 	}
-	seen := fmt.Sprintf("%s: %s, of %s, refreshed %s", who, kindWord(n), clean(or(n.Username, n.Subject, "an unnamed subject")), ago(lastUse(n), d.Now()))
-	switch state := d.state(n); {
+	seen := fmt.Sprintf("%s: %s, of %s, refreshed %s", who, kindWord(n.Note), clean(or(n.Username, n.Subject, "an unnamed subject")), ago(latest(n.Note), d.Now()))
+	fresh := hint.Do(hint.Run("get", "--fresh").For(key.Profile, key.Account))
+	switch state := d.state(n.Note); {
 	case state == stateDead:
 		why := fmt.Sprintf("%s: the issuer ended the grant %s: %s", who, ago(n.RevokedAt, d.Now()), clean(n.RevokedBy))
-		return []finding{failing(name, &hint.Error{Kind: helper.ErrLoginRequired, Detail: why, Remedy: again})}
+		return []finding{failing(name, &hint.Error{Kind: helper.ErrLoginRequired, Detail: why, Remedy: comeBackOrAsk(key.Profile, key.Account)})}
 	case state == stateExpired:
 		why := fmt.Sprintf("%s: the grant %s", who, ahead(n.RefreshExpiry, d.Now()))
 		return []finding{failing(name, &hint.Error{Kind: helper.ErrLoginRequired, Detail: why, Remedy: again})}
 	case n.Issuer != d.request.Profile.Issuer || n.ClientID != d.request.Profile.ClientID:
 		why := fmt.Sprintf("%s: the grant belongs to client %s at %s; the profile now uses another", who, clean(n.ClientID), clean(n.Issuer))
 		return []finding{failing(name, &hint.Error{Kind: helper.ErrLoginRequired, Detail: why, Remedy: again})}
-	case n.Offline && d.Now().Sub(lastUse(n)) > 20*day:
+	case n.Doubt != nil:
+		return []finding{advice(name, fresh, "%s: %s", who, doubtWords(n.Doubt))}
+	case len(missingScopes(n.Note)) > 0:
+		return []finding{advice(name, hint.Say("ask the issuer's admin to allow them, or take them out of the profile's scopes"),
+			"%s; not granted: %s", seen, clean(strings.Join(missingScopes(n.Note), " ")))}
+	case n.Offline && d.Now().Sub(lastUse(n.Note, d.Now())) > 20*day:
 		return []finding{advice(name, hint.Do(hint.Run("keepalive")), "%s; Keycloak forgets idle ones after 30 days", seen)}
 	case !n.Offline:
 		return []finding{advice(name, append(hint.Say("an offline one outlives the user's session: "), again...), "%s", seen)}

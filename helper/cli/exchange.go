@@ -18,6 +18,7 @@ func (a *app) exchangeCommand() *cobra.Command {
 		file, requested string
 		resource        []string
 		allowOnline     bool
+		replace         bool
 	)
 	cmd := &cobra.Command{
 		Use: "exchange", Short: "Turn a user's access token into an offline token of our own, and keep it", Args: noArgs,
@@ -36,6 +37,7 @@ Prints nothing on standard output (with --json: a report without tokens).`,
 			if err != nil {
 				return err
 			}
+			r.Replace, r.MayReplace = replace, a.mayReplace()
 			rec, err := h.Exchange(cmd.Context(), helper.ExchangeRequest{
 				Request: r, SubjectToken: token, RequestedTokenType: requested, Resource: resource, AllowOnline: allowOnline,
 			})
@@ -48,6 +50,7 @@ Prints nothing on standard output (with --json: a report without tokens).`,
 	f := cmd.Flags()
 	f.StringVar(&file, "token-file", "", "file with the user's access token; - for standard input")
 	f.BoolVar(&allowOnline, "allow-online", false, "keep a refresh token that ends with the user's session, if that is all the issuer gives")
+	addReplace(f, &replace)
 	f.StringVar(&requested, "requested-token-type", "", "RFC 8693 requested_token_type, for issuers that want one")
 	f.StringArrayVar(&resource, "resource", nil, "RFC 8693 resource, a URI; may be repeated")
 	return cmd
@@ -81,11 +84,11 @@ func (a *app) reportKept(r helper.Request, rec store.Record, s *store.Store) err
 		kindWord = "an offline token"
 	}
 	if a.flags.json {
-		note, err := s.Note(store.Key{Profile: r.Profile.Name, Account: r.Account})
+		account, err := s.Account(context.Background(), store.Key{Profile: r.Profile.Name, Account: r.Account})
 		if err != nil {
 			return err
 		}
-		return a.printJSON(accountJSON(note, stateOK))
+		return a.printJSON(accountJSON(account, stateOK))
 	}
 	who := or(rec.Username, rec.Subject, "an unnamed subject")
 	now := a.Now()

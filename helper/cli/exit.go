@@ -67,7 +67,7 @@ func classify(err error) (code int, name string) {
 	switch {
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted, "interrupted"
-	case errors.Is(err, errUsage), errors.Is(err, setup.ErrUsage), isCobraUsage(err), errors.Is(err, store.ErrName):
+	case errors.Is(err, errUsage), errors.Is(err, setup.ErrUsage), isCobraUsage(err), errors.Is(err, store.ErrName), errors.Is(err, helper.ErrOtherUser):
 		return exitUsage, "usage"
 	case errors.Is(err, errNoCommand):
 		return exitNoCommand, "cannot_run"

@@ -10,6 +10,7 @@ func (a *app) importCommand() *cobra.Command {
 	var (
 		file        string
 		allowOnline bool
+		replace     bool
 	)
 	cmd := &cobra.Command{
 		Use: "import", Short: "Keep a refresh token that the client has already", Args: noArgs,
@@ -29,6 +30,7 @@ Prints nothing on standard output (with --json: a report without tokens).`,
 			if err != nil {
 				return err
 			}
+			r.Replace, r.MayReplace = replace, a.mayReplace()
 			rec, err := h.Import(cmd.Context(), helper.ImportRequest{Request: r, RefreshToken: token, AllowOnline: allowOnline})
 			if err != nil {
 				return err
@@ -38,5 +40,6 @@ Prints nothing on standard output (with --json: a report without tokens).`,
 	}
 	cmd.Flags().StringVar(&file, "token-file", "", "file with the refresh token; - for standard input")
 	cmd.Flags().BoolVar(&allowOnline, "allow-online", false, "keep a refresh token that ends with the user's session")
+	addReplace(cmd.Flags(), &replace)
 	return cmd
 }

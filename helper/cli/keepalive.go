@@ -1,13 +1,11 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,13 +17,13 @@ import (
 
 const (
 	day = 24 * time.Hour
-	// keepalivePause is between two refreshes at one issuer: a thousand accounts are
-	// no reason to take it by storm.
-	keepalivePause = 500 * time.Millisecond
-	// keepaliveTries is after how many failures in a row an issuer is left alone.
-	keepaliveTries = 3
 	// keepaliveEach bounds one refresh.
 	keepaliveEach = 30 * time.Second
+	// keepaliveRate is how often one issuer is asked in a second.
+	keepaliveRate = 20
+	// askAgain is after how long an issuer is asked again about a grant that it has
+	// refused: the user may have been disabled for a while only.
+	askAgain = day
 )
 
 // What keepalive says of an account, beside stateDead.
@@ -36,23 +34,30 @@ const (
 )
 
 func (a *app) keepaliveCommand() *cobra.Command {
-	older := days(7 * day)
+	older, rate := days(7*day), float64(keepaliveRate)
 	cmd := &cobra.Command{
 		Use: "keepalive", Short: "Refresh the accounts that were not used for a while", Args: noArgs,
-		Annotations: map[string]string{ownTimeout: "15m"}, // it may have a thousand accounts to see to
+		Annotations: map[string]string{ownTimeout: "15m"}, // it may have ten thousand accounts to see to
 		Long: `Refresh each account that was last refreshed longer ago than --older-than, the longest
 unused first. --profile and --account choose among all accounts. An issuer ends an offline
 session that lies idle and tells nobody; Keycloak does so after 30 days. Run this once a
 day from a timer or cron.
 
-One account is refreshed at a time, with a pause between two at one issuer. An issuer that
-fails three times in a row is not asked again until the next run. A failure does not stop
-the other accounts. The report always goes to standard output. The exit code is 0 when all
-grants are alive, and 4 when one has ended and its user has to come back. Otherwise it is
-that of the first failure.`,
+Up to 8 accounts are refreshed at once. One issuer is asked --rate times a second, and
+less often while it asks to slow down (429, Retry-After). A client whose requests fail
+three times in a row is not used again until the next run. A failure does not stop the other
+accounts. The issuer is asked about an ended grant again once a day. Run it again after an
+interruption: it goes on with the accounts that are left.
+
+The report always goes to standard output. The exit code is 0 when all grants are alive,
+and 4 when one has ended and its user has to come back. Otherwise it is that of the first
+failure.`,
 		Example: `  t2-cred keepalive
   t2-cred keepalive --profile gep --older-than 12h`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if rate <= 0 {
+				return usageError(errors.New("--rate must be positive"))
+			}
 			c, s, err := a.openConfig()
 			if err != nil {
 				return err
@@ -61,242 +66,148 @@ that of the first failure.`,
 			if cmd.Flags().Changed("account") || a.Getenv("T2_CRED_ACCOUNT") != "" {
 				account = a.flags.account
 			}
-			notes, err := a.toKeep(cmd.Context(), s, account)
+			accounts, err := a.toKeep(cmd.Context(), c, s, account)
 			if err != nil {
 				return err
 			}
-			k := &keeper{app: a, config: c, helper: a.newHelper(s), olderThan: time.Duration(older), last: map[string]time.Time{}, failed: map[string][]error{}}
-			return k.keepAll(cmd.Context(), notes)
+			k := &keeper{app: a, config: c, store: s, olderThan: time.Duration(older), rate: rate}
+			return k.keepAll(cmd.Context(), accounts)
 		},
 	}
 	cmd.Flags().Var(&older, "older-than", "refresh what was last refreshed longer ago than this, such as 7d or 12h")
+	cmd.Flags().Float64Var(&rate, "rate", rate, "how often one issuer is asked in a second")
 	return cmd
 }
 
 // toKeep are the accounts that are meant, the longest unused first.
-func (a *app) toKeep(ctx context.Context, s *store.Store, account string) ([]store.Account, error) {
-	notes, err := s.Accounts(ctx)
+func (a *app) toKeep(ctx context.Context, c *config, s *store.Store, account string) ([]store.Account, error) {
+	accounts, err := s.Accounts(ctx)
 	if err != nil {
 		return nil, err
 	}
-	notes = slices.DeleteFunc(notes, func(n store.Account) bool {
+	a.warnOfMoved(c, s, accounts)
+	accounts = slices.DeleteFunc(accounts, func(n store.Account) bool {
 		return a.flags.profile != "" && n.Key.Profile != a.flags.profile || account != "" && n.Key.Account != account
 	})
-	if len(notes) == 0 && (a.flags.profile != "" || account != "") {
+	if len(accounts) == 0 && (a.flags.profile != "" || account != "") {
 		return nil, &hint.Error{Kind: helper.ErrLoginRequired, Detail: "keepalive: nothing is stored for what was chosen", Remedy: hint.Do(hint.Run("list"))}
 	}
-	slices.SortStableFunc(notes, func(x, y store.Account) int { return lastUse(x.Note).Compare(lastUse(y.Note)) })
-	return notes, nil
+	now := a.Now()
+	slices.SortStableFunc(accounts, func(x, y store.Account) int { return lastUse(x.Note, now).Compare(lastUse(y.Note, now)) })
+	return accounts, nil
 }
 
 // A keeper goes through accounts.
 type keeper struct {
 	*app
 	config    *config
-	helper    *helper.Helper
+	store     *store.Store
 	olderThan time.Duration
-	last      map[string]time.Time // by issuer, when it was last asked
-	failed    map[string][]error   // by client, in a row
+	rate      float64
+
+	mu      sync.Mutex
+	stopped error // the store cannot be read at all
 }
 
-// kept is what became of one account.
-type kept struct {
-	note  store.Note
-	state string
-	err   error
-}
-
-func (k *keeper) keepAll(ctx context.Context, notes []store.Account) error {
-	var all []kept
-	var stopped error
-	for _, n := range notes {
-		one := kept{n.Note, keptFailed, cmp.Or(n.Err, stopped)}
-		if one.err == nil {
-			one = k.keep(ctx, n.Note)
-		}
-		if errors.Is(one.err, context.Canceled) {
-			return one.err
-		}
-		all = append(all, one)
-		if !k.flags.json {
-			fmt.Fprintf(k.people(), "%-9s  %s  %s\n", one.state, named(n.Note), one.words(k.Now()))
-		}
-		if stopped == nil && one.storeFailed() { // for all, or for this one record?
-			if err := k.helper.Store.Check(ctx); err != nil {
-				stopped = fmt.Errorf("not asked, as the store cannot be read: %w", err)
+func (k *keeper) keepAll(ctx context.Context, accounts []store.Account) error {
+	report := &keptReport{app: k.app}
+	c := &crowd{
+		app: k.app, what: "keepalive", rate: k.rate, ready: k.ready, ask: k.ask,
+		tell: func(one outcome) {
+			if one.state == "" {
+				one.state = keptFailed
 			}
+			report.add(one)
+		},
+	}
+	_, reached := c.run(ctx, k.store, accounts)
+	if err := report.end(); err != nil {
+		return err
+	}
+	if len(accounts) == 0 {
+		if !k.flags.json {
+			fmt.Fprintln(k.Stderr, "no accounts are kept; t2-cred exchange makes one")
+		}
+		return nil
+	}
+	if reached < len(accounts) && errors.Is(ctx.Err(), context.Canceled) {
+		return &hint.Error{
+			Kind: errInterrupted, Detail: fmt.Sprintf("keepalive: interrupted after %d of %d accounts", reached, len(accounts)),
+			Remedy: hint.Do(hint.Words("to go on with the others: "), hint.Run("keepalive").For(k.flags.profile, "")),
 		}
 	}
-	if k.flags.json {
-		if err := k.printJSON(map[string]any{"accounts": keptJSON(all)}); err != nil {
-			return err
-		}
-	} else if len(notes) == 0 {
-		fmt.Fprintln(k.Stderr, "no accounts are kept; t2-cred exchange makes one")
-	}
-	return keptError(all)
+	return keptError(report.all)
 }
 
-// keep sees to one account.
-func (k *keeper) keep(ctx context.Context, n store.Note) kept {
-	// The others took their time: it may have been used, or erased, by now.
-	now, err := k.helper.Store.Note(n.Key)
-	if err == nil {
-		n = now
+// ready decides on an account without asking the issuer, if it can.
+func (k *keeper) ready(ctx context.Context, one *outcome) bool {
+	one.state = keptFailed
+	if err := k.readable(ctx, one.account.Err); err != nil {
+		one.err = err
+		return false
 	}
-	dead := func(why string) kept {
-		return kept{n, stateDead, &hint.Error{Kind: helper.ErrLoginRequired, Detail: why}}
+	n, now := one.account.Note, k.Now()
+	dead := func(why string) bool {
+		one.state, one.err = stateDead, &hint.Error{Kind: helper.ErrLoginRequired, Detail: why}
+		return false
 	}
 	switch state := k.state(n); {
-	case errors.Is(err, store.ErrNotFound):
-		return kept{n, keptInUse, nil}
 	case state == stateDead:
-		return dead(fmt.Sprintf("the issuer ended the grant %s: %s", ago(n.RevokedAt, k.Now()), clean(n.RevokedBy)))
+		if since := now.Sub(n.RevokedAt); since >= 0 && since < askAgain {
+			return dead(fmt.Sprintf("the issuer ended the grant %s: %s", ago(n.RevokedAt, now), clean(n.RevokedBy)))
+		}
+		return true
 	case state == stateExpired:
-		return dead("the grant " + ahead(n.RefreshExpiry, k.Now()))
-	case k.Now().Sub(lastUse(n)) < k.olderThan:
-		return kept{n, keptInUse, nil}
-	case len(k.failed[clientOf(n)]) >= keepaliveTries:
-		return kept{n, keptFailed, fmt.Errorf("not asked, as it has just failed %d times in a row: %w", keepaliveTries, k.failed[clientOf(n)][keepaliveTries-1])}
+		return dead("the grant " + ahead(n.RefreshExpiry, now))
+	case now.Sub(lastUse(n, now)) < k.olderThan:
+		one.state = keptInUse
+		return false
 	}
-	if err := k.pause(ctx, n.Issuer); err != nil {
-		return kept{n, keptFailed, err}
-	}
-	err = k.refresh(ctx, n.Key)
-	k.last[n.Issuer] = time.Now()
-	if err == nil {
-		delete(k.failed, clientOf(n))
-		return kept{n, keptRefreshed, nil}
-	}
-	switch code, _ := classify(err); code {
-	case exitLogin:
-		return kept{n, stateDead, err}
-	case exitUnreachable, exitRefused: // also a client that is refused is not sent a thousand times
-		k.failed[clientOf(n)] = append(k.failed[clientOf(n)], err)
-	}
-	return kept{n, keptFailed, err}
+	return true
 }
 
-// clientOf names the client at its issuer.
-func clientOf(n store.Note) string { return n.ClientID + " at " + n.Issuer }
+// readable is the error of a record that cannot be read. Once the store as a whole
+// cannot be read, no further account is tried.
+func (k *keeper) readable(ctx context.Context, err error) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.stopped != nil {
+		return k.stopped
+	}
+	if codeOf(err) == exitStore {
+		if storeErr := k.store.Check(ctx); storeErr != nil {
+			k.stopped = fmt.Errorf("not asked, as the store cannot be read: %w", storeErr)
+		}
+	}
+	return err
+}
 
-func (k *keeper) refresh(ctx context.Context, key store.Key) error {
-	p, err := k.config.profile(key.Profile)
+// ask refreshes one account, unless it was used or erased while the others had their
+// turn.
+func (k *keeper) ask(ctx context.Context, h *helper.Helper, one *outcome) error {
+	n, now := one.account.Note, k.Now()
+	if note, err := k.store.Note(n.Key); err == nil && note.Refreshed.After(n.Refreshed) && now.Sub(lastUse(note, now)) < k.olderThan {
+		one.account.Note, one.state = note, keptInUse
+		return nil
+	}
+	p, err := k.config.profile(n.Key.Profile)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, keepaliveEach)
 	defer cancel()
-	_, err = k.helper.Get(ctx, helper.Request{Profile: p, Account: key.Account, Fresh: true})
-	return err
-}
-
-// pause waits until the issuer may be asked again.
-func (k *keeper) pause(ctx context.Context, issuer string) error {
-	timer := time.NewTimer(time.Until(k.last[issuer].Add(keepalivePause)))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return fmt.Errorf("not reached within --timeout: %w", ctx.Err())
-		}
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
-
-// comeBack is what an account needs whose grant is over.
-func comeBack(profile, account string) hint.Remedy {
-	return hint.Do(hint.Run("exchange").For(profile, account).With("--token-file", "FILE"),
-		hint.Words(", or "), hint.Run("login").For(profile, account))
-}
-
-func named(n store.Note) string { return n.Key.Profile + "/" + clean(n.Key.Account) }
-
-func (o kept) storeFailed() bool {
-	if o.err == nil {
-		return false
-	}
-	code, _ := classify(o.err)
-	return code == exitStore
-}
-
-func (o kept) words(now time.Time) string {
-	switch {
-	case o.err != nil:
-		return oneLine(o.err.Error())
-	case o.state == keptRefreshed:
-		return "not used for " + span(now.Sub(lastUse(o.note)))
-	}
-	return "refreshed " + ago(lastUse(o.note), now)
-}
-
-func keptJSON(all []kept) []map[string]any {
-	list := make([]map[string]any, len(all))
-	for i, o := range all {
-		list[i] = map[string]any{
-			"profile": o.note.Key.Profile, "account": o.note.Key.Account, "state": strings.ReplaceAll(o.state, " ", "_"),
-			"last_use_before": jsonTime(lastUse(o.note)),
-		}
-		if o.err != nil {
-			code, name := classify(o.err)
-			list[i]["error"] = map[string]any{"code": name, "exit": code, "message": oneLine(o.err.Error())}
-		}
-	}
-	return list
-}
-
-// keptError is the error of the whole: the dead come first, since a person has to do
-// something about them.
-func keptError(all []kept) error {
-	var dead, failed []kept
-	for _, o := range all {
-		switch o.state {
-		case stateDead:
-			dead = append(dead, o)
-		case keptFailed:
-			failed = append(failed, o)
-		}
-	}
-	switch {
-	case len(dead) > 0:
-		key := dead[0].note.Key
-		return &hint.Error{
-			Kind: helper.ErrLoginRequired, Detail: fmt.Sprintf("keepalive: %d of %d dead, the first %s: %v", len(dead), len(all), named(dead[0].note), dead[0].err),
-			Remedy: append(hint.Say("its user has to come back: "), comeBack(key.Profile, key.Account)...),
-		}
-	case len(failed) > 0:
-		return fmt.Errorf("keepalive: %d of %d not refreshed, the first %s: %w", len(failed), len(all), named(failed[0].note), failed[0].err)
-	}
-	return nil
-}
-
-// days is a duration that may be given in days.
-type days time.Duration
-
-// Set implements pflag.Value.
-func (d *days) Set(s string) error {
-	if n, ok := strings.CutSuffix(s, "d"); ok {
-		if whole, err := strconv.Atoi(n); err == nil && whole >= 0 && whole <= 3650 {
-			*d = days(time.Duration(whole) * day)
+	_, err = h.Get(ctx, helper.Request{Profile: p, Account: n.Key.Account, Fresh: true})
+	switch code := codeOf(err); {
+	case err == nil:
+		one.state = keptRefreshed
+	case code == exitLogin:
+		if _, gone := k.store.Note(n.Key); errors.Is(gone, store.ErrNotFound) {
+			one.state = keptInUse // it was erased meanwhile
 			return nil
 		}
+		one.state = stateDead
+	case code == exitStore:
+		_ = k.readable(ctx, err)
 	}
-	parsed, err := time.ParseDuration(s)
-	if err != nil || parsed < 0 {
-		return errors.New("not a duration such as 7d or 12h")
-	}
-	*d = days(parsed)
-	return nil
+	return err
 }
-
-func (d *days) String() string {
-	if *d > 0 && time.Duration(*d)%day == 0 {
-		return fmt.Sprintf("%dd", time.Duration(*d)/day)
-	}
-	return time.Duration(*d).String()
-}
-
-// Type implements pflag.Value; it is what help calls a value.
-func (*days) Type() string { return "duration" }

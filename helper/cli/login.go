@@ -20,8 +20,8 @@ import (
 
 func (a *app) loginCommand() *cobra.Command {
 	var (
-		device, browser, allowOnline bool
-		ports                        []int
+		device, browser, allowOnline, replace bool
+		ports                                 []int
 	)
 	cmd := &cobra.Command{
 		Use: "login", Short: "Log the user in to our client itself, and keep the offline token", Args: noArgs,
@@ -39,6 +39,7 @@ device is used if there is no display, over SSH and in a container. The default 
 			if err != nil {
 				return err
 			}
+			r.Replace, r.MayReplace = replace, a.mayReplace()
 			login := helper.LoginRequest{Request: r, AllowOnline: allowOnline, Ports: ports, Browser: a.showBrowser}
 			if uid, err := strconv.Atoi(a.Getenv("SUDO_UID")); err == nil {
 				login.Users = []int{uid} // the person at the browser
@@ -61,6 +62,7 @@ device is used if there is no display, over SSH and in a container. The default 
 	f.BoolVar(&browser, "browser", false, "log in in a browser on this machine")
 	f.IntSliceVar(&ports, "port", nil, "port on 127.0.0.1 for the browser's answer; may be repeated (default: any)")
 	f.BoolVar(&allowOnline, "allow-online", false, "keep a refresh token that ends with the user's session, if that is all the issuer gives")
+	addReplace(f, &replace)
 	return cmd
 }
 

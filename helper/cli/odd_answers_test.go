@@ -106,7 +106,6 @@ func (r *oddResults) String() string {
 type oddHome struct {
 	*home
 	spent *oidctest.Spendings
-	last  func()
 
 	mu     sync.Mutex
 	status int // of the last answer to a refresh

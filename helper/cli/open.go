@@ -85,7 +85,9 @@ func (a *app) openHelper() (*helper.Helper, helper.Request, error) {
 	if err != nil {
 		return nil, helper.Request{}, err
 	}
-	return a.newHelper(s), helper.Request{Profile: p, Account: a.flags.account}, nil
+	h := a.newHelper(s)
+	h.Elsewhere = a.elsewhere(c, s)
+	return h, helper.Request{Profile: p, Account: a.flags.account}, nil
 }
 
 func (a *app) newHelper(s *store.Store) *helper.Helper {

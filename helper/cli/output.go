@@ -54,6 +54,9 @@ func ago(t, now time.Time) string {
 	if t.IsZero() {
 		return "never"
 	}
+	if t.Sub(now) > time.Second { // two clocks may differ a little
+		return "in " + span(t.Sub(now)) + " (a time to come)"
+	}
 	return span(now.Sub(t)) + " ago"
 }
 

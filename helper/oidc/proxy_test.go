@@ -52,7 +52,7 @@ func TestProxy_isNamed(t *testing.T) {
 		must(i.client()).Transport.(*guard).next.(*http.Transport).Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: l.Addr().String()})
 		ctx, cancel := contextWithTimeout(t, 700*time.Millisecond)
 		_, err = i.Spend(ctx, frontClient, RefreshGrant(oldToken), Spending{})
-		revoked := i.Revoke(ctx, frontClient, oldToken)
+		_, revoked := i.Revoke(ctx, frontClient, oldToken)
 		cancel()
 		if said := hint.Of(err).String(); !errors.Is(err, ErrUnreachable) || Sent(err) || !strings.Contains(err.Error(), l.Addr().String()) || !strings.Contains(err.Error(), tt.says) || !strings.Contains(said, tt.hint) || strings.Contains(err.Error(), "\x1b") {
 			t.Errorf("%s: %v (hint: %s)", name, err, said)

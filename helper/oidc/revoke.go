@@ -11,22 +11,30 @@ import (
 // ErrNoRevocation says that the issuer names no revocation endpoint.
 var ErrNoRevocation = errors.New("the issuer has no revocation endpoint")
 
-// Revoke ends a refresh token at the issuer (RFC 7009). A token that the issuer
-// does not know is revoked already: it answers 200 (§2.2).
-func (i *Issuer) Revoke(ctx context.Context, c Client, token secret.Secret) error {
+// Revoke ends a refresh token at the issuer (RFC 7009). known is false when the issuer
+// says that it does not know the token: that is a success too (section 2.2), and no grant
+// was ended by it.
+func (i *Issuer) Revoke(ctx context.Context, c Client, token secret.Secret) (known bool, err error) {
 	meta, err := i.Metadata(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if meta.RevocationEndpoint == "" {
-		return ErrNoRevocation
+		return false, ErrNoRevocation
 	}
 	form := url.Values{
 		"token":           {token.Reveal()}, // leaves in the form
 		"token_type_hint": {"refresh_token"},
 	}
-	return i.retry(ctx, func() error {
-		_, err := i.submit(ctx, "revoke", meta, authEndpoint{meta.RevocationEndpoint, meta.Aliases.RevocationEndpoint}, c, form, token)
+	var body []byte
+	err = i.retry(ctx, func() error {
+		body, err = i.submit(ctx, "revoke", meta, authEndpoint{meta.RevocationEndpoint, meta.Aliases.RevocationEndpoint}, c, form, token)
 		return err
 	})
+	if err != nil {
+		return false, err
+	}
+	said, _ := readMembers(body) // most answers have no body
+	code, _ := said.text("error")
+	return code == "", nil // Keycloak answers 200 and invalid_token
 }

@@ -398,7 +398,8 @@ func TestNoHTTP2_norItsDebugging(t *testing.T) {
 		_, _, err3 := i.Introspect(t.Context(), frontClient, oldToken)
 		_, err4 := i.StartDevice(t.Context(), frontClient, []string{"openid"})
 		_, err5 := i.Authorize(t.Context(), frontClient, "http://127.0.0.1:1/", []string{"openid"})
-		if err := errors.Join(err1, err2, err3, err4, err5, i.Revoke(t.Context(), frontClient, oldToken)); err != nil {
+		_, err6 := i.Revoke(t.Context(), frontClient, oldToken)
+		if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 			t.Fatal("failed")
 		}
 		return

@@ -111,7 +111,7 @@ func checkPeer(socket *net.UnixConn) error {
 	}
 	var peer *unix.Ucred
 	if ctlErr := raw.Control(func(fd uintptr) {
-		peer, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) //nolint:gosec // a descriptor is a small number
+		peer, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
 	}); ctlErr != nil {
 		return ctlErr
 	}

@@ -17,7 +17,7 @@ func TestQuick(t *testing.T) {
 	if err := r.write(&page); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"secret-tool lookup", "oidc-token", "curl, the same POST", "in Python", "cached get, 1000 accounts, file store", "refresh, 1000 accounts, file store", "processor"} {
+	for _, want := range []string{"secret-tool lookup", "oidc-token", "curl, the same POST", "in Python", "cached get, 1000 accounts, file store", "refresh, 1000 accounts, file store", "keepalive, 1000 / 100 accounts", "erase --all, 1000 / 100 accounts", "list, 1000 / 100 accounts", "store move, 1000 / 100 accounts", "processor"} {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("the page does not speak of %q", want)
 		}

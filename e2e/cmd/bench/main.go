@@ -25,6 +25,7 @@ import (
 
 func main() {
 	quick := flag.Bool("quick", false, "few rounds, on the built-in issuer, without writing the page")
+	only := flag.Bool("accounts", false, "only the commands that go through all accounts, without writing the page")
 	page := flag.String("o", filepath.Join("..", "docs", "benchmarks.md"), "the page to write")
 	flag.Parse()
 	t := &tb.Main{Name: "bench", Err: os.Stderr}
@@ -35,11 +36,15 @@ func main() {
 	if *quick {
 		size = small
 	}
-	r, err := measure(ctx, t, size)
+	do := measure
+	if *only {
+		do = measureAccounts
+	}
+	r, err := do(ctx, t, size)
 	if err == nil {
 		err = r.write(os.Stdout)
 	}
-	if err == nil && !*quick {
+	if err == nil && !*quick && !*only {
 		err = r.save(*page)
 	}
 	if err != nil {
@@ -55,7 +60,7 @@ func measure(ctx context.Context, t tb.T, size size) (*report, error) {
 		return nil, err
 	}
 	r := &report{began: began, machine: b.machine()}
-	for _, part := range []func(*report) error{b.cached, b.refresh, b.memory, b.accounts, b.profiles, b.flow} {
+	for _, part := range []func(*report) error{b.cached, b.refresh, b.memory, b.accounts, b.manyCommands, b.profiles, b.flow} {
 		if err := part(r); err != nil {
 			return nil, err
 		}

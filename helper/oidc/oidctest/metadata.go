@@ -10,7 +10,7 @@ import (
 func (c *Call) serveMetadata() Answer {
 	i := c.Issuer
 	i.mu.Lock()
-	alg, algs, introspection := i.conf.alg, i.conf.authAlgs, i.conf.introspection
+	alg, algs, introspection, unlisted := i.conf.alg, i.conf.authAlgs, i.conf.introspection, i.conf.unlisted
 	auth := []string{"client_secret_basic", "client_secret_post", "private_key_jwt", "client_secret_jwt"}
 	if i.conf.listed != nil {
 		auth = i.conf.listed
@@ -49,6 +49,9 @@ func (c *Call) serveMetadata() Answer {
 	}
 	if introspection == IntrospectionNone {
 		delete(object, "introspection_endpoint")
+	}
+	if unlisted {
+		object["grant_types_supported"] = []string{"authorization_code", "refresh_token"}
 	}
 	return c.document(object)
 }

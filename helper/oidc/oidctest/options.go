@@ -37,6 +37,8 @@ type config struct {
 	cacheControl string
 
 	introspection Introspection
+	// unlisted leaves token exchange out of the discovery document.
+	unlisted bool
 }
 
 func defaults() config {
@@ -178,3 +180,7 @@ func NoAudienceMapper() Option { return func(c *config) { c.noMapper = true } }
 // CacheControl sets the Cache-Control header of discovery and keys; no-cache if
 // not given.
 func CacheControl(v string) Option { return func(c *config) { c.cacheControl = v } }
+
+// UnlistedExchange is a server that exchanges tokens and does not say so in its discovery
+// document, as Keycloak before 26.2.
+func UnlistedExchange() Option { return func(c *config) { c.unlisted = true } }

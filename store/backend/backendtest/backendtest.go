@@ -5,7 +5,6 @@
 package backendtest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -37,11 +36,11 @@ const name = "grant,p,a"
 // put saves over whatever is there.
 func put(t *testing.T, b backend.Backend, name, value string) backend.Revision {
 	t.Helper()
-	_, rev, err := b.Load(context.Background(), name)
+	_, rev, err := b.Load(t.Context(), name)
 	if err != nil && !errors.Is(err, backend.ErrNotFound) {
 		t.Fatalf("Load before a Save: %v", err)
 	}
-	rev, err = b.Save(context.Background(), name, secret.Secret(value), rev)
+	rev, err = b.Save(t.Context(), name, secret.Secret(value), rev)
 	if err != nil {
 		t.Fatalf("Save of %d bytes: %v", len(value), err)
 	}
@@ -49,7 +48,7 @@ func put(t *testing.T, b backend.Backend, name, value string) backend.Revision {
 }
 
 func keepsValues(t *testing.T, b backend.Backend) {
-	ctx := context.Background()
+	ctx := t.Context()
 	if v, rev, err := b.Load(ctx, name); !errors.Is(err, backend.ErrNotFound) || rev != "" {
 		t.Fatalf("Load of nothing = %v, %q, %v", v.Reveal(), rev, err)
 	}
@@ -72,7 +71,7 @@ func keepsValues(t *testing.T, b backend.Backend) {
 }
 
 func checksTheRevision(t *testing.T, b backend.Backend) {
-	ctx := context.Background()
+	ctx := t.Context()
 	first := put(t, b, name, "first value")
 	second := put(t, b, name, "second value")
 	if first == second || second == "" {
@@ -92,7 +91,7 @@ func checksTheRevision(t *testing.T, b backend.Backend) {
 }
 
 func sizes(t *testing.T, b backend.Backend) {
-	ctx := context.Background()
+	ctx := t.Context()
 	for _, n := range []int{2559, 2560, 16<<10 - 1, 16 << 10, 50000, backend.MaxValue, 10} {
 		value := strings.Repeat("0123456789", n/10+1)[:n]
 		put(t, b, name, value)
@@ -114,7 +113,7 @@ func sizes(t *testing.T, b backend.Backend) {
 func all(t *testing.T, b backend.Backend) (names []string) {
 	t.Helper()
 	for after := ""; ; {
-		page, err := b.List(context.Background(), after)
+		page, err := b.List(t.Context(), after)
 		if errors.Is(err, errors.ErrUnsupported) {
 			t.Skip("this backend cannot be listed")
 		}
@@ -140,7 +139,7 @@ func lists(t *testing.T, b backend.Backend) {
 		t.Errorf("List = %q, want %q", names, want)
 	}
 	for _, name := range want {
-		if err := b.Delete(context.Background(), name); err != nil {
+		if err := b.Delete(t.Context(), name); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -150,7 +149,7 @@ func lists(t *testing.T, b backend.Backend) {
 }
 
 func readersOfAWriter(t *testing.T, b backend.Backend) {
-	ctx := context.Background()
+	ctx := t.Context()
 	value := func(i int) string {
 		return strings.Repeat(fmt.Sprintf("%04d", i), []int{10, 5000, 9000}[i%3])
 	}

@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/store"
+)
+
+// elsewhere looks for an account that the store in use does not have in the other
+// stores of this configuration: a move that was interrupted leaves it there. A store
+// without a note of the account is not asked, so that nobody else's keyring is opened.
+func (a *app) elsewhere(c *config, s *store.Store) func(context.Context, store.Key) error {
+	return func(ctx context.Context, k store.Key) error {
+		for _, other := range a.otherStores(c, s) {
+			if _, err := other.Note(k); err != nil {
+				continue
+			}
+			if _, err := other.Load(ctx, k); errors.Is(err, store.ErrNotFound) {
+				continue
+			}
+			return &hint.Error{
+				Kind:   store.ErrUnavailable,
+				Detail: fmt.Sprintf("account %s/%s is in the %s store, and the %s store is in use (%s); a move between them may have been interrupted", k.Profile, clean(k.Account), other.Name(), s.Name(), a.storeChosenBy(c)),
+				Remedy: hint.Do(hint.Run("store", "move", "--to", other.Name())),
+			}
+		}
+		return nil
+	}
+}
+
+// otherStores are the stores of this configuration that are not in use. They show no
+// dialog.
+func (a *app) otherStores(c *config, s *store.Store) (others []*store.Store) {
+	unattended := *a
+	unattended.Attended = false
+	for _, name := range store.Backends() {
+		if name == s.Name() {
+			continue
+		}
+		if other, err := unattended.openStoreNamed(c, name); err == nil {
+			others = append(others, other)
+		}
+	}
+	return others
+}
+
+// warnOfMoved says how many accounts another store has that the one in use lacks, as
+// far as notes tell. A list does not show them, and keepalive does not refresh them.
+func (a *app) warnOfMoved(c *config, s *store.Store, accounts []store.Account) {
+	here := make(map[store.Key]bool, len(accounts))
+	for _, n := range accounts {
+		here[n.Key] = true
+	}
+	for _, other := range a.otherStores(c, s) {
+		notes, err := other.Notes()
+		if err != nil {
+			continue
+		}
+		missing := slices.DeleteFunc(notes, func(n store.Note) bool { return here[n.Key] })
+		if len(missing) > 0 {
+			a.warn(fmt.Sprintf("%d accounts are in the %s store, which is not in use, the first %s; to bring all together: t2-cred store move --to %s",
+				len(missing), other.Name(), named(missing[0]), other.Name()))
+		}
+	}
+}

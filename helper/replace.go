@@ -1,0 +1,174 @@
+package helper
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/helper/oidc"
+	"github.com/terradue/t2-cred/helper/secret"
+	"github.com/terradue/t2-cred/store"
+)
+
+// A newcomer is whom a new grant is for, as far as it is known before it is asked for.
+type newcomer struct{ subject, username string }
+
+// bringer reads whom a user's token is for.
+func bringer(token secret.Secret) newcomer {
+	peek, ok := oidc.ParseUnverified(token)
+	if !ok {
+		return newcomer{}
+	}
+	return newcomer{peek.Claims.Subject, peek.Claims.Username}
+}
+
+// isAnother reports whether a stored grant is of another user. Another client's token may
+// have another subject for the same user (OpenID Connect Core section 8.1). So before the
+// exchange the same user name counts too.
+func (n newcomer) isAnother(old store.Record) bool {
+	return old.Grant != "" && n.subject != "" && old.Subject != "" && n.subject != old.Subject && (n.username == "" || n.username != old.Username)
+}
+
+// replace makes a new record the account's, under its lock. Another user's grant is
+// replaced only when the request or a person says so: it is asked before anything is
+// sent where the new user is known by then.
+func (h *Helper) replace(ctx context.Context, r Request, who newcomer, obtain func(Request) (store.Record, error)) (store.Record, error) {
+	if old, err := h.Store.Load(ctx, r.key()); err == nil && who.isAnother(old) {
+		if err := r.mayReplace(old, who); err != nil {
+			return store.Record{}, err
+		}
+		r.Replace = true // the person has been asked
+	}
+	wait, cancel := lockTime(ctx)
+	defer cancel()
+	var replaced, obtained store.Record
+	rec, err := h.Store.Obtain(wait, r.key(), func(old store.Record) (store.Record, error) {
+		replaced = old
+		if who.isAnother(old) {
+			if err := r.mayReplace(old, who); err != nil {
+				return store.Record{}, err
+			}
+		}
+		rec, err := obtain(r)
+		if err != nil {
+			return store.Record{}, err
+		}
+		obtained = rec
+		if now := (newcomer{subject: rec.Subject}); now.isAnother(old) {
+			if err := r.mayReplace(old, newcomer{rec.Subject, rec.Username}); err != nil {
+				return store.Record{}, err
+			}
+		}
+		return rec, nil
+	})
+	if err == nil {
+		h.warnReplaced(replaced, rec)
+		return rec, nil
+	}
+	if obtained.Grant != "" {
+		err = h.abandon(ctx, r, obtained.RefreshToken, obtained.Subject, err)
+	}
+	return store.Record{}, err
+}
+
+// mayReplace is the error of a grant that must not be replaced.
+func (r Request) mayReplace(old store.Record, now newcomer) error {
+	name := func(username, subject string) string {
+		if username == "" {
+			return oidc.Clean(subject)
+		}
+		return oidc.Clean(username)
+	}
+	was, is := name(old.Username, old.Subject), name(now.username, now.subject)
+	if r.Replace || r.MayReplace != nil && r.MayReplace(was, is) {
+		return nil
+	}
+	return &hint.Error{
+		Kind: ErrOtherUser, Detail: fmt.Sprintf("account %s/%s has the grant of another user, %s; the new one is of %s, and nothing was replaced", r.Profile.Name, r.Account, was, is),
+		Remedy: hint.Do(hint.Words("choose another account with --account, or replace the grant with --replace")),
+	}
+}
+
+func (h *Helper) warnReplaced(old, now store.Record) {
+	if old.Grant != "" && old.Subject != now.Subject {
+		h.Warn(fmt.Sprintf("this account held the credential of another user (%s), which was replaced and not revoked; one account for each user: --account", oidc.Clean(old.Username+" "+old.Subject)))
+	}
+}
+
+// refuseSecond refuses a second exchange of one login where the issuer mixes up the two
+// grants: there the first refresh or revocation of one ends the other. A new exchange
+// for the same account is none, as it replaces the first.
+func (h *Helper) refuseSecond(ctx context.Context, r Request, issuer *oidc.Issuer, session string) error {
+	if session == "" {
+		return nil
+	}
+	meta, err := issuer.Metadata(ctx)
+	if err != nil || !meta.EndsTogether() {
+		return nil //nolint:nilerr // the exchange says what is wrong
+	}
+	notes, err := h.Store.Notes()
+	if err != nil {
+		return err
+	}
+	for _, n := range notes {
+		if n.Session != session || n.ClientID != r.Profile.ClientID || n.Key == r.key() {
+			continue
+		}
+		first := n.Key.Profile + "/" + n.Key.Account
+		if r.Replace {
+			h.Warn(first + " has a grant of the same login, which ends when this one is refreshed or revoked")
+			return nil
+		}
+		return &hint.Error{
+			Kind:   ErrNotGranted,
+			Detail: fmt.Sprintf("exchange: %s already has a grant of this login, and this Keycloak (before 26.1) ends one of the two when the other is refreshed or revoked; nothing was sent", oidc.Clean(first)),
+			Remedy: hint.Do(hint.Words("share that account: "), hint.Run("get").For(n.Key.Profile, n.Key.Account), hint.Words("; or exchange all the same: --replace")),
+		}
+	}
+	return nil
+}
+
+// sessionOf is a hash of a login session, as a record has it; empty when the token
+// names none.
+func sessionOf(issuer string, token secret.Secret) string {
+	peek, ok := oidc.ParseUnverified(token)
+	if !ok || peek.Claims.SessionID == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(issuer + "\n" + peek.Claims.SessionID))
+	return hex.EncodeToString(sum[:8])
+}
+
+// abandonTime bounds the revocation of a grant that is not kept.
+const abandonTime = 10 * time.Second
+
+// abandon sees to a grant that the issuer has given and that is not kept. It is revoked
+// where that is known to end nothing else; otherwise the error names it as alive.
+func (h *Helper) abandon(ctx context.Context, r Request, token secret.Secret, subject string, why error) error {
+	if token == "" {
+		return why
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTime)
+	defer cancel()
+	issuer := h.Issuer(r.Profile)
+	peek, ok := oidc.ParseUnverified(token)
+	if ok && subject == "" {
+		subject = peek.Claims.Subject
+	}
+	// An online token is of the user's own session, which is not ours to end.
+	if offline := ok && peek.Claims.Type == "Offline"; offline && subject == peek.Claims.Subject && h.endsAlone(ctx, r, issuer, subject) {
+		client, err := h.client(ctx, r)
+		var known bool
+		if err == nil {
+			known, err = issuer.Revoke(ctx, client, token)
+		}
+		if err == nil && known {
+			return fmt.Errorf("%w (the grant that the issuer gave was revoked)", why)
+		}
+		h.Log.Debug("revocation of what is not kept", "known", known, "error", err)
+	}
+	return fmt.Errorf("%w (the grant that the issuer gave is not kept and lives on there until it ends or an admin ends it)", why)
+}
