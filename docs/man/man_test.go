@@ -20,7 +20,7 @@ func TestPages_allCommandsAndHooks(t *testing.T) {
 	for name, want := range map[string][]string{
 		"t2-cred.1": {
 			`.TH "T2\-CRED" "1" "2026\-11\-24" "t2\-cred 1.2.3"`, `\fB\-\-timeout\fR \fIduration\fR`,
-			"how long the whole command may take (T2_CRED_TIMEOUT) (default 30s)", `\fBt2\-cred\-profile\-add\fR(1)`, ".SH \"EXIT STATUS\"",
+			"how long the command may take until a refresh token is sent (T2_CRED_TIMEOUT) (default 30s)", `\fBt2\-cred\-profile\-add\fR(1)`, ".SH \"EXIT STATUS\"",
 		},
 		"t2-cred-profile-add.1": {`\fBt2\-cred profile add\fR NAME \-\-issuer URL`, `\fB\-\-client\-secret\-file\fR`, `t2\-cred profile add gep \-\-issuer`},
 		"t2-cred-hooks.7":       {`.SH "T2\-CRED GIT"`, `\fBdocker\-credential\-t2\fR`, `[credential "https://git.example.org"]`},
