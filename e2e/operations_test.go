@@ -43,7 +43,7 @@ rm user.jwt client-secret.txt`, issuer.URL(), oidctest.ClientID))
 	}
 
 	// The identity is missing: nothing is spent.
-	fresh(5, "the file store has no identity", "T2_CRED_IDENTITY_FILE=/run/gone")
+	fresh(5, "the identity /run/gone is missing", "T2_CRED_IDENTITY_FILE=/run/gone")
 	wantRefreshes(0)
 
 	// What is logged with -v has neither token nor secret; the ledger sees to that.
@@ -52,22 +52,28 @@ rm user.jwt client-secret.txt`, issuer.URL(), oidctest.ClientID))
 	}
 	wantRefreshes(1)
 
-	// The records cannot be written to: the rotated token waits in the runtime directory.
+	// The record cannot be saved: it waits sealed in copies, and the next command saves it.
 	records := "~/.local/share/t2-cred/*/"
 	h.wantSh(0, "chmod 500 "+records)
 	fresh(0, "warning: ")
-	kept, _ := filepath.Glob(filepath.Join(h.Dir, "run/t2-cred/*"))
+	kept, _ := filepath.Glob(filepath.Join(h.Dir, ".local/share/t2-cred/*/copies/*.copy"))
 	if len(kept) != 1 {
-		t.Fatalf("in the runtime directory are %q", kept)
+		t.Fatalf("the sealed copies are %q", kept)
 	}
 	if info, err := os.Stat(kept[0]); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%s: %v, %v", kept[0], info.Mode(), err)
 	}
 	h.wantSh(0, "chmod 700 "+records)
 	fresh(0, "")
-	if kept, _ := filepath.Glob(filepath.Join(h.Dir, "run/t2-cred/*")); len(kept) != 0 {
-		t.Errorf("left in the runtime directory: %q", kept)
+	if kept, _ := filepath.Glob(filepath.Join(h.Dir, ".local/share/t2-cred/*/copies/*")); len(kept) != 0 {
+		t.Errorf("left among the copies: %q", kept)
 	}
+	wantRefreshes(3)
+
+	// There is no room for a copy: nothing is sent.
+	h.wantSh(0, "chmod 500 "+records+"copies")
+	fresh(5, "so nothing was sent")
+	h.wantSh(0, "chmod 700 "+records+"copies")
 	wantRefreshes(3)
 
 	// A home that was moved is another one.
@@ -85,7 +91,7 @@ rm user.jwt client-secret.txt`, issuer.URL(), oidctest.ClientID))
 
 	files, err := filepath.Glob(filepath.Join(h.Dir, ".local/*/t2-cred/*/*default*"))
 	inDirs, err2 := filepath.Glob(filepath.Join(h.Dir, ".local/*/t2-cred/*/*/*default*"))
-	if n := len(files) + len(inDirs); n != 4 || err != nil || err2 != nil {
+	if n := len(files) + len(inDirs); n != 5 || err != nil || err2 != nil {
 		t.Errorf("an account has the files %q %q", files, inDirs)
 	}
 }

@@ -15,7 +15,7 @@ func (a *app) claimsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "claims", Short: "Show the access token's claims, verified against the issuer's keys", Args: noArgs,
 		Long: `Verify the access token (signature by the issuer's JWKS, iss, exp, nbf, aud or azp)
-and show its claims, times also in words; --json prints them as the issuer wrote them.`,
+and show its claims, times also in words. --json prints them as the issuer wrote them.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, r, err := a.openHelper()
 			if err != nil {

@@ -104,8 +104,8 @@ func (p *profileConfig) absolute() error {
 	return nil
 }
 
-// offered wants the issuer to list a way that the client has. A secret is sent as
-// basic or post, whichever is taken, and which it was is found out then.
+// offered checks that the issuer lists a method that the client can use. A secret is sent
+// as basic or post; the first request finds out which one the issuer accepts.
 func offered(p profileConfig, m *oidc.Metadata) error {
 	if p.auth() != "" || len(m.AuthMethods) == 0 || slices.Contains(m.AuthMethods, "client_secret_basic") || slices.Contains(m.AuthMethods, "client_secret_post") {
 		return nil

@@ -23,8 +23,8 @@ func (a *app) exchangeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "exchange", Short: "Turn a user's access token into an offline token of our own, and keep it", Args: noArgs,
 		Long: `Exchange a user's access token (RFC 8693) for an offline token of the profile's
-client, verify what comes, and keep it. The user's token comes from --token-file,
-from standard input, or from a hidden prompt on a terminal; it is not kept.
+client, verify the answer, and keep it. The user's token comes from --token-file, from
+standard input, or from a hidden prompt on a terminal. It is not kept.
 Prints nothing on standard output (with --json: a report without tokens).`,
 		Example: `  t2-cred exchange --profile gep --token-file user.jwt
   portal-cli token | t2-cred exchange --account alice`,

@@ -26,11 +26,11 @@ func (a *app) loginCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "login", Short: "Log the user in to our client itself, and keep the offline token", Args: noArgs,
 		Annotations: map[string]string{ownTimeout: "5m"}, // a person is slower than a server
-		Long: `Get the client's own offline token by a login of the user: in a browser on this
-machine (authorization code with PKCE, answered on 127.0.0.1), or on another device
-with a code (RFC 8628). Needs no exchange. Without --browser or --device: a device
-when there is no display, over SSH or in a container; else the browser. Takes up to
-five minutes unless --timeout says otherwise.`,
+		Long: `Get the client's own offline token by a login of the user. The user logs in with a browser
+on this machine (authorization code with PKCE, answered on 127.0.0.1), or on another
+device with a code (RFC 8628). This needs no exchange. Without --browser or --device, a
+device is used if there is no display, over SSH and in a container. The default of
+--timeout is 5m.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if device && browser {
 				return usageError(errors.New("--device and --browser are two ways; choose one"))

@@ -113,7 +113,7 @@ func (a *app) root() *cobra.Command {
 		Use:   "t2-cred",
 		Short: "Turn a user's access token into an offline one once; print a fresh access token ever after",
 		Long: `t2-cred exchanges a user's access token for the application's own offline token
-(RFC 8693), keeps the refresh token in the OS keyring, and prints a fresh access
+(RFC 8693) and keeps the refresh token in the OS keyring. It prints a fresh access
 token whenever a tool asks, long after the user has gone home.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -125,7 +125,7 @@ token whenever a tool asks, long after the user has gone home.`,
 	f.StringVarP(&a.flags.account, "account", "a", or(a.Getenv("T2_CRED_ACCOUNT"), "default"), "account of the profile (T2_CRED_ACCOUNT)")
 	f.StringVar(&a.flags.config, "config", a.Getenv("T2_CRED_CONFIG"), "configuration file (T2_CRED_CONFIG)")
 	f.StringVar(&a.flags.store, "store", a.Getenv("T2_CRED_STORE"), "where secrets are kept: keyring or file (T2_CRED_STORE)")
-	f.DurationVar(&a.flags.timeout, "timeout", 30*time.Second, "how long the whole command may take (T2_CRED_TIMEOUT)")
+	f.DurationVar(&a.flags.timeout, "timeout", 30*time.Second, "how long the command may take until a refresh token is sent (T2_CRED_TIMEOUT)")
 	f.BoolVar(&a.flags.json, "json", truthy(a.Getenv("T2_CRED_JSON")), "speak JSON, errors too (T2_CRED_JSON)")
 	f.BoolVarP(&a.flags.verbose, "verbose", "v", truthy(a.Getenv("T2_CRED_VERBOSE")), "say on standard error what is done, never a secret (T2_CRED_VERBOSE)")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.start(cmd) }

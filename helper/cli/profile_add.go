@@ -36,13 +36,16 @@ func (a *app) profileAdd() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use: "add NAME --issuer URL --client-id ID", Short: "Discover an issuer, check it, and save a profile", Args: oneArg,
-		Long: `Save a client at an issuer under a name. The issuer's discovery document is fetched
-and checked first; its exact name is what is saved. The client's secret goes to the
-store: from --client-secret-file, or a hidden prompt on a terminal; never a flag.
-A client with a key or a certificate in place of a secret names their files, which
-are read each time; --client-secret-file puts a key into the store instead.
-The profile gets a file of its own in profiles.d. A profile that exists is not
-replaced: t2-cred profile edit changes it.`,
+		Long: `Save a client at an issuer under a name. The issuer's discovery document is fetched and
+checked first, and the profile gets the issuer's exact name. The client's secret goes to
+the store. It comes from --client-secret-file, or from a hidden prompt on a terminal, and
+never from a flag.
+
+A client with a key or a certificate in place of a secret names their files, which are read
+each time. With --client-secret-file the key goes to the store instead.
+
+The profile gets a file of its own in profiles.d. A profile that exists is not replaced:
+t2-cred profile edit changes it.`,
 		Example: `  t2-cred profile add gep --issuer https://iam.terradue.com/auth/realms/master \
       --client-id ellip-test-ades --audience ellip-test-ades \
       --scope "openid email profile offline_access ellip gep"`,
@@ -152,8 +155,8 @@ func (a *app) profileEdit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "edit NAME [--host H]… [--scope \"a b\"] [--audience A]…", Short: "Change a profile; keep what is not named", Args: oneArg,
 		Long: `Change what the flags name, keep the rest of the profile, and show the difference.
-A flag that may be repeated replaces the whole list; an empty value empties it. What is
-stored for the profile's accounts stays. Comments in the profile's file do not.`,
+A flag that may be repeated replaces the whole list; an empty value empties it. The
+accounts of the profile stay. Comments in the profile's file are lost.`,
 		Example: `  t2-cred profile edit gep --host api.example.org --host git.example.org
   t2-cred profile edit gep --scope "openid offline_access"`,
 		RunE: func(cmd *cobra.Command, args []string) error {

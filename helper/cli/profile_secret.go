@@ -47,7 +47,7 @@ func (a *app) profileSetSecret() *cobra.Command {
 		Use: "set-secret NAME", Short: "Set or replace a client's secret or key; the grants stay", Args: oneArg,
 		Long: `Put the client's secret into the store: from --client-secret-file, or a hidden prompt
 on a terminal. For client_auth private_key_jwt and tls it is the client's private key.
-Grants that are kept are not touched.`,
+The grants stay.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, s, err := a.openConfig()
 			if err != nil {

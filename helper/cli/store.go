@@ -22,15 +22,18 @@ func (a *app) storeCommand() *cobra.Command {
 func (a *app) storeInit() *cobra.Command {
 	return &cobra.Command{
 		Use: "init", Short: "Make the identity that the file store encrypts to", Args: noArgs,
-		Long: `Make the file store's identity (an age X25519 key), readable by you alone, unless
-there is one. What the file store keeps is encrypted to it; whoever has the identity
-and the files has the tokens. The store is chosen by name, never by itself:
-store = "file" in the configuration, --store file, or T2_CRED_STORE=file.
+		Long: `Make the file store's identity (an age X25519 key), readable by you alone. An identity that
+exists is kept, and none is made where records exist. The file store encrypts to it, and
+the identity and the files together give the tokens. The store is chosen by name, never by
+itself: store = "file" in the configuration, --store file, or T2_CRED_STORE=file.
 
-The identity is looked for in this order: the file t2-cred-identity in
-$CREDENTIALS_DIRECTORY (systemd's LoadCredential=), the file that
-T2_CRED_IDENTITY_FILE names, what identity_command in the configuration prints (an
-absolute path and arguments, without a shell), and the file that this command makes.`,
+The identity is looked for in this order:
+
+  1. the file t2-cred-identity in $CREDENTIALS_DIRECTORY (systemd's LoadCredential=)
+  2. the file that T2_CRED_IDENTITY_FILE names
+  3. the output of identity_command in the configuration (an absolute path and arguments,
+     without a shell)
+  4. the file that this command makes`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.loadConfig()
 			if err != nil {
@@ -60,7 +63,7 @@ absolute path and arguments, without a shell), and the file that this command ma
 func (a *app) storeStatus() *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Short: "Show which store is used, where it is, and whether it answers", Args: noArgs,
-		Long: `Show which store is used and by whose word, where it keeps things, how many accounts
+		Long: `Show which store is used and what chose it, where it keeps things, how many accounts
 are in it, and whether it can be read now. No dialog is shown and nothing is written.
 The exit code is 5 when the store cannot be read.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
