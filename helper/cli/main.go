@@ -171,6 +171,7 @@ func (a *app) addCommands(root *cobra.Command) {
 	for _, c := range commands {
 		add(c)
 	}
+	root.AddCommand(a.topics(root)...)
 	if len(a.Args) > 0 && (a.Args[0] == cobra.ShellCompRequestCmd || a.Args[0] == cobra.ShellCompNoDescRequestCmd) {
 		a.complete(root)
 	}

@@ -81,7 +81,7 @@ again takes the file over without a gap. Each try is given --timeout.`,
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "the file to write")
-	cmd.Flags().StringVar(&shape, "format", "token", "token, header, json, env or rattler")
+	cmd.Flags().StringVar(&shape, "format", "token", "one of "+formatNames())
 	cmd.Flags().DurationVar(&minValid, "min-valid", helper.DefaultMinValid, "how long the token must still be valid; with --watch, when to renew it (never before half of its life)")
 	cmd.Flags().BoolVar(&watch, "watch", false, "go on, and renew the token before it expires")
 	return cmd
