@@ -206,7 +206,7 @@ func TestMessages(t *testing.T) {
 		t.Errorf("only %d messages were found", total)
 	}
 	if *update {
-		if err := os.WriteFile(messagesPage, page.Bytes(), 0o644); err != nil { //nolint:gosec // a page for everybody
+		if err := os.WriteFile(messagesPage, page.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
