@@ -202,7 +202,7 @@ func TestTrust_busOfAnother(t *testing.T) {
 	}()
 	v.Set("T2_CRED_STORE=keyring", "DBUS_SESSION_BUS_ADDRESS=unix:path="+path)
 	r := v.Do(run.Cmd{
-		Args:  []string{"profile", "add", "gep", "--issuer", v.issuer.URL(), "--client-id", "c", "--client-secret-file", "-", "--timeout", "5s"},
+		Args:  []string{"profile", "add", "gep", "--issuer", v.issuer.URL(), "--client-id", "c", "--client-secret-file", "-", "--unproven", "--timeout", "5s"},
 		Stdin: "a-secret-that-is-nobodys-0123456789",
 	})
 	wantFailure(t, r, 5, fmt.Sprint(mallory), "")

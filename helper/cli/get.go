@@ -71,6 +71,6 @@ more for the answer, and no signal ends that wait.
 	}
 	cmd.Flags().DurationVar(&minValid, "min-valid", helper.DefaultMinValid, "how long the token must still be valid, if the issuer's tokens live that long")
 	cmd.Flags().BoolVar(&fresh, "fresh", false, "get a new token although the cached one is still valid, or the issuer has refused one before")
-	cmd.Flags().StringVar(&format, "format", "token", "token, header, json, env or rattler")
+	cmd.Flags().StringVar(&format, "format", "token", "one of "+formatNames())
 	return cmd
 }

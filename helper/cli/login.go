@@ -40,21 +40,7 @@ device is used if there is no display, over SSH and in a container. The default 
 				return err
 			}
 			r.Replace, r.MayReplace = replace, a.mayReplace()
-			login := helper.LoginRequest{Request: r, AllowOnline: allowOnline, Ports: ports, Browser: a.showBrowser}
-			if uid, err := strconv.Atoi(a.Getenv("SUDO_UID")); err == nil {
-				login.Users = []int{uid} // the person at the browser
-			}
-			if device || !browser && a.headless() {
-				login.Device = func(d *oidc.Device) (done func()) { return a.showDevice(cmd.Context(), d) }
-			}
-			if strings.Contains(r.Profile.Issuer, "/realms/") {
-				fmt.Fprintln(a.Stderr, "note: Keycloak 26 may end the browser's own session when a login asks for offline_access")
-			}
-			rec, err := h.Login(cmd.Context(), login)
-			if err != nil {
-				return err
-			}
-			return a.reportKept(r, rec, h.Store)
+			return a.logIn(cmd.Context(), h, helper.LoginRequest{Request: r, AllowOnline: allowOnline, Ports: ports}, device || !browser && a.headless())
 		},
 	}
 	f := cmd.Flags()
@@ -64,6 +50,25 @@ device is used if there is no display, over SSH and in a container. The default 
 	f.BoolVar(&allowOnline, "allow-online", false, "keep a refresh token that ends with the user's session, if that is all the issuer gives")
 	addReplace(f, &replace)
 	return cmd
+}
+
+// logIn logs the user in, on another device or in a browser, and says what was kept.
+func (a *app) logIn(ctx context.Context, h *helper.Helper, login helper.LoginRequest, device bool) error {
+	login.Browser = a.showBrowser
+	if uid, err := strconv.Atoi(a.Getenv("SUDO_UID")); err == nil {
+		login.Users = []int{uid} // the person at the browser
+	}
+	if device {
+		login.Device = func(d *oidc.Device) (done func()) { return a.showDevice(ctx, d) }
+	}
+	if strings.Contains(login.Profile.Issuer, "/realms/") {
+		fmt.Fprintln(a.Stderr, "note: Keycloak 26 may end the browser's own session when a login asks for offline_access")
+	}
+	rec, err := h.Login(ctx, login)
+	if err != nil {
+		return err
+	}
+	return a.reportKept(login.Request, rec, h.Store)
 }
 
 // headless reports whether a browser on this machine is of no use to the user.

@@ -30,6 +30,8 @@ type Env struct {
 	// Prompt asks a person for a secret without echo; an error when there is
 	// nobody to ask.
 	Prompt func(ctx context.Context, label string) (string, error)
+	// Ask asks a person for one line, which is shown; nil when there is nobody to ask.
+	Ask func(ctx context.Context, label string) (string, error)
 	// Attended is whether a person looks at standard error.
 	Attended bool
 	// StdoutClosed is whether the program was started without a standard output.
@@ -47,7 +49,7 @@ func System() Env {
 	cobra.EnableCommandSorting = false // help has them in the order in which they are used
 	return Env{
 		Name: os.Args[0], Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-		Getenv: os.Getenv, Now: time.Now, Prompt: prompt,
+		Getenv: os.Getenv, Now: time.Now, Prompt: prompt, Ask: askTerminal,
 		Attended: isTerminal(os.Stderr), StdinTerminal: isTerminal(os.Stdin), StdoutClosed: stdoutClosed(),
 	}
 }
@@ -169,6 +171,7 @@ func (a *app) addCommands(root *cobra.Command) {
 	for _, c := range commands {
 		add(c)
 	}
+	root.AddCommand(a.topics(root)...)
 	if len(a.Args) > 0 && (a.Args[0] == cobra.ShellCompRequestCmd || a.Args[0] == cobra.ShellCompNoDescRequestCmd) {
 		a.complete(root)
 	}
@@ -200,7 +203,7 @@ func groups() []cobra.Group {
 // and goes, the hooks, and what looks after it all.
 func (a *app) commands() []command {
 	all := []command{
-		{groupSetup, "profile", a.profileCommand}, {groupCredentials, "exchange", a.exchangeCommand}, {groupCredentials, "login", a.loginCommand},
+		{groupSetup, "init", a.initCommand}, {groupSetup, "profile", a.profileCommand}, {groupCredentials, "exchange", a.exchangeCommand}, {groupCredentials, "login", a.loginCommand},
 		{groupCredentials, "get", a.getCommand}, {groupCredentials, "claims", a.claimsCommand}, {groupCredentials, "status", a.statusCommand},
 		{groupCredentials, "list", a.listCommand}, {groupCredentials, "erase", a.eraseCommand}, {groupCredentials, "import", a.importCommand},
 		{groupCare, "keepalive", a.keepaliveCommand}, {groupCredentials, "write", a.writeCommand}, {groupCredentials, "exec", a.execCommand},

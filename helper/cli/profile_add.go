@@ -33,6 +33,7 @@ func (a *app) profileAdd() *cobra.Command {
 		p          profileConfig
 		scope      []string
 		secretFile string
+		unproven   bool
 	)
 	cmd := &cobra.Command{
 		Use: "add NAME --issuer URL --client-id ID", Short: "Discover an issuer, check it, and save a profile", Args: oneArg,
@@ -40,6 +41,9 @@ func (a *app) profileAdd() *cobra.Command {
 checked first, and the profile gets the issuer's exact name. The client's secret goes to
 the store. It comes from --client-secret-file, or from a hidden prompt on a terminal, and
 never from a flag.
+
+The client proves itself to the issuer. A client that the issuer refuses is not saved,
+unless with --unproven.
 
 A client with a key or a certificate in place of a secret names their files, which are read
 each time. With --client-secret-file the key goes to the store instead.
@@ -53,18 +57,18 @@ t2-cred profile edit changes it.`,
 			for _, s := range scope {
 				p.Scopes = append(p.Scopes, strings.Fields(s)...)
 			}
-			return a.addProfile(cmd, args[0], p, secretFile)
+			return a.addProfile(cmd.Context(), args[0], p, secretFile, unproven)
 		},
 	}
 	profileFlags(cmd, &p, &scope, []string{"openid", "offline_access"})
 	cmd.Flags().StringVar(&secretFile, "client-secret-file", "", "file with the client's secret or key, to put into the store; - for standard input")
+	cmd.Flags().BoolVar(&unproven, "unproven", false, "save the profile without asking the issuer whether it takes the client")
 	_ = cmd.MarkFlagRequired("issuer")
 	_ = cmd.MarkFlagRequired("client-id")
 	return cmd
 }
 
-func (a *app) addProfile(cmd *cobra.Command, name string, p profileConfig, secretFile string) error {
-	ctx := cmd.Context()
+func (a *app) addProfile(ctx context.Context, name string, p profileConfig, secretFile string, unproven bool) error {
 	c, err := a.loadConfig()
 	if err != nil {
 		return err
@@ -93,11 +97,19 @@ func (a *app) addProfile(cmd *cobra.Command, name string, p profileConfig, secre
 	if _, ok := c.Profiles[name]; ok && changedLines(c.Profiles[name], p) != "" {
 		return c.exists(name, p)
 	}
-	hasSecret, err := a.storeSecret(cmd, c, name, p, secretFile)
+	c.Profiles[name] = p // for the label of the secret's item
+	s, err := a.openStore(c)
+	if err != nil {
+		return err
+	}
+	value, hasSecret, err := a.newSecret(ctx, s, name, p, secretFile)
+	if err == nil && hasSecret && !unproven {
+		err = a.prove(ctx, s, p.named(name), value, hint.Say("nothing was saved; type it again with the right --client-id and secret, or with --unproven"))
+	}
 	if err != nil {
 		return fmt.Errorf("profile %s: %w", name, err)
 	}
-	err = a.changeConfig(ctx, func(c *config) error {
+	err = a.keepProfile(ctx, s, name, value, func(c *config) error {
 		if old, ok := c.Profiles[name]; ok {
 			if changedLines(old, p) == "" {
 				return nil // the same again

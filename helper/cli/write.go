@@ -80,7 +80,7 @@ a watcher that is started again takes the file over. --timeout bounds each try.`
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "the file to write")
-	cmd.Flags().StringVar(&shape, "format", "token", "token, header, json, env or rattler")
+	cmd.Flags().StringVar(&shape, "format", "token", "one of "+formatNames())
 	cmd.Flags().DurationVar(&minValid, "min-valid", helper.DefaultMinValid, "how long the token must still be valid; with --watch, when to renew it (never before half of its life)")
 	cmd.Flags().BoolVar(&watch, "watch", false, "go on, and renew the token before it expires")
 	return cmd
