@@ -193,6 +193,7 @@ func (h *compatHome) kept() map[string]string {
 	}
 	if h.ring != nil {
 		for _, item := range h.ring.Items() {
+			delete(item.Attributes, "xdg:schema") // gnome-keyring adds it when it saves anything
 			all["item "+item.Attributes["username"]] = fmt.Sprintf("%s %v %q", item.Label, item.Attributes, item.Value)
 		}
 	}

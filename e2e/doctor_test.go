@@ -33,7 +33,7 @@ func TestDoctor_goodProfile(t *testing.T) {
 	home := loginHome(t, realm)
 	home.WantDo(0, run.Cmd{Args: []string{"exchange"}, Stdin: realm.UserToken("alice")})
 	wantReport(t, home.Want(0, "doctor"),
-		`ok    config `, `ok    store      keyring: wrote, read and deleted a probe$`, `ok    proxy      none`, `ok    ca         the system's$`,
+		`ok    config `, `ok    store      keyring: it can be read, and has room for a renewed credential$`, `ok    proxy      none`, `ok    ca         the system's$`,
 		`ok    discovery  http://`, `ok    clock      as the issuer's$`, `ok    keys       signing keys for RS256`,
 		`ok    client     ellip-test-ades proved itself by basic$`, `ok    exchange   there is one`,
 		`ok    login      the issuer offers t2-cred login --browser and --device$`, `ok    account    gep/default: offline, of alice, `)

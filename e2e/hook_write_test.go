@@ -160,8 +160,7 @@ func TestHookRattler(t *testing.T) {
 	}}
 	s := newToolStage(t, f)
 	s.version(python, "-c", `import importlib.metadata as m; print("py-rattler", m.version("py-rattler"))`)
-	s.Want(0, "profile", "add", "gep", "--issuer", s.issuer.URL(), "--client-id", oidctest.ClientID, "--audience", oidctest.ClientID,
-		"--host", s.server.host, "--host", "127.0.0.1", "--client-secret-file", secretFile(t, s.issuer.ClientSecret()))
+	s.Want(0, "profile", "edit", "gep", "--host", s.server.host, "--host", "127.0.0.1")
 	s.exchange()
 	runtime := t.TempDir()
 	if err := os.Mkdir(filepath.Join(runtime, "t2-cred"), 0o700); err != nil {

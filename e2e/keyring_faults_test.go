@@ -515,8 +515,8 @@ func TestFaults_twelveAtOnce(t *testing.T) {
 			t.Errorf("account %d has the token of %v", n, sub)
 		}
 	}
-	if items := ring.Items(); len(items) != workers+1 {
-		t.Errorf("the keyring has %d items, want %d grants and the client's secret", len(items), workers)
+	if items := ring.Items(); len(items) != workers+2 {
+		t.Errorf("the keyring has %d items, want %d grants, the client's secret and the identity for copies", len(items), workers)
 	}
 	t.Logf("%d runs in %s", runs.Load(), duration)
 }

@@ -151,8 +151,8 @@ func (v *victim) intact() {
 	if files, _ := filepath.Glob(filepath.Join(v.Dir, "run/t2-cred/*")); len(files) != 0 {
 		v.t.Errorf("left in the runtime directory: %q", files)
 	}
-	if items := v.ring.Items(); len(items) != 2 {
-		v.t.Errorf("the keyring has %d items, want the grant and the client's secret", len(items))
+	if items := v.ring.Items(); len(items) != 3 {
+		v.t.Errorf("the keyring has %d items, want the grant, the client's secret and the identity for copies", len(items))
 	}
 }
 
@@ -311,8 +311,7 @@ func TestKill_exchange(t *testing.T) {
 		v.tap.all(t)
 		v.get("alice", "--fresh")
 	}
-	// The last one may have left its proof that the store can be written to. The next
-	// takes it along.
+	// The last one may have left its copy. The next settles it.
 	v.WantDo(0, run.Cmd{Args: []string{"exchange"}, Stdin: subject})
 	v.tap.all(t)
 	v.alive()
@@ -323,7 +322,7 @@ func TestKill_exchange(t *testing.T) {
 }
 
 // TestKill_storeDiesAfterTheAnswer: the keyring goes away between the answer and
-// the store. The rotated token waits in the kernel for the next run.
+// the store. The rotated token waits in a sealed copy for the next run.
 func TestKill_storeDiesAfterTheAnswer(t *testing.T) {
 	realm := server(t).NewRealm(t, keycloak.Rotation)
 	s := newStage(t, realm)
@@ -336,12 +335,12 @@ func TestKill_storeDiesAfterTheAnswer(t *testing.T) {
 		return true
 	})
 	r := s.Want(0, "get", "--fresh")
-	if !strings.Contains(r.Stderr, "warning: the renewed credential") || !strings.Contains(r.Stderr, "in the memory of the kernel") {
+	if !strings.Contains(r.Stderr, "warning: the renewed credential") || !strings.Contains(r.Stderr, "it is kept encrypted in ") {
 		t.Errorf("the trouble is not said: %s", r)
 	}
 	hold = false
 	if _, err := os.Stat(filepath.Join(s.Dir, "run/t2-cred")); err == nil {
-		t.Error("there is a runtime directory, although the kernel had the token")
+		t.Error("there is a runtime directory, although the copy is with the state")
 	}
 	s.ring.Unlock()
 	s.get("alice", "--fresh")

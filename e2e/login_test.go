@@ -98,7 +98,7 @@ func newBrowser(t *testing.T) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &browser{t: t, c: &http.Client{Jar: jar, Timeout: 20 * time.Second}}
+	return &browser{t: t, c: &http.Client{Jar: jar, Timeout: 90 * time.Second}}
 }
 
 func (b *browser) open(address string) (page string) {

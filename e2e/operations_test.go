@@ -52,29 +52,30 @@ rm user.jwt client-secret.txt`, issuer.URL(), oidctest.ClientID))
 	}
 	wantRefreshes(1)
 
-	// The record cannot be saved: it waits sealed in copies, and the next command saves it.
+	// The records cannot be written to: the rotated token waits in a sealed copy.
 	records := "~/.local/share/t2-cred/*/"
 	h.wantSh(0, "chmod 500 "+records)
 	fresh(0, "warning: ")
-	kept, _ := filepath.Glob(filepath.Join(h.Dir, ".local/share/t2-cred/*/copies/*.copy"))
+	copies := filepath.Join(h.Dir, ".local/share/t2-cred/*/copies/*")
+	kept, _ := filepath.Glob(copies)
 	if len(kept) != 1 {
-		t.Fatalf("the sealed copies are %q", kept)
+		t.Fatalf("the copies are %q", kept)
 	}
 	if info, err := os.Stat(kept[0]); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%s: %v, %v", kept[0], info.Mode(), err)
 	}
 	h.wantSh(0, "chmod 700 "+records)
 	fresh(0, "")
-	if kept, _ := filepath.Glob(filepath.Join(h.Dir, ".local/share/t2-cred/*/copies/*")); len(kept) != 0 {
-		t.Errorf("left among the copies: %q", kept)
+	if kept, _ := filepath.Glob(copies); len(kept) != 0 {
+		t.Errorf("copies are left: %q", kept)
 	}
 	wantRefreshes(3)
 
-	// There is no room for a copy: nothing is sent.
-	h.wantSh(0, "chmod 500 "+records+"copies")
-	fresh(5, "so nothing was sent")
-	h.wantSh(0, "chmod 700 "+records+"copies")
+	// Nothing can be written: nothing is sent.
+	h.wantSh(0, "chmod 500 "+records+" "+records+"copies")
+	fresh(5, "nothing was sent")
 	wantRefreshes(3)
+	h.wantSh(0, "chmod 700 "+records+" "+records+"copies")
 
 	// A home that was moved is another one.
 	moved := []string{"HOME=" + h.work + "/moved"}

@@ -75,11 +75,11 @@ func newCallTable(t *testing.T, store string, noKernel bool) *callTable {
 	if noKernel {
 		// What the kernel keyring holds otherwise is kept elsewhere then.
 		r.restore()
-		r.issuer.Set(oidctest.Lifespan(time.Second))
+		r.issuer.Set(oidctest.Lifespan(shortLife))
 		if e := r.get(&c.tracer, "--fresh"); e.Code != 0 {
 			t.Fatalf("without the kernel keyring: %s", e)
 		}
-		time.Sleep(1200 * time.Millisecond)
+		time.Sleep(shortLife + 200*time.Millisecond)
 		r.issuer.Set(oidctest.Lifespan(5 * time.Minute))
 		r.save()
 	}
@@ -126,9 +126,9 @@ func (r callRow) String() string {
 }
 
 // verdict is what becomes of a call, where the row's call has come.
-func (r callRow) verdict(call syscalls.Call, first bool) syscalls.Verdict {
+func (c *callTable) verdict(r callRow, call syscalls.Call, first bool) syscalls.Verdict {
 	switch {
-	case r.does == fills && writes(call):
+	case r.does == fills && c.refused(call):
 		return syscalls.Fail(unix.ENOSPC)
 	case !first:
 	case r.does == kills:
@@ -147,7 +147,14 @@ const (
 	shorter = "1s"
 )
 
-// writes tells the calls that a full disk refuses.
+// refused tells the calls that a full disk refuses. Where the kernel has room instead,
+// the disk also refuses to overwrite what is there, as a file system that copies on
+// write does.
+func (c *callTable) refused(call syscalls.Call) bool {
+	return writes(call) || call.Name == "pwrite64" && strings.HasPrefix(call.Object, "HOME") && !c.noKernel
+}
+
+// writes tells the calls that need new room on a disk.
 func writes(c syscalls.Call) bool {
 	if !strings.HasPrefix(c.Object, "HOME") {
 		return false
@@ -155,7 +162,7 @@ func writes(c syscalls.Call) bool {
 	switch c.Name {
 	case "openat":
 		return c.Args[2]&unix.O_CREAT != 0
-	case "write", "pwrite64", "ftruncate", "fallocate", "mkdirat", "linkat", "symlinkat":
+	case "write", "ftruncate", "fallocate", "mkdirat", "linkat", "symlinkat":
 		return true
 	}
 	return false
@@ -231,7 +238,7 @@ func (c *callTable) rows() (all []callRow) {
 			for _, errno := range errnos(call) {
 				all = append(all, callRow{call, fails, errno})
 			}
-			if writes(call) {
+			if c.refused(call) {
 				all = append(all, callRow{call: call, does: fills})
 			}
 			if isStopped(call) && !c.noKernel {
@@ -312,7 +319,7 @@ func (c *callTable) meet(t *testing.T, r callRow) (how, words string) {
 			met = &call
 		}
 		if met != nil {
-			return r.verdict(call, first)
+			return c.verdict(r, call, first)
 		}
 		if call.Answered && !boring(call) && call.Object != "issuer" {
 			after++

@@ -89,7 +89,7 @@ func (g *gate) open() {
 
 func crowd(t *testing.T, store string) {
 	t.Helper()
-	issuer := oidctest.New(oidctest.Refresh(oidctest.Revoke), oidctest.Lifespan(time.Second))
+	issuer := oidctest.New(oidctest.Refresh(oidctest.Revoke))
 	t.Cleanup(func() {
 		tellLedger(issuer)
 		issuer.Close()
@@ -108,8 +108,10 @@ func crowd(t *testing.T, store string) {
 		},
 		Stdin: issuer.ClientSecret(),
 	})
-	h.WantDo(0, run.Cmd{Args: []string{"exchange"}, Stdin: issuer.UserToken("alice")})
-	time.Sleep(1200 * time.Millisecond) // the access token expires
+	user := issuer.UserToken("alice")
+	issuer.Set(oidctest.Lifespan(shortLife))
+	h.WantDo(0, run.Cmd{Args: []string{"exchange"}, Stdin: user})
+	time.Sleep(shortLife + 200*time.Millisecond) // the access token expires
 	issuer.Set(oidctest.Lifespan(5 * time.Minute))
 	spent, _ := issuer.Watch()
 

@@ -45,10 +45,14 @@ type rigOptions struct {
 	scope   string
 }
 
+// shortLife is the life of an access token that is to expire in a test. On a busy machine
+// a second is over before the token is verified.
+const shortLife = 3 * time.Second
+
 // newRig makes the account. store is "file" or "keyring".
 func newRig(t *testing.T, store string, o rigOptions) *rig {
 	t.Helper()
-	options := append([]oidctest.Option{oidctest.Refresh(oidctest.Revoke), oidctest.Lifespan(time.Second)}, o.issuer...)
+	options := append([]oidctest.Option{oidctest.Refresh(oidctest.Revoke)}, o.issuer...)
 	r := &rig{t: t, user: newOther(t), issuer: oidctest.New(options...)}
 	r.spent, _ = r.issuer.Watch()
 	t.Cleanup(func() {
@@ -84,8 +88,9 @@ func newRig(t *testing.T, store string, o rigOptions) *rig {
 	r.home.WantDo(0, run.Cmd{Args: []string{"exchange"}, Stdin: r.issuer.UserToken("alice")})
 	// One refresh by the same command as the test's: what a first one learns and keeps
 	// (client authentication, documents) is there then.
+	r.issuer.Set(oidctest.Lifespan(shortLife))
 	r.home.Want(0, "get", "--fresh")
-	time.Sleep(1200 * time.Millisecond) // the access token expires
+	time.Sleep(shortLife + 200*time.Millisecond) // the access token expires
 	r.issuer.Set(oidctest.Lifespan(5 * time.Minute))
 	r.tell()
 	r.save()

@@ -5,8 +5,10 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,7 +24,8 @@ import (
 // A copy is what stands beside an item while its refresh token is spent: first room
 // for the new record, then the mark that the token is being spent, then the new record,
 // sealed. It is a file or, where disk is refused, a key of the kernel's keyring. Its
-// head is one line in clear; the rest is sealed, or random bytes that keep the room.
+// head is one line in clear. Random bytes that keep the room follow it or, once there is
+// a new record, its length and the sealed record.
 //
 // Only an outcome removes a copy: the item was saved, the issuer answered that nothing
 // was spent, or nothing was sent.
@@ -60,7 +63,7 @@ func (h copyHead) line() []byte {
 }
 
 func parseCopy(raw []byte) (h copyHead, sealed []byte, ok bool) {
-	line, sealed, _ := bytes.Cut(raw, []byte("\n"))
+	line, rest, _ := bytes.Cut(raw, []byte("\n"))
 	w := readWords(string(line), copyVersion, 7)
 	if w == nil {
 		return copyHead{}, nil, false
@@ -68,7 +71,25 @@ func parseCopy(raw []byte) (h copyHead, sealed []byte, ok bool) {
 	h = copyHead{state: w[1], grant: w[2], base: w[3], machine: w[6]}
 	h.since, _ = decodeTime(w[4])
 	h.pid, _ = strconv.Atoi(w[5])
-	return h, sealed, true
+	return h, unframe(rest), true
+}
+
+// frame puts the length before a sealed record, so that one write makes the copy whole:
+// the room behind it needs no cutting off.
+func frame(sealed []byte) []byte {
+	return append(fmt.Appendf(nil, "%0*d\n", frameDigits, len(sealed)), sealed...)
+}
+
+const frameDigits = 6
+
+// unframe returns the sealed record, or nil for a room that none was put in.
+func unframe(rest []byte) []byte {
+	digits, rest, _ := bytes.Cut(rest, []byte("\n"))
+	size, err := strconv.ParseUint(string(digits), 10, 31)
+	if err != nil || len(digits) != frameDigits || size > uint64(len(rest)) {
+		return nil
+	}
+	return rest[:size]
 }
 
 // A room is a copy that this process makes.
@@ -76,11 +97,13 @@ type room struct {
 	head copyHead
 	to   age.Recipient
 
-	file *safefile.Reservation // or else
+	file *safefile.Reservation // nil where disk is refused
 	path string
 
 	kernel *kernelRing
 	key    string
+	// inKernel says that the copy, or the newest form of it, is in the kernel.
+	inKernel bool
 }
 
 // copyDir is on the same disk as the items, where they are files.
@@ -116,7 +139,7 @@ func (s *Store) makeRoom(ctx context.Context, k Key, head copyHead, size int) (*
 		return nil, err
 	}
 	head.since, head.pid, head.machine = s.opt.Now(), os.Getpid(), s.machine()
-	r := &room{head: head, to: to, path: s.copyPath(k, head.grant)}
+	r := &room{head: head, to: to, path: s.copyPath(k, head.grant), kernel: &s.copyKernel, key: s.copyKey(k, head.grant)}
 	fileErr := safefile.MakeDir(s.copyDir())
 	if fileErr == nil {
 		r.file, fileErr = safefile.Reserve(r.path, head.line(), backend.MaxValue+sealOverhead)
@@ -124,7 +147,6 @@ func (s *Store) makeRoom(ctx context.Context, k Key, head copyHead, size int) (*
 	if fileErr == nil {
 		return r, nil
 	}
-	r.kernel, r.key = &s.copyKernel, s.copyKey(k, head.grant)
 	filler := make([]byte, size+size/2+sealOverhead+1<<10)
 	_, _ = rand.Read(filler) // never fails
 	if !kernelOutlives() || r.put(filler) != nil {
@@ -135,7 +157,9 @@ func (s *Store) makeRoom(ctx context.Context, k Key, head copyHead, size int) (*
 }
 
 func (r *room) put(rest []byte) error {
-	return r.kernel.put(r.key, string(r.head.line())+string(rest), copyLife)
+	err := r.kernel.put(r.key, string(r.head.line())+string(rest), copyLife)
+	r.inKernel = r.inKernel || err == nil
+	return err
 }
 
 // mark writes down that the refresh token is being spent.
@@ -165,22 +189,28 @@ func (r *room) restore(d *Doubt) error {
 	return r.put(nil)
 }
 
-// fill seals the new record into the room.
+// fill seals the new record into the room. Some file systems need new blocks also to
+// write over old ones. If a full disk refuses that, the kernel may still have room.
 func (r *room) fill(value secret.Secret) error {
 	sealed, err := seal(r.to, value)
 	if err != nil {
 		return err
 	}
-	if r.file != nil {
-		return r.file.Fill(sealed)
+	framed := frame(sealed)
+	if r.file == nil {
+		return r.put(framed)
 	}
-	return r.put(sealed)
+	if err = r.file.Fill(framed); err != nil && kernelOutlives() && r.put(framed) == nil {
+		return nil
+	}
+	return err
 }
 
 // keep has the copy outlive a crash of the machine, where that can be, and says where
 // it lies.
 func (r *room) keep() (where string, err error) {
-	if r.file == nil {
+	if r.inKernel {
+		r.close()
 		return "encrypted in the memory of the kernel until the machine is restarted, at most 30 days", nil
 	}
 	return "encrypted in " + r.path, errors.Join(r.file.Sync(), r.file.Close())
@@ -196,10 +226,12 @@ func (r *room) close() {
 // remove removes the copy: there was an outcome.
 func (r *room) remove() error {
 	r.close()
+	if r.inKernel {
+		r.kernel.remove(r.key)
+	}
 	if r.file != nil {
 		return safefile.Remove(r.path, false)
 	}
-	r.kernel.remove(r.key)
 	return nil
 }
 
@@ -212,7 +244,7 @@ type foundCopy struct {
 }
 
 // findCopies looks for all copies of an account: every file, and the kernel's key of
-// the grant.
+// the grant. Those with a record come first: a mark beside one has had its outcome.
 func (s *Store) findCopies(k Key, grant string) (found []foundCopy) {
 	entries, err := os.ReadDir(s.copyDir())
 	if err == nil {
@@ -230,7 +262,20 @@ func (s *Store) findCopies(k Key, grant string) (found []foundCopy) {
 			found = append(found, c)
 		}
 	}
-	return found
+	return recordsFirst(found)
+}
+
+func recordsFirst(all []foundCopy) []foundCopy {
+	slices.SortStableFunc(all, func(a, b foundCopy) int {
+		switch {
+		case a.holdsRecord() == b.holdsRecord():
+			return 0
+		case a.holdsRecord():
+			return -1
+		}
+		return 1
+	})
+	return all
 }
 
 // holdsRecord reports whether there is a sealed record in a copy, and not only room.
@@ -241,7 +286,7 @@ func (c foundCopy) holdsRecord() bool {
 // findCopy looks for a copy of one grant: two system calls where there is none, as each
 // cached get asks.
 func (s *Store) findCopy(k Key, grant string) []foundCopy {
-	return append(s.readCopy(s.copyPath(k, grant)), s.kernelCopy(k, grant)...)
+	return recordsFirst(append(s.readCopy(s.copyPath(k, grant)), s.kernelCopy(k, grant)...))
 }
 
 // readCopy reads a file. One whose head was not written whole was never sent.

@@ -106,9 +106,9 @@ func (s *Store) settle(ctx context.Context, k Key, st *known, value secret.Secre
 		case opened: // of another grant, which is not ours to judge
 		case c.state == stateRoom && s.isOurs(c), c.grant == newGrant && s.isOurs(c):
 			c.remove() // nothing was sent, or no refresh token was at stake
-		case same && c.base == st.base:
+		case same && c.base == st.base && st.waiting == nil:
 			st.doubt = &Doubt{Since: c.since, PID: c.pid, Elsewhere: !s.isOurs(c)}
-		case same:
+		case same && c.base != st.base:
 			c.remove() // a later record was saved since
 		}
 	}

@@ -226,8 +226,9 @@ func (r *spending) notSent() error {
 // granted keeps the new refresh token, first sealed and then in the item, and only then
 // has the access token verified. Refused or not, the refresh token stays.
 func (r *spending) granted(ctx context.Context, sp Spender, next Record, unfit error) (Record, error) {
+	err := r.save(ctx, next) // nothing comes between the answer and this
 	r.s.locks.countRefresh(r.name)
-	if err := r.save(ctx, next); err != nil {
+	if err != nil {
 		return next, errors.Join(unfit, err)
 	}
 	verified := next

@@ -84,6 +84,45 @@ func copyPlaces(t *testing.T, f func(t *testing.T, reopen func() (*Store, *watch
 	}
 }
 
+// A copy is whole after one write, behind which the room goes on. If the file cannot be
+// overwritten, the kernel keeps the copy; the mark in the file counts no more then.
+func TestCopy_whole(t *testing.T) {
+	for _, full := range []bool{false, true} {
+		if full && (runtime.GOOS != "linux" || !kernelOutlives()) {
+			continue // the kernel's keyring is no safe place here
+		}
+		o := fileOptions(t)
+		o.Warn = func(string) {}
+		s := open(t, o)
+		put(t, s, alice, sampleRecord("g1"))
+		old, err := s.look(t.Context(), alice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := s.makeRoom(t.Context(), alice, copyHead{grant: old.rec.Grant, base: old.base}, 1000)
+		if err != nil || r.file == nil {
+			t.Fatalf("no room on disk: %v", err)
+		}
+		renewed := old.rec
+		renewed.RefreshToken = "refresh-Wm4vJ2xQz8Lr5TnB7KcY"
+		if full {
+			_ = r.file.Close() // writing fails from here on
+		} else if err := r.mark(); err != nil {
+			t.Fatal(err)
+		}
+		r.head.state = stateSent
+		if err := r.fill(encodeRecord(alice, renewed)); err != nil {
+			t.Fatalf("full disk %v: %v", full, err)
+		}
+		r.close() // and the process is killed
+		found, err := open(t, o).look(t.Context(), alice)
+		if err != nil || found.rec.RefreshToken != renewed.RefreshToken || found.doubt != nil {
+			t.Errorf("full disk %v: the copy was not taken: %v, doubt %v", full, err, found.doubt)
+		}
+		gone(t, s)
+	}
+}
+
 // gone fails when a copy is left.
 func gone(t *testing.T, s *Store) {
 	t.Helper()

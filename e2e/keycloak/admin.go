@@ -15,6 +15,10 @@ import (
 
 const adminUser = "admin"
 
+// adminTimeout is generous: a realm takes 2 s on two idle cores, and a minute on busy
+// ones.
+const adminTimeout = 4 * time.Minute
+
 // admin speaks the admin REST API, behind the front, so that it is not counted.
 type admin struct {
 	base     string
@@ -28,7 +32,7 @@ type admin struct {
 // do sends in as JSON to a path under /admin/realms, and reads the answer into out.
 // Either may be nil. It returns the id of what was made, if anything was.
 func (a *admin) do(ctx context.Context, method, path string, in, out any) (id string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
 	token, err := a.login(ctx)
 	if err != nil {

@@ -78,7 +78,7 @@ type object = map[string]any
 func (s *Server) create(ctx context.Context, k Kind, name string) (*state, error) {
 	st := &state{name: name, kind: k, secret: rand.Text(), users: map[string]*user{}}
 	s.opts.Ledger.Add(ledger.Client, st.secret)
-	if _, err := s.admin.do(ctx, http.MethodPost, "", object{
+	if err := s.makeRealm(ctx, name, object{
 		"realm":         name,
 		"enabled":       true,
 		"eventsEnabled": true,
@@ -91,7 +91,7 @@ func (s *Server) create(ctx context.Context, k Kind, name string) (*state, error
 		},
 		"revokeRefreshToken":   k == Rotation,
 		"refreshTokenMaxReuse": 0,
-	}, nil); err != nil {
+	}); err != nil {
 		return nil, err
 	}
 	for _, scope := range []string{"ellip", "gep"} {
@@ -113,6 +113,18 @@ func (s *Server) create(ctx context.Context, k Kind, name string) (*state, error
 		}
 	}
 	return st, nil
+}
+
+// makeRealm tries it again: on a busy machine Keycloak's own transaction times out now
+// and then.
+func (s *Server) makeRealm(ctx context.Context, name string, realm object) (err error) {
+	for range 3 {
+		if _, err = s.admin.do(ctx, http.MethodPost, "", realm, nil); err == nil {
+			return nil
+		}
+		_, _ = s.admin.do(ctx, http.MethodDelete, "/"+name, nil, nil) // it may be half there
+	}
+	return err
 }
 
 // base are the default scopes that every client has.

@@ -29,7 +29,7 @@ func Start(cmd *exec.Cmd) (*Process, error) {
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	if cmd.WaitDelay == 0 {
 		// A grandchild that keeps a pipe open must not keep us waiting.
-		cmd.WaitDelay = 2 * time.Second
+		cmd.WaitDelay = 20 * time.Second
 	}
 	p := &Process{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error)

@@ -51,12 +51,11 @@ func (r *Reservation) Rewrite(head []byte) error {
 	return err
 }
 
-// Fill puts the content behind the head and cuts off what is left of the room.
+// Fill puts the content behind the head, in one system call. Random bytes follow it, to
+// the end of the room: the content must say itself where it ends.
 func (r *Reservation) Fill(content []byte) error {
-	if _, err := r.f.WriteAt(content, r.head); err != nil {
-		return err
-	}
-	return r.f.Truncate(r.head + int64(len(content)))
+	_, err := r.f.WriteAt(content, r.head)
+	return err
 }
 
 // Sync has the file on disk when it returns.
