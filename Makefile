@@ -18,10 +18,25 @@ build: ## build bin/t2-cred as a release is built
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/linked/t2-cred .
 	@install bin/linked/t2-cred bin/t2-cred # what the linker has just written starts slower
 
+PREFIX ?= /usr/local
+
+.PHONY: install
+install: build ## install the program below PREFIX (/usr/local), as in make install PREFIX=~/.local
+	install -d '$(DESTDIR)$(PREFIX)/bin'
+	install bin/t2-cred '$(DESTDIR)$(PREFIX)/bin/t2-cred'
+
 .PHONY: demo
-demo: build ## the main job, step by step, against the built-in issuer
+demo: build ## the main job, step by step, against the built-in issuer (STORE=file: without root)
+ifeq ($(STORE),file)
+	@echo 'demo: nothing is installed; it takes about 20 seconds, and the first build some minutes'
+else
+	@{ command -v dbus-daemon && command -v gnome-keyring-daemon; } >/dev/null || { \
+	  echo 'demo: installs dbus and gnome-keyring, about 110 Debian packages, as root or with sudo; it takes 1 to 3 minutes'; \
+	  echo 'demo: make demo STORE=file installs nothing'; }
 	@$(SETUP) keyring
-	@cd e2e && T2_CRED_BIN='$(CURDIR)/bin/t2-cred' go run ./cmd/demo
+	@echo 'demo: it takes about 20 seconds, and the first build some minutes'
+endif
+	@cd e2e && T2_CRED_STORE='$(or $(STORE),$(T2_CRED_STORE))' T2_CRED_BIN='$(CURDIR)/bin/t2-cred' go run ./cmd/demo
 
 .PHONY: check
 check: fmt vet lint unit ## format, vet, lint, unit tests with the race detector: the inner loop

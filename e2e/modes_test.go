@@ -132,7 +132,7 @@ func TestModes_refusedClient(t *testing.T) {
 	subject := realm.UserToken("alice")
 	const words = `"Invalid client or Invalid client credentials"`
 
-	s.WantDo(0, run.Cmd{Args: []string{"profile", "set-secret", "gep", "--client-secret-file", "-"}, Stdin: "not-the-secret"})
+	s.WantDo(0, run.Cmd{Args: []string{"profile", "set-secret", "gep", "--client-secret-file", "-", "--unproven"}, Stdin: "not-the-secret"})
 	wantFailure(t, s.Run("get", "--fresh"), 8, "unauthorized_client "+words, "t2-cred profile set-secret")
 	wantFailure(t, s.Input(subject, "exchange"), 8, "unauthorized_client "+words, "t2-cred profile set-secret")
 	wantFailure(t, s.Run("erase"), 8, words, "t2-cred profile set-secret")

@@ -21,6 +21,9 @@ import (
 	"github.com/terradue/t2-cred/helper/oidc/oidctest"
 )
 
+// commandsPage has the commands, the exit codes, the configuration and the troubles.
+const commandsPage = "docs/commands.md"
+
 // What the documents have in place of this machine's own.
 const (
 	documentedIssuer = "https://iam.terradue.com/auth/realms/master"
@@ -219,11 +222,11 @@ func alices(r *http.Request, realm *keycloak.Realm) error {
 	return nil
 }
 
-// TestReadme_configurationIsValid: the configuration that the README shows is read
-// without complaint.
+// TestReadme_configurationIsValid: the configuration that the page of commands shows is
+// read without complaint.
 func TestReadme_configurationIsValid(t *testing.T) {
 	found := 0
-	for _, b := range blocksOf(t, readTop(t, "README.md")) {
+	for _, b := range blocksOf(t, readTop(t, commandsPage)) {
 		if b.language != "toml" {
 			continue
 		}
@@ -236,7 +239,7 @@ func TestReadme_configurationIsValid(t *testing.T) {
 		readJSON(t, r.Stdout).want(t, object{"name": "gep", "issuer": documentedIssuer, "client_id": keycloak.ClientID, "default": true})
 	}
 	if found == 0 {
-		t.Error("the README shows no configuration")
+		t.Errorf("%s shows no configuration", commandsPage)
 	}
 }
 
@@ -269,19 +272,23 @@ func tableOf(t *testing.T, document, header string) (rows []row) {
 
 var quoted = regexp.MustCompile("`([^`]+)`")
 
-// TestReadme_commandsAreThose: the README's commands and flags are the program's,
-// and the other way round.
+// TestReadme_commandsAreThose: the commands and flags of the page of commands, and the
+// hooks of the README, are the program's, and the other way round.
 func TestReadme_commandsAreThose(t *testing.T) {
-	readme := readTop(t, "README.md")
+	said := readTop(t, "README.md") + "\n" + readTop(t, commandsPage)
 	home := program(t).NewHome(t)
 	commandsIn := func(args ...string) (names []string) {
-		_, list, _ := strings.Cut(home.Want(0, args...).Stdout, " [command]\n")
-		list, _, ok := strings.Cut(list, "\nFlags:\n")
-		for _, m := range regexp.MustCompile(`(?m)^  ([a-z-]+) +\S`).FindAllStringSubmatch(list, -1) {
-			names = append(names, m[1])
+		for part := range strings.SplitSeq(home.Want(0, args...).Stdout, "\n\n") {
+			title, list, _ := strings.Cut(part, "\n")
+			if !slices.Contains([]string{"Available Commands:", "Credentials:", "Hooks, which tools call:", "Set-up:", "Care:"}, title) {
+				continue
+			}
+			for line := range strings.Lines(list) {
+				names = append(names, strings.Fields(line)[0])
+			}
 		}
-		if !ok || len(names) < 3 {
-			t.Fatalf("%v lists the commands %q", args, names)
+		if len(names) == 0 {
+			t.Fatalf("%v lists no commands", args)
 		}
 		return names
 	}
@@ -293,7 +300,7 @@ func TestReadme_commandsAreThose(t *testing.T) {
 	}
 	var documented []string
 	for _, header := range []string{"command", "hook"} {
-		for _, r := range tableOf(t, readme, header) {
+		for _, r := range tableOf(t, said, header) {
 			group := ""
 			for _, q := range quoted.FindAllStringSubmatch(r[0], -1) {
 				words := strings.Fields(strings.TrimPrefix(q[1], "t2-cred "))
@@ -314,13 +321,13 @@ func TestReadme_commandsAreThose(t *testing.T) {
 					continue
 				}
 				if !slices.Contains(commands, name) {
-					t.Errorf("the README has the command %q, t2-cred has not", name)
+					t.Errorf("the documents have the command %q, t2-cred has not", name)
 					continue
 				}
 				help := home.Want(0, append(strings.Fields(name), "--help")...).Stdout
 				for _, flag := range regexp.MustCompile(`--[a-z-]+`).FindAllString(r[0], -1) {
 					if !regexp.MustCompile(`(?m)^ .*` + flag + `( |$)`).MatchString(help) {
-						t.Errorf("the README has %s of %q, t2-cred has not", flag, name)
+						t.Errorf("the documents have %s of %q, t2-cred has not", flag, name)
 					}
 				}
 			}
@@ -328,35 +335,35 @@ func TestReadme_commandsAreThose(t *testing.T) {
 	}
 	for _, name := range commands {
 		if !slices.Contains(documented, name) {
-			t.Errorf("t2-cred has the command %q, the tables of commands and hooks in the README have not", name)
+			t.Errorf("t2-cred has the command %q, the tables of commands and hooks have not", name)
 		}
 	}
-	_, global, _ := strings.Cut(readme, "Every command takes")
+	_, global, _ := strings.Cut(said, "Every command takes")
 	global, _, _ = strings.Cut(global, ";")
 	help := home.Want(0, "help").Stdout
 	for _, q := range quoted.FindAllStringSubmatch(global, -1) {
 		if !strings.Contains(help, q[1]) {
-			t.Errorf("the README has the global flag %s, t2-cred has not", q[1])
+			t.Errorf("%s has the global flag %s, t2-cred has not", commandsPage, q[1])
 		}
 	}
 }
 
-// TestReadme_exitCodesAreThose compares the README's exit codes with the program's.
+// TestReadme_exitCodesAreThose compares the documented exit codes with the program's.
 func TestReadme_exitCodesAreThose(t *testing.T) {
 	var documented, coded []string
-	for _, r := range tableOf(t, readTop(t, "README.md"), "exit code") {
+	for _, r := range tableOf(t, readTop(t, commandsPage), "exit code") {
 		documented = append(documented, r[0])
 	}
 	for _, c := range regexp.MustCompile(`(?m)^\texit[A-Z]\w* += (\d+)`).FindAllStringSubmatch(readTop(t, "helper/cli/exit.go"), -1) {
 		coded = append(coded, c[1])
 	}
 	if len(coded) < 5 || !slices.Equal(documented, coded) {
-		t.Errorf("the README has the exit codes %q, exit.go has %q", documented, coded)
+		t.Errorf("%s has the exit codes %q, exit.go has %q", commandsPage, documented, coded)
 	}
 }
 
-// TestReadme_troubleshooting provokes each trouble that the README knows, and wants
-// it said in the README's words.
+// TestReadme_troubleshooting provokes each trouble that the page of commands knows, and
+// wants it said in the page's words.
 func TestReadme_troubleshooting(t *testing.T) {
 	issuer := oidctest.New()
 	secure := oidctest.New(oidctest.TLS())
@@ -422,9 +429,9 @@ func TestReadme_troubleshooting(t *testing.T) {
 		},
 		"it hangs": nil, // TestFaults shows that it does not
 	}
-	rows := tableOf(t, readTop(t, "README.md"), "it says")
+	rows := tableOf(t, readTop(t, commandsPage), "it says")
 	if len(rows) == 0 {
-		t.Fatal("the README knows no trouble")
+		t.Fatalf("%s knows no trouble", commandsPage)
 	}
 	for _, r := range rows {
 		t.Run(strings.Trim(r[0], "`"), func(t *testing.T) {
@@ -460,24 +467,24 @@ func wantTrouble(t *testing.T, res run.Result, r row) {
 	for _, q := range quoted.FindAllStringSubmatch(r[0], -1) {
 		for words := range strings.SplitSeq(q[1], "…") {
 			if !strings.Contains(res.Stderr, strings.TrimSpace(words)) {
-				t.Errorf("the README quotes %q, t2-cred says %s", q[1], res)
+				t.Errorf("%s quotes %q, t2-cred says %s", commandsPage, q[1], res)
 			}
 		}
 	}
 }
 
-// unlockAsAdvised follows the README's advice for a locked keyring.
+// unlockAsAdvised follows the page's advice for a locked keyring.
 func unlockAsAdvised(t *testing.T, ring *keyring.Session) {
 	t.Helper()
 	const advice = "gnome-keyring-daemon --unlock"
-	if !strings.Contains(readTop(t, "README.md"), advice) {
+	if !strings.Contains(readTop(t, commandsPage), advice) {
 		return
 	}
 	cmd := exec.Command("timeout", append([]string{"10"}, strings.Fields(advice)...)...)
 	cmd.Env = append(os.Environ(), ring.Env()...)
 	cmd.Stdin = strings.NewReader("test")
 	if out, err := cmd.CombinedOutput(); err != nil || ring.Locked() {
-		t.Errorf("the README advises %q, after which the keyring is still locked: %v, %s", advice, err, out)
+		t.Errorf("the page advises %q, after which the keyring is still locked: %v, %s", advice, err, out)
 	}
 }
 

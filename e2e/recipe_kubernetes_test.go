@@ -83,10 +83,11 @@ func TestRecipeKubernetes(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"token", "runtime"} {
-		if e := volumes[name].EmptyDir; e == nil || e.Medium != corev1.StorageMediumMemory {
-			t.Errorf("%s is not in memory: %+v", name, volumes[name])
-		}
+	if e := volumes["token"].EmptyDir; e == nil || e.Medium != corev1.StorageMediumMemory {
+		t.Errorf("the token is not in memory: %+v", volumes["token"])
+	}
+	if grace := pod.Spec.TerminationGracePeriodSeconds; grace == nil || *grace < 45 {
+		t.Error("the grace period is shorter than a refresh may take")
 	}
 	if len(job.VolumeMounts) != 1 || job.VolumeMounts[0].Name != "token" || !job.VolumeMounts[0].ReadOnly {
 		t.Errorf("the job has more than the token: %+v", job.VolumeMounts)

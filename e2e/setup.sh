@@ -11,7 +11,7 @@ set -euo pipefail
 
 keycloak_version=26.7.3
 # Raised when the build options below change, so that older builds are left alone.
-keycloak_build=2
+keycloak_build=3
 dependency_plugin=3.6.0
 golangci_lint=v2.15.0
 govulncheck=v1.9.0
@@ -110,7 +110,7 @@ setup_keycloak() {
     # Chosen here, once: with `start-dev` each first start would spend 30 s on it.
     # The database is in memory, so that parallel servers never meet.
     "$tmp/keycloak-$keycloak_version/bin/kc.sh" build --db=dev-mem --http-relative-path=/auth --https-client-auth=request \
-      --features=token-exchange,admin-fine-grained-authz:v1 >"$log" 2>&1 </dev/null ||
+      --features=token-exchange,admin-fine-grained-authz:v1,client-auth-federated,kubernetes-service-accounts,spiffe >"$log" 2>&1 </dev/null ||
       { tail -n 20 "$log" >&2; rm -rf "$tmp"; die "keycloak: kc.sh build"; }
     rm -rf "${cache:?}/$name"
     mv "$tmp/keycloak-$keycloak_version" "$cache/$name"

@@ -135,7 +135,7 @@ func (v *trustStage) files(path string) (all []string) {
 }
 
 // rewrite puts new for old in all files below a path, and counts the files.
-func (v *trustStage) rewrite(path, old, new string) (changed int) {
+func (v *trustStage) rewrite(path, old, with string) (changed int) {
 	v.t.Helper()
 	for _, file := range v.files(path) {
 		text := readFile(v.t, file)
@@ -147,7 +147,7 @@ func (v *trustStage) rewrite(path, old, new string) (changed int) {
 		if err != nil {
 			v.t.Fatal(err)
 		}
-		if err := os.WriteFile(file, []byte(strings.ReplaceAll(text, old, new)), info.Mode()); err != nil {
+		if err := os.WriteFile(file, []byte(strings.ReplaceAll(text, old, with)), info.Mode()); err != nil {
 			v.t.Fatal(err)
 		}
 		if err := os.Chtimes(file, info.ModTime(), info.ModTime()); err != nil {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -161,7 +162,7 @@ func TestTrust_loginByAnotherUser(t *testing.T) {
 			}
 			err := login.Wait()
 			shared.ledger.Output("login", said.String(), false)
-			if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 7 {
+			if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 7 {
 				t.Errorf("login ended with %v:\n%s", err, said)
 			}
 			v.Want(4, "get")
@@ -201,7 +202,7 @@ func TestTrust_busOfAnother(t *testing.T) {
 	}()
 	v.Set("T2_CRED_STORE=keyring", "DBUS_SESSION_BUS_ADDRESS=unix:path="+path)
 	r := v.Do(run.Cmd{
-		Args:  []string{"profile", "add", "gep", "--issuer", v.issuer.URL(), "--client-id", "c", "--client-secret-file", "-", "--timeout", "5s"},
+		Args:  []string{"profile", "add", "gep", "--issuer", v.issuer.URL(), "--client-id", "c", "--client-secret-file", "-", "--unproven", "--timeout", "5s"},
 		Stdin: "a-secret-that-is-nobodys-0123456789",
 	})
 	wantFailure(t, r, 5, fmt.Sprint(mallory), "")

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/helper/secret"
 	"github.com/terradue/t2-cred/store"
@@ -16,19 +17,30 @@ import (
 // does not tell it (expires_in is only RECOMMENDED, RFC 6749 §5.1).
 const assumedLife = time.Minute
 
-// accept verifies an answer's access token and makes it a Token. The subject,
-// when it is known already, must not change. An opaque token is taken as it is,
-// its subject from the ID token where one came along.
-func (h *Helper) accept(ctx context.Context, r Request, issuer *oidc.Issuer, answer oidc.Response, subject string) (store.Token, oidc.Claims, error) {
-	want := oidc.Expect{What: "access_token", ClientID: r.Profile.ClientID, Audience: r.Profile.Audience, Subject: subject}
-	claims, err := issuer.Verify(ctx, answer.AccessToken, want)
-	if errors.Is(err, oidc.ErrOpaque) {
-		claims, err = oidc.Claims{Subject: subject}, nil
-		if answer.IDToken != "" {
-			want.What, want.IDToken = "id_token", true
-			claims, err = issuer.Verify(ctx, answer.IDToken, want)
-			claims.JSON = nil
-			claims.Expiry = time.Time{} // the ID token's, not the access token's
+// What an answer has to agree with.
+type expected struct {
+	subject  string // of the grant, when it is known already
+	verified bool   // an access token of this grant was verified before
+	first    bool   // the answer begins a grant: what is odd is said to the person
+}
+
+// accept verifies an answer's access token and makes it a Token. The subject, when it
+// is known, must not change. An opaque token is taken as it is, its subject from the
+// ID token where one came along. A grant that had tokens to verify takes no opaque one,
+// unless the profile says so: else whoever can change an answer could leave the check out.
+func (h *Helper) accept(ctx context.Context, r Request, issuer *oidc.Issuer, answer oidc.Response, e expected) (store.Token, oidc.Claims, error) {
+	want := oidc.Expect{What: "access_token", ClientID: r.Profile.ClientID, Audience: r.Profile.Audience, Subject: e.subject}
+	var claims oidc.Claims
+	err := error(oidc.ErrOpaque)
+	if r.Profile.AccessToken != opaqueTokens {
+		claims, err = issuer.Verify(ctx, answer.AccessToken, want)
+	}
+	if why := opaque(err, issuer.Product(), answer); why != "" {
+		if err = opaqueAllowed(r.Profile, e, why); err == nil {
+			claims, err = h.unread(ctx, issuer, answer, want, e)
+		}
+		if err == nil && e.first {
+			h.Warn("the access token is opaque: " + why + "; it is kept without a look into it")
 		}
 	}
 	if err != nil {
@@ -39,7 +51,7 @@ func (h *Helper) accept(ctx context.Context, r Request, issuer *oidc.Issuer, ans
 		Scopes: answer.Scopes, Subject: claims.Subject, Binding: r.Profile.binding(),
 	}
 	if t.Subject == "" {
-		t.Subject = subject
+		t.Subject = e.subject
 	}
 	if t.Scopes == nil {
 		t.Scopes = claims.Scopes
@@ -47,6 +59,60 @@ func (h *Helper) accept(ctx context.Context, r Request, issuer *oidc.Issuer, ans
 	skew, _ := issuer.Skew() // zero where the issuer does not tell its time
 	t.Expiry = expiry(answer, claims, skew)
 	return t, claims, nil
+}
+
+// Values of Profile.AccessToken.
+const (
+	jwtTokens    = "jwt"
+	opaqueTokens = "opaque"
+)
+
+// opaque says why an access token is opaque to the client (RFC 6749 §1.4); empty when
+// it is not. Keycloak gives its clients no tokens for other readers.
+func opaque(err error, product oidc.Product, answer oidc.Response) string {
+	var refused *oidc.VerifyError
+	switch {
+	case errors.Is(err, oidc.ErrOpaque):
+		return "there is nothing in it that this client can verify"
+	case errors.As(err, &refused) && refused.OtherReader && answer.IDToken != "" && product != oidc.Keycloak:
+		return "it is for another reader (" + refused.Why + ")"
+	}
+	return ""
+}
+
+// opaqueAllowed refuses an opaque token where one that can be verified is due.
+func opaqueAllowed(p Profile, e expected, why string) error {
+	refuse := func(words string) error {
+		return &oidc.VerifyError{
+			What: "access_token", Why: words + ": " + why,
+			Remedy: hint.Say(fmt.Sprintf("if this issuer's tokens are opaque by now, set access_token = %q in the profile", opaqueTokens)),
+		}
+	}
+	switch {
+	case p.AccessToken == opaqueTokens:
+		return nil
+	case p.AccessToken == jwtTokens:
+		return refuse("the profile wants a JWT")
+	case e.verified:
+		return refuse("earlier tokens of this grant could be verified, and this one cannot")
+	}
+	return nil
+}
+
+// unread are the claims for an access token that is not looked into: those of the ID
+// token beside it. Without the issuer's keys that one says nothing either.
+func (h *Helper) unread(ctx context.Context, issuer *oidc.Issuer, answer oidc.Response, want oidc.Expect, e expected) (oidc.Claims, error) {
+	if answer.IDToken == "" {
+		return oidc.Claims{Subject: e.subject}, nil
+	}
+	want.What, want.IDToken = "id_token", true
+	claims, err := issuer.Verify(ctx, answer.IDToken, want)
+	if errors.Is(err, oidc.ErrOpaque) {
+		return oidc.Claims{Subject: e.subject}, nil
+	}
+	claims.JSON, claims.Scopes = nil, nil
+	claims.Expiry = time.Time{} // the ID token's, not the access token's
+	return claims, err
 }
 
 // expiry is the earlier of what expires_in and exp say. expires_in counts on our clock,
@@ -65,21 +131,47 @@ func expiry(answer oidc.Response, claims oidc.Claims, skew time.Duration) time.T
 	return slices.MinFunc(ends, time.Time.Compare)
 }
 
-// kind tells an offline refresh token from an online one by what it says of
-// itself, and when it ends: Keycloak's typ is "Offline" or "Refresh"; a token
-// that is opaque, or has no typ, is offline when no end is set for it.
-func kind(answer oidc.Response) (offline bool, expiry time.Time) {
+// kind tells an offline refresh token, which outlives the user's session, from an
+// online one, and says when it ends (zero: not known). Keycloak says it by its own claim
+// typ. Elsewhere the granted scope offline_access counts; an end alone does not make a
+// token an online one. granted are the scopes where the answer names none.
+func kind(answer oidc.Response, product oidc.Product, asked, granted []string) (offline bool, end time.Time) {
 	peek, isJWT := oidc.ParseUnverified(answer.RefreshToken)
 	if isJWT {
-		expiry = peek.ExpiresAt()
+		end = peek.ExpiresAt()
 	}
 	if d := answer.RefreshExpiresIn; d != nil && *d > 0 {
-		expiry = answer.Received.Add(*d)
+		end = answer.Received.Add(*d)
 	}
-	if isJWT && peek.Claims.Type != "" {
-		return peek.Claims.Type == "Offline", expiry
+	if answer.Scopes != nil {
+		granted = answer.Scopes
 	}
-	return expiry.IsZero(), expiry
+	switch {
+	case product == oidc.Keycloak && isJWT && peek.Claims.Type != "":
+		return peek.Claims.Type == "Offline", end
+	case slices.Contains(granted, offlineAccess), end.IsZero():
+		return true, end
+	case product == oidc.Keycloak:
+		return false, end
+	}
+	// Asked for and not granted, with an end: it is the session's. Where the scope was
+	// not asked for, the issuer gives refresh tokens by another rule (Google, GitLab).
+	return !slices.Contains(asked, offlineAccess), end
+}
+
+// answerSubject is whom an answer of the exchange has to be for. The subjects of two
+// clients may differ (OpenID Connect Core §8.1, pairwise), so the subject token's counts
+// only where it was given to our client. Else it is the refresh token's.
+func answerSubject(subject, refresh secret.Secret, client string) string {
+	if peek, ok := oidc.ParseUnverified(subject); ok {
+		if ours := peek.GivenTo(client); ours {
+			return peek.Claims.Subject
+		}
+	}
+	if peek, ok := oidc.ParseUnverified(refresh); ok {
+		return peek.Claims.Subject
+	}
+	return ""
 }
 
 // sameSubject refuses a refresh token that says it is another user's
@@ -90,7 +182,7 @@ func sameSubject(token secret.Secret, subject string) error {
 		return nil
 	}
 	return &oidc.VerifyError{
-		What: "answer", Identity: true,
+		What: "answer", Identity: true, OtherSubject: true,
 		Why: fmt.Sprintf("it is for another subject: sub is %q, the grant is of %q", oidc.Clean(peek.Claims.Subject), oidc.Clean(subject)),
 	}
 }

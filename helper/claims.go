@@ -13,6 +13,9 @@ func (h *Helper) Claims(ctx context.Context, r Request) (oidc.Claims, error) {
 	if err != nil {
 		return oidc.Claims{}, err
 	}
+	if r.Profile.AccessToken == opaqueTokens {
+		return oidc.Claims{}, oidc.ErrOpaque
+	}
 	return h.Issuer(r.Profile).Verify(ctx, c.Token, oidc.Expect{
 		What: "access_token", ClientID: r.Profile.ClientID, Audience: r.Profile.Audience, Subject: c.Subject,
 	})

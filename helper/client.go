@@ -16,26 +16,36 @@ import (
 // client is the profile's client with what it proves itself by. It is asked for when
 // something is about to be sent, so a cached token costs no file and no command.
 func (h *Helper) client(ctx context.Context, r Request) (oidc.Client, error) {
-	p := r.Profile
+	return h.clientWith(ctx, r.Profile, func(what string) (secret.Secret, error) { return h.stored(ctx, r.Profile, what) })
+}
+
+// clientWith is client with another place for what lies in the store.
+func (h *Helper) clientWith(ctx context.Context, p Profile, stored func(what string) (secret.Secret, error)) (oidc.Client, error) {
 	c := oidc.Client{ID: p.ClientID, Auth: p.ClientAuth, KeyID: p.KeyID}
 	var err error
 	switch c.Auth {
 	case oidc.AuthNone:
 	case oidc.AuthKeyJWT:
-		c.Key, err = h.clientKey(ctx, p)
+		c.Key, err = clientKey(p, stored)
+	case oidc.AuthJWTFile:
+		c.AssertionAudience, c.AssertionType = p.AssertionAudience, p.AssertionType
+		// Others can read it in a Kubernetes volume; that it is not theirs to write counts.
+		c.Assertion = func() (secret.Secret, error) {
+			return readSecretFile("client_assertion_file", p.AssertionFile, safefile.Ours)
+		}
 	case oidc.AuthTLS:
 		var certificate secret.Secret
 		if certificate, err = readSecretFile("client_cert_file", p.CertFile, anybody); err == nil {
 			c.Certificate = certificate.Reveal() // it is no secret
-			c.Key, err = h.clientKey(ctx, p)
+			c.Key, err = clientKey(p, stored)
 		}
 	default:
-		c.Secret, err = h.clientSecret(ctx, p)
+		c.Secret, err = clientSecret(ctx, p, stored)
 	}
 	return c, err
 }
 
-func (h *Helper) clientSecret(ctx context.Context, p Profile) (secret.Secret, error) {
+func clientSecret(ctx context.Context, p Profile, stored func(what string) (secret.Secret, error)) (secret.Secret, error) {
 	var value secret.Secret
 	var err error
 	switch {
@@ -44,7 +54,7 @@ func (h *Helper) clientSecret(ctx context.Context, p Profile) (secret.Secret, er
 	case p.SecretFile != "":
 		value, err = readSecretFile("client_secret_file", p.SecretFile, ownerOnly)
 	default:
-		return h.stored(ctx, p, "client secret")
+		return stored("client secret")
 	}
 	if err != nil {
 		return "", err
@@ -55,9 +65,9 @@ func (h *Helper) clientSecret(ctx context.Context, p Profile) (secret.Secret, er
 	return value, nil
 }
 
-func (h *Helper) clientKey(ctx context.Context, p Profile) (secret.Secret, error) {
+func clientKey(p Profile, stored func(what string) (secret.Secret, error)) (secret.Secret, error) {
 	if p.KeyFile == "" {
-		return h.stored(ctx, p, "client key")
+		return stored("client key")
 	}
 	return readSecretFile("client_key_file", p.KeyFile, ownerOnly)
 }

@@ -31,7 +31,7 @@ type Request struct {
 	// for Prefer, where that is more), or half of the token's life where that is
 	// less: a token that lives 40 s is no reason to refresh at every call.
 	MinValid *time.Duration
-	// Prefer is for who will use the token for longer than the moment.
+	// Prefer is how long a caller would like to use the token.
 	Prefer time.Duration
 	// Replace lets a new grant take the place of another user's, and lets an exchange
 	// make a second grant of one login where the issuer mixes up the two.

@@ -22,6 +22,8 @@ const offlineAccess = "offline_access"
 type ExchangeRequest struct {
 	Request
 	SubjectToken       secret.Secret
+	SubjectTokenType   string   // a token type URI; empty for an access token's
+	SubjectIssuer      string   // Keycloak's alias of the identity provider that made the token
 	RequestedTokenType string   // a token type URI, or empty
 	Resource           []string // RFC 8693 §2.1 `resource`
 	// AllowOnline keeps a refresh token that ends with the user's session, if
@@ -34,11 +36,14 @@ type ExchangeRequest struct {
 // ErrSubjectToken, ErrNotGranted, ErrOtherUser, ErrProfile, and those of store and oidc; after
 // any of them the store is as it was.
 func (h *Helper) Exchange(ctx context.Context, r ExchangeRequest) (store.Record, error) {
-	if err := checkSubjectToken(r.SubjectToken, r.Request, h.Now()); err != nil {
+	if err := checkSubjectToken(r, h.Now()); err != nil {
 		return store.Record{}, err
 	}
 	issuer, client, err := h.ready(ctx, r.Request)
 	if err != nil {
+		return store.Record{}, err
+	}
+	if err := h.checkSubjectFits(r, issuer.Product()); err != nil {
 		return store.Record{}, err
 	}
 	if err := h.refuseSecond(ctx, r.Request, issuer, sessionOf(r.Profile.Issuer, r.SubjectToken)); err != nil {
@@ -68,23 +73,46 @@ func (h *Helper) exchange(ctx context.Context, r ExchangeRequest, issuer *oidc.I
 	trading, cancel := uninterrupted(ctx)
 	defer cancel()
 	answer, err := negotiate(trading, r, issuer, client)
-	subject := bringer(r.SubjectToken).subject
-	for _, token := range []secret.Secret{answer.RefreshToken, answer.IDToken} {
-		if err == nil {
-			err = sameSubject(token, subject)
-		}
-	}
-	var token store.Token
-	var claims oidc.Claims
+	subject := answerSubject(r.SubjectToken, answer.RefreshToken, r.Profile.ClientID)
+	var rec store.Record
 	if err == nil {
-		token, claims, err = h.accept(trading, r.Request, issuer, answer, subject)
+		rec, err = h.begin(trading, "exchange", r.Request, issuer, answer, subject, r.AllowOnline)
 	}
 	if err != nil {
 		return store.Record{}, h.abandon(trading, r.Request, answer.RefreshToken, subject, err)
 	}
-	rec := h.newRecord(r.Request, answer, token, claims)
+	h.warnOtherSubject(r.SubjectToken, rec.Subject)
 	rec.Introspects = h.introspects(trading, issuer, client, rec.RefreshToken)
 	return rec, nil
+}
+
+// begin makes a record of the answer that begins a grant. A subject that is known must
+// be that of each token.
+func (h *Helper) begin(ctx context.Context, op string, r Request, issuer *oidc.Issuer, answer oidc.Response, subject string, allowOnline bool) (store.Record, error) {
+	for _, token := range []secret.Secret{answer.RefreshToken, answer.IDToken} {
+		if err := sameSubject(token, subject); err != nil {
+			return store.Record{}, err
+		}
+	}
+	token, claims, err := h.accept(ctx, r, issuer, answer, expected{subject: subject, first: true})
+	if err == nil {
+		err = sameSubject(answer.RefreshToken, token.Subject)
+	}
+	if err != nil {
+		return store.Record{}, err
+	}
+	rec := h.newRecord(r, issuer, answer, token, claims)
+	missing := lacks(rec.Asked, rec.Scopes, answer, rec.Offline || allowOnline)
+	return rec, h.checkScopes(op, r.Profile, missing, nil, "nothing was kept")
+}
+
+// warnOtherSubject says that the two clients know the user by different subjects. That
+// is usual where subjects are pairwise, and a mistake of the issuer's elsewhere.
+func (h *Helper) warnOtherSubject(brought secret.Secret, subject string) {
+	if peek, ok := oidc.ParseUnverified(brought); ok && peek.Claims.Subject != "" && subject != "" && peek.Claims.Subject != subject {
+		h.Warn(fmt.Sprintf("the user's token is of subject %s and the issuer's answer is of %s; they are the same user if subjects are pairwise there",
+			oidc.Clean(peek.Claims.Subject), oidc.Clean(subject)))
+	}
 }
 
 // introspects reports whether the issuer calls an unspent refresh token active. Where it
@@ -101,7 +129,7 @@ func (h *Helper) introspects(ctx context.Context, issuer *oidc.Issuer, client oi
 const introspectTime = 5 * time.Second
 
 // newRecord is a grant as it begins.
-func (h *Helper) newRecord(r Request, answer oidc.Response, token store.Token, claims oidc.Claims) store.Record {
+func (h *Helper) newRecord(r Request, issuer *oidc.Issuer, answer oidc.Response, token store.Token, claims oidc.Claims) store.Record {
 	rec := store.Record{
 		GrantInfo: store.GrantInfo{
 			Grant: rand.Text(), Issuer: r.Profile.Issuer, ClientID: r.Profile.ClientID,
@@ -110,7 +138,7 @@ func (h *Helper) newRecord(r Request, answer oidc.Response, token store.Token, c
 		},
 		RefreshToken: answer.RefreshToken, Token: token,
 	}
-	rec.Offline, rec.RefreshExpiry = kind(answer)
+	rec.Offline, rec.RefreshExpiry = kind(answer, issuer.Product(), r.Profile.Scopes, r.Profile.Scopes)
 	rec.Session = sessionOf(r.Profile.Issuer, answer.RefreshToken)
 	return rec
 }
@@ -122,6 +150,7 @@ func negotiate(ctx context.Context, r ExchangeRequest, issuer *oidc.Issuer, clie
 	ask := oidc.ExchangeRequest{
 		SubjectToken: r.SubjectToken, Audience: r.Profile.Audience, Resource: r.Resource,
 		Scopes: r.Profile.Scopes, RequestedTokenType: r.RequestedTokenType,
+		SubjectTokenType: r.SubjectTokenType, SubjectIssuer: r.SubjectIssuer,
 	}
 	answer, err := issuer.Exchange(ctx, client, ask)
 	if err == nil && answer.RefreshToken == "" && ask.RequestedTokenType == "" {
@@ -147,8 +176,8 @@ func negotiate(ctx context.Context, r ExchangeRequest, issuer *oidc.Issuer, clie
 			Remedy: hint.Say("ask the issuer's admin: this client must be allowed refresh tokens in exchanges (Keycloak standard exchange: \"Allow refresh token in Standard Token Exchange\"; for offline tokens the legacy exchange)"),
 		}
 	}
-	if offline, _ := kind(answer); !offline && !r.AllowOnline {
-		return answer, onlineOnly(r, answer)
+	if offline, end := kind(answer, issuer.Product(), r.Profile.Scopes, r.Profile.Scopes); !offline && !r.AllowOnline {
+		return answer, onlineOnly(r, end.Sub(answer.Received))
 	}
 	return answer, nil
 }
@@ -173,7 +202,7 @@ func refusesOffline(err error) bool {
 
 // onlineOnly explains the silent trap: 200, and a refresh token that dies with
 // the user's session.
-func onlineOnly(r ExchangeRequest, answer oidc.Response) error {
+func onlineOnly(r ExchangeRequest, life time.Duration) error {
 	p := &hint.Error{
 		Kind:   ErrNotGranted,
 		Detail: "exchange: the issuer quietly gave an online refresh token, which ends with the user's session; nothing was kept",
@@ -182,8 +211,8 @@ func onlineOnly(r ExchangeRequest, answer oidc.Response) error {
 	if !slices.Contains(r.Profile.Scopes, offlineAccess) {
 		p.Remedy = hint.Say(fmt.Sprintf("add %s to the profile's scopes; or keep the online token: --allow-online", offlineAccess))
 	}
-	if _, expiry := kind(answer); !expiry.IsZero() {
-		p.Detail += fmt.Sprintf(" (it would have lived %s)", expiry.Sub(answer.Received))
+	if life > 0 {
+		p.Detail += fmt.Sprintf(" (it would have lived %s)", life)
 	}
 	return p
 }

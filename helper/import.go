@@ -69,7 +69,7 @@ func (f *importer) Prepare(ctx context.Context, found store.Found) (store.Record
 	if err := f.issuer.Ready(ctx); err != nil {
 		return store.Record{}, err
 	}
-	return f.h.newRecord(f.request.Request, oidc.Response{}, store.Token{Subject: f.subject}, oidc.Claims{}), ctx.Err()
+	return f.h.newRecord(f.request.Request, f.issuer, oidc.Response{}, store.Token{Subject: f.subject}, oidc.Claims{}), ctx.Err()
 }
 
 // Send implements store.Spender.
@@ -87,16 +87,16 @@ func (f *importer) Send(ctx context.Context, ready func() error) (store.Record, 
 	if !rotated {
 		// Nothing was spent, so nothing need be kept before it is verified.
 		f.answer.RefreshToken = brought
-		token, claims, err := f.h.accept(ctx, f.request.Request, f.issuer, f.answer, f.subject)
+		token, claims, err := f.h.accept(ctx, f.request.Request, f.issuer, f.answer, expected{subject: f.subject, first: true})
 		if err != nil {
 			return store.Record{}, store.Refused, err
 		}
-		rec := f.h.newRecord(f.request.Request, f.answer, token, claims)
+		rec := f.h.newRecord(f.request.Request, f.issuer, f.answer, token, claims)
 		if !rec.Offline && !f.request.AllowOnline {
 			return store.Record{}, store.Refused, onlineImport("nothing was kept")
 		}
 	}
-	rec := f.h.newRecord(f.request.Request, f.answer, store.Token{Subject: f.subject}, oidc.Claims{})
+	rec := f.h.newRecord(f.request.Request, f.issuer, f.answer, store.Token{Subject: f.subject}, oidc.Claims{})
 	return rec, store.Granted, err
 }
 
@@ -114,7 +114,7 @@ func (f *importer) failed(err error) (store.Record, store.Verdict, error) {
 
 // Verify implements store.Spender.
 func (f *importer) Verify(ctx context.Context, stored store.Record) (store.Record, error) {
-	token, claims, err := f.h.accept(ctx, f.request.Request, f.issuer, f.answer, f.subject)
+	token, claims, err := f.h.accept(ctx, f.request.Request, f.issuer, f.answer, expected{subject: f.subject, first: true})
 	if err != nil {
 		return stored, fmt.Errorf("import: the refresh token is kept, but %w", err)
 	}

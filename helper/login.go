@@ -121,7 +121,7 @@ func (h *Helper) loggedIn(ctx context.Context, r LoginRequest, issuer *oidc.Issu
 			Remedy: hint.Say(fmt.Sprintf("the profile's scopes must have %s, and this client must be allowed it", offlineAccess)),
 		}
 	}
-	if offline, _ := kind(answer); !offline && !r.AllowOnline {
+	if offline, _ := kind(answer, issuer.Product(), r.Profile.Scopes, r.Profile.Scopes); !offline && !r.AllowOnline {
 		p := &hint.Error{
 			Kind: ErrNotGranted, Detail: "login: the issuer gave an online refresh token, which ends with the user's session; nothing was kept",
 			Remedy: hint.Say(fmt.Sprintf("ask the issuer's admin for %s: as a scope of client %s, and as a role of the user; or keep the online token: --allow-online", offlineAccess, r.Profile.ClientID)),
@@ -133,14 +133,9 @@ func (h *Helper) loggedIn(ctx context.Context, r LoginRequest, issuer *oidc.Issu
 	}
 	saving, cancel := uninterrupted(ctx)
 	defer cancel()
-	token, claims, err := h.accept(saving, r.Request, issuer, answer, "")
-	if err == nil {
-		err = sameSubject(answer.RefreshToken, token.Subject)
-	}
+	rec, err := h.begin(saving, "login", r.Request, issuer, answer, "", r.AllowOnline)
 	if err != nil {
-		return store.Record{}, h.abandon(saving, r.Request, answer.RefreshToken, token.Subject, err)
+		return store.Record{}, h.abandon(saving, r.Request, answer.RefreshToken, rec.Subject, err)
 	}
-	return h.replace(saving, r.Request, newcomer{}, func(Request) (store.Record, error) {
-		return h.newRecord(r.Request, answer, token, claims), nil
-	})
+	return h.replace(saving, r.Request, newcomer{}, func(Request) (store.Record, error) { return rec, nil })
 }

@@ -17,6 +17,12 @@ type Profile struct {
 	Hosts      []string // where hooks may send this profile's tokens
 	ClientAuth string   // one of oidc's; empty for basic or post, as the issuer takes
 	CAFile     string
+	// AccessToken says what access tokens are to this client: "jwt", "opaque", or empty
+	// for what they are seen to be.
+	AccessToken string
+	// RequiredScopes must be granted, or an exchange, a login or a refresh fails. Without
+	// any it is the scope offline_access, where it is asked for and --allow-online is not.
+	RequiredScopes []string
 	// DiscoveryURL is where the discovery document lies, if not where the issuer's
 	// identifier says.
 	DiscoveryURL string
@@ -27,6 +33,9 @@ type Profile struct {
 	KeyFile       string
 	KeyID         string // `kid`
 	CertFile      string
+	// AssertionFile holds a JWT that somebody else signs and renews. AssertionAudience is
+	// an audience that it may name, beside the issuer's; AssertionType is one of oidc's.
+	AssertionFile, AssertionAudience, AssertionType string
 }
 
 // binding is a fingerprint of what a token depends on. A cached token made
@@ -38,6 +47,12 @@ func (p Profile) binding() string {
 		for _, s := range list {
 			fmt.Fprintln(h, len(s), s)
 		}
+	}
+	if len(p.RequiredScopes) > 0 {
+		fmt.Fprintln(h, "required_scopes", p.RequiredScopes)
+	}
+	if p.AccessToken != "" {
+		fmt.Fprintln(h, "access_token", p.AccessToken)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/terradue/t2-cred/helper/hint"
@@ -145,7 +146,7 @@ func (f *refresher) next(unfit error) (store.Record, store.Verdict, error) {
 		return store.Record{}, store.Unanswered, err
 	}
 	next.RefreshToken = f.answer.RefreshToken
-	next.Offline, next.RefreshExpiry = kind(f.answer)
+	next.Offline, next.RefreshExpiry = kind(f.answer, f.issuer.Product(), next.Asked, next.Scopes)
 	if f.found.Offline && !next.Offline {
 		f.h.Warn("the issuer has changed the offline token into an online one; it will end with the user's session")
 	}
@@ -155,7 +156,11 @@ func (f *refresher) next(unfit error) (store.Record, store.Verdict, error) {
 // sameSubject refuses an answer of which any token names another user. Nothing of it is
 // verified yet, and nothing need be: such an answer is not this user's.
 func (f *refresher) sameSubject(subject string) error {
-	for _, token := range []secret.Secret{f.answer.RefreshToken, f.answer.IDToken, f.answer.AccessToken} {
+	all := []secret.Secret{f.answer.RefreshToken, f.answer.IDToken}
+	if f.request.Profile.AccessToken != opaqueTokens { // another reader may know the user by another subject
+		all = append(all, f.answer.AccessToken)
+	}
+	for _, token := range all {
 		if err := sameSubject(token, subject); err != nil {
 			return err
 		}
@@ -190,9 +195,14 @@ func (f *refresher) explain(err error) error {
 // Verify implements store.Spender: the access token of an answer whose refresh token is
 // stored by now. What is shown of the user is what the last verified token says.
 func (f *refresher) Verify(ctx context.Context, stored store.Record) (store.Record, error) {
-	token, claims, err := f.h.accept(ctx, f.request, f.issuer, f.answer, stored.Subject)
+	token, claims, err := f.h.accept(ctx, f.request, f.issuer, f.answer, expected{subject: stored.Subject, verified: stored.Verified})
 	if err != nil {
 		return stored, keptAlthough(err)
+	}
+	asked, known := f.request.Profile.Scopes, NotGranted(stored.Asked, stored.Scopes)
+	missing := lacks(asked, token.Scopes, f.answer, stored.Offline || !slices.Contains(f.request.Profile.RequiredScopes, offlineAccess))
+	if err := f.h.checkScopes("refresh", f.request.Profile, missing, known, "the grant is kept"); err != nil {
+		return stored, err
 	}
 	return withClaims(stored, token, claims), nil
 }

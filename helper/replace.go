@@ -25,9 +25,9 @@ func bringer(token secret.Secret) newcomer {
 	return newcomer{peek.Claims.Subject, peek.Claims.Username}
 }
 
-// isAnother reports whether a stored grant is of another user. The subject of a token
-// that another client got may be another for the same user (OpenID Connect Core
-// section 8.1), so before the exchange the same user name counts too.
+// isAnother reports whether a stored grant is of another user. Another client's token may
+// have another subject for the same user (OpenID Connect Core section 8.1). So before the
+// exchange the same user name counts too.
 func (n newcomer) isAnother(old store.Record) bool {
 	return old.Grant != "" && n.subject != "" && old.Subject != "" && n.subject != old.Subject && (n.username == "" || n.username != old.Username)
 }

@@ -15,53 +15,86 @@ const newToken = "get a new access token for the user, then run the exchange aga
 // A refusal makes the error of a token that a person brought, with what to do.
 type refusal func(remedy hint.Remedy, format string, args ...any) error
 
-// checkAlone wants the token to be there, alone, and of characters that tokens have.
+// checkAlone wants the token to be there, alone, and of characters that tokens have. It
+// says what was seen instead.
 func checkAlone(token secret.Secret, command hint.Command, refuse refusal) error {
 	v := token.Reveal() // looked at, not passed on
-	if v == "" {
+	alone := hint.Say("give the token alone, on one line")
+	switch {
+	case v == "":
 		return refuse(hint.Do(command.With("--token-file", "FILE"), hint.Words(", or pipe the token in")), "it is empty")
-	}
-	if strings.HasPrefix(strings.ToLower(v), "bearer ") {
+	case strings.HasPrefix(strings.ToLower(v), "bearer "):
 		return refuse(hint.Say("leave the word Bearer out"), "it starts with the word Bearer")
+	case strings.HasPrefix(v, "\ufeff"), strings.HasPrefix(v, "\xff\xfe"), strings.HasPrefix(v, "\xfe\xff"):
+		return refuse(hint.Say("save the file without one (as UTF-8 without BOM)"), "it starts with a byte order mark")
+	case v[0] == '"' || v[0] == '\'' || v[len(v)-1] == '"' || v[len(v)-1] == '\'':
+		return refuse(hint.Say("leave the quotes out; jq -r prints a string without them"), "it is in quotes")
+	case v[0] == '{' || v[0] == '[':
+		return refuse(hint.Say("take the member of that name out of it: jq -r .access_token"), "it is a JSON text, not the token in it")
 	}
 	for n := 0; n < len(v); n++ {
 		if v[n] <= ' ' || v[n] >= 0x7f {
-			return refuse(hint.Say("give the token alone, on one line"), "it holds a space, a line end or a character that no token has")
+			return refuse(alone, "it holds a space, a line end or a character that no token has")
 		}
 	}
 	return nil
 }
 
-// checkSubjectToken looks at a subject token before it is sent, so that the
-// usual mistakes cost no request and are called by their names. A token that is
-// not a JWT says nothing and is the issuer's to judge.
-func checkSubjectToken(token secret.Secret, r Request, now time.Time) error {
-	p := r.Profile
+// checkSubjectToken refuses what no server takes, before anything is sent. A token that
+// is not a JWT says nothing and is the issuer's to judge.
+func checkSubjectToken(r ExchangeRequest, now time.Time) error {
 	refuse := func(remedy hint.Remedy, format string, args ...any) error {
 		return &hint.Error{Kind: ErrSubjectToken, Detail: "the token cannot be exchanged: " + fmt.Sprintf(format, args...), Remedy: remedy}
 	}
-	if err := checkAlone(token, r.command("exchange"), refuse); err != nil {
+	if err := checkAlone(r.SubjectToken, r.command("exchange"), refuse); err != nil {
 		return err
 	}
-	peek, ok := oidc.ParseUnverified(token)
+	peek, ok := oidc.ParseUnverified(r.SubjectToken)
 	if !ok {
+		if oidc.LooksLikeJWT(r.SubjectToken) && r.SubjectTokenType != oidc.TypeSAML2 {
+			return refuse(hint.Say("copy the whole token; a JWT has three parts with dots between them"), "it begins as a JWT does and is cut off or damaged")
+		}
 		return nil
 	}
 	c := peek.Claims
+	asAccessToken := r.SubjectTokenType == "" || r.SubjectTokenType == oidc.TypeAccessToken
 	switch {
-	case c.Type == "ID" || c.Type == "" && peek.Header.Type != "at+jwt" && c.ATHash != "":
+	case asAccessToken && (c.Type == "ID" || c.Type == "" && peek.Header.Type != "at+jwt" && c.ATHash != ""):
 		return refuse(hint.Say("take the access_token of the login's answer, not the id_token"), "it is an ID token")
 	case c.Type == "Refresh" || c.Type == "Offline":
 		return refuse(hint.Say("take the access_token of the login's answer, not the refresh_token"), "it is a refresh token (typ %s)", c.Type)
-	case c.Issuer != "" && c.Issuer != p.Issuer:
-		return refuse(hint.Say("log the user in at the profile's issuer, or choose another --profile"),
-			"it is of another issuer: iss is %s, the profile's issuer is %s", oidc.Clean(c.Issuer), p.Issuer)
 	case !peek.ExpiresAt().IsZero() && !now.Before(peek.ExpiresAt()):
 		return refuse(hint.Say(newToken), "it expired %s ago, at %s", now.Sub(peek.ExpiresAt()).Round(time.Second), peek.ExpiresAt().UTC().Format(time.RFC3339))
 	}
+	return nil
+}
+
+// checkSubjectFits looks at issuer and audience of a subject token. Keycloak refuses what
+// does not fit, and so do we there; others may take it, so it is said and sent.
+func (h *Helper) checkSubjectFits(r ExchangeRequest, product oidc.Product) error {
+	peek, ok := oidc.ParseUnverified(r.SubjectToken)
+	if !ok || r.SubjectIssuer != "" {
+		return nil
+	}
+	p, c := r.Profile, peek.Claims
+	if foreign := c.Issuer != "" && c.Issuer != p.Issuer; foreign {
+		detail := fmt.Sprintf("it is of another issuer: iss is %s, the profile's issuer is %s", oidc.Clean(c.Issuer), p.Issuer)
+		if product == oidc.Keycloak {
+			return misfit(detail, hint.Say("log the user in at the profile's issuer, or choose another --profile; for a token of an identity provider that Keycloak knows: --subject-issuer ALIAS"))
+		}
+		h.Warn("the user's token may be refused: " + detail)
+		return nil
+	}
 	if is, named := peek.For(p.ClientID); named && !is {
-		return refuse(hint.Say(fmt.Sprintf("ask the issuer's admin for an audience mapper that puts %s into the tokens of client %s", p.ClientID, oidc.Clean(c.Azp))),
-			"client %s is missing from its audience: aud is [%s], azp is %s", p.ClientID, oidc.Clean(strings.Join(c.Audience, " ")), oidc.Clean(c.Azp))
+		detail := fmt.Sprintf("client %s is missing from its audience: aud is [%s], azp is %s", p.ClientID, oidc.Clean(strings.Join(c.Audience, " ")), oidc.Clean(c.Azp))
+		if product == oidc.Keycloak {
+			return misfit(detail, hint.Say(fmt.Sprintf("ask the issuer's admin for an audience mapper that puts %s into the tokens of client %s", p.ClientID, oidc.Clean(c.Azp))))
+		}
+		h.Warn("the user's token may be refused: " + detail)
 	}
 	return nil
+}
+
+func misfit(detail string, remedy hint.Remedy) error {
+	return &hint.Error{Kind: ErrSubjectToken, Detail: "the token cannot be exchanged: " + detail, Remedy: remedy}
 }

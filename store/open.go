@@ -86,7 +86,7 @@ func (o Options) forBackend() backend.Options {
 	}
 	return backend.Options{
 		Namespace: namespace(o), DataDir: o.DataDir, IdentityCommand: o.IdentityCommand,
-		Getenv: o.Getenv, Warn: warn, Attended: o.Attended,
+		Getenv: o.Getenv, Warn: warn, Attended: o.Attended, Label: o.label,
 	}
 }
 

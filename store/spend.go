@@ -323,7 +323,7 @@ func (r *spending) settled() error {
 	err := r.room.remove()
 	r.room = nil
 	if err != nil {
-		// It is not of what is stored now, and is no longer used.
+		// A stale copy is ignored: its base is not the stored item any more.
 		r.s.opt.Warn("cannot remove the copy of account " + r.k.String() + ": " + err.Error())
 	}
 	return nil

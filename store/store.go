@@ -115,6 +115,9 @@ type Options struct {
 	Now             func() time.Time
 	// Warn says one line to the person, on standard error.
 	Warn func(msg string)
+	// IssuerOf is the issuer of a profile, for the labels of items; nil where nobody
+	// knows.
+	IssuerOf func(profile string) string
 	// Attended is whether somebody is there to answer the OS keyring's own
 	// unlock dialog.
 	Attended bool

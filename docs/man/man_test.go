@@ -20,7 +20,7 @@ func TestPages_allCommandsAndHooks(t *testing.T) {
 	for name, want := range map[string][]string{
 		"t2-cred.1": {
 			`.TH "T2\-CRED" "1" "2026\-11\-24" "t2\-cred 1.2.3"`, `\fB\-\-timeout\fR \fIduration\fR`,
-			"how long the whole command may take (T2_CRED_TIMEOUT) (default 30s)", `\fBt2\-cred\-profile\-add\fR(1)`, ".SH \"EXIT STATUS\"",
+			"how long the command may take until a refresh token is sent (T2_CRED_TIMEOUT) (default 30s)", `\fBt2\-cred\-profile\-add\fR(1)`, ".SH \"EXIT STATUS\"",
 		},
 		"t2-cred-profile-add.1": {`\fBt2\-cred profile add\fR NAME \-\-issuer URL`, `\fB\-\-client\-secret\-file\fR`, `t2\-cred profile add gep \-\-issuer`},
 		"t2-cred-hooks.7":       {`.SH "T2\-CRED GIT"`, `\fBdocker\-credential\-t2\fR`, `[credential "https://git.example.org"]`},
@@ -124,24 +124,24 @@ func TestPages_sameBytesAgain(t *testing.T) {
 	}
 }
 
-// TestExitCodes_areTheReadmes: the manual and the README explain the same exit codes
+// TestExitCodes_areThePages: the manual and docs/commands.md explain the same exit codes
 // in the same words.
-func TestExitCodes_areTheReadmes(t *testing.T) {
-	b, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+func TestExitCodes_areThePages(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("..", "commands.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	readme := strings.ReplaceAll(string(b), "\r\n", "\n")
-	_, table, _ := strings.Cut(readme, "| exit code |")
+	page := strings.ReplaceAll(string(b), "\r\n", "\n")
+	_, table, _ := strings.Cut(page, "| exit code |")
 	table, _, _ = strings.Cut(table, "\n\n")
 	rows := strings.Count(table, "\n") - 1
 	if codes := cli.ExitCodes(); len(codes) != rows {
-		t.Errorf("the manual has %d exit codes, the README %d", len(codes), rows)
+		t.Errorf("the manual has %d exit codes, the page %d", len(codes), rows)
 	}
 	table = strings.ReplaceAll(table, "`", "")
 	for _, c := range cli.ExitCodes() {
 		if row := strings.Join([]string{"\n|", strconv.Itoa(c.Code), "|", c.Means, "|"}, " "); !strings.Contains(table, row) {
-			t.Errorf("the README has no row %q", row)
+			t.Errorf("the page has no row %q", row)
 		}
 	}
 }

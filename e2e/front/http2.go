@@ -211,7 +211,7 @@ func newStream(frame *http2.MetaHeadersFrame) *stream {
 
 // ask has the issuer process a request.
 func (f *HTTP2) ask(s *stream) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(s.method, f.Base+s.path, &s.body)
+	r := httptest.NewRequestWithContext(context.Background(), s.method, f.Base+s.path, &s.body)
 	r.Header = s.header
 	w := httptest.NewRecorder()
 	f.issuer.ServeHTTP(w, r)

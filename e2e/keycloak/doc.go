@@ -16,7 +16,7 @@
 // ([Realm.Calls]), and lets a test get in between ([Realm.Intercept]).
 //
 // It listens for https too, with a certificate of a CA made for the run, and asks
-// clients for one; [Server.NewSecureRealm] is a realm that is reached so, at Keycloak
+// clients for one. [Server.NewSecureRealm] is a realm that is reached so, at Keycloak
 // itself.
 //
 // The server is the one that e2e/setup.sh built: its options are fixed there, its

@@ -86,3 +86,10 @@ func (r *Realm) keyProviders() []component {
 	r.must(r.do(http.MethodGet, "/components?type="+keyProviderType, nil, &all))
 	return all
 }
+
+// AddIdentityProvider has the realm know another issuer, by which users log in or
+// clients prove themselves.
+func (r *Realm) AddIdentityProvider(settings map[string]any) {
+	r.t.Helper()
+	r.must(r.do("POST", "/identity-provider/instances", settings, nil))
+}

@@ -15,7 +15,7 @@ func (a *app) claimsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "claims", Short: "Show the access token's claims, verified against the issuer's keys", Args: noArgs,
 		Long: `Verify the access token (signature by the issuer's JWKS, iss, exp, nbf, aud or azp)
-and show its claims, times also in words; --json prints them as the issuer wrote them.`,
+and show its claims, times also in words. --json prints them as the issuer wrote them.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, r, err := a.openHelper()
 			if err != nil {
@@ -76,9 +76,40 @@ func (a *app) claim(name string, raw json.RawMessage) string {
 		}
 		return fmt.Sprintf("%s  (%s, %s)", raw, t.UTC().Format(time.RFC3339), words)
 	}
+	if name == "act" || name == "may_act" {
+		if who := actor(raw); who != "" {
+			words := "acting for the user: "
+			if name == "may_act" {
+				words = "may act for the user: "
+			}
+			return words + clean(who)
+		}
+	}
 	var compact bytes.Buffer
 	if err := json.Compact(&compact, raw); err != nil {
 		return clean(string(raw))
 	}
 	return clean(strings.TrimSpace(compact.String()))
+}
+
+// actor names whom a claim act or may_act is about (RFC 8693 §4.1, §4.4), and those who
+// acted before.
+func actor(raw json.RawMessage) string {
+	var a struct {
+		Subject string          `json:"sub"`
+		Client  string          `json:"client_id"`
+		Issuer  string          `json:"iss"`
+		Before  json.RawMessage `json:"act"`
+	}
+	if json.Unmarshal(raw, &a) != nil {
+		return ""
+	}
+	who := or(a.Subject, a.Client)
+	if who != "" && a.Issuer != "" {
+		who += " of " + a.Issuer
+	}
+	if before := actor(a.Before); before != "" && who != "" {
+		who += ", before that " + before
+	}
+	return who
 }

@@ -24,6 +24,8 @@ func (p profileConfig) auth() string {
 		return oidc.AuthTLS
 	case p.KeyFile != "":
 		return oidc.AuthKeyJWT
+	case p.AssertionFile != "":
+		return oidc.AuthJWTFile
 	}
 	return ""
 }
@@ -32,7 +34,7 @@ func (p profileConfig) auth() string {
 func usesKey(auth string) bool { return auth == oidc.AuthKeyJWT || auth == oidc.AuthTLS }
 
 func clientAuths() []string {
-	return []string{oidc.AuthBasic, oidc.AuthPost, oidc.AuthNone, oidc.AuthKeyJWT, oidc.AuthSecretJWT, oidc.AuthTLS}
+	return []string{oidc.AuthBasic, oidc.AuthPost, oidc.AuthNone, oidc.AuthKeyJWT, oidc.AuthSecretJWT, oidc.AuthTLS, oidc.AuthJWTFile}
 }
 
 // checkClientAuth refuses what does not go together: a key that is never used would be
@@ -44,20 +46,26 @@ func checkClientAuth(p profileConfig) error {
 		return fmt.Errorf("client_auth is %q, not one of %s", auth, strings.Join(known, ", "))
 	case auth == oidc.AuthTLS && p.CertFile == "":
 		return errors.New("client_auth is tls, and client_cert_file is missing")
+	case auth == oidc.AuthJWTFile && p.AssertionFile == "":
+		return errors.New("client_auth is jwt_file, and client_assertion_file is missing")
+	case auth != oidc.AuthJWTFile && (p.AssertionFile != "" || p.AssertionAudience != "" || p.AssertionType != ""):
+		return fmt.Errorf("client_assertion_file, _audience and _type are for client_auth jwt_file, not %s", auth)
+	case p.AssertionType != "" && p.AssertionType != oidc.AssertionJWT && p.AssertionType != oidc.AssertionSPIFFE:
+		return fmt.Errorf("client_assertion_type is %q, not %s or %s", p.AssertionType, oidc.AssertionJWT, oidc.AssertionSPIFFE)
 	case auth != oidc.AuthTLS && p.CertFile != "":
 		return fmt.Errorf("client_cert_file is for client_auth tls, not %s", auth)
 	case !usesKey(auth) && p.KeyFile != "":
 		return fmt.Errorf("client_key_file is for client_auth private_key_jwt and tls, not %s", auth)
 	case auth != oidc.AuthKeyJWT && p.KeyID != "":
 		return errors.New("client_key_id is for client_auth private_key_jwt")
-	case (usesKey(auth) || auth == oidc.AuthNone) && (p.SecretFile != "" || len(p.SecretCommand) > 0):
+	case (usesKey(auth) || auth == oidc.AuthNone || auth == oidc.AuthJWTFile) && (p.SecretFile != "" || len(p.SecretCommand) > 0):
 		return fmt.Errorf("client_auth %s has no client secret, so neither client_secret_file nor client_secret_command", auth)
 	case p.SecretFile != "" && len(p.SecretCommand) > 0:
 		return errors.New("client_secret_file and client_secret_command: one of them")
 	case len(p.SecretCommand) > 0 && !filepath.IsAbs(p.SecretCommand[0]):
 		return fmt.Errorf("client_secret_command is %q, not an absolute path and its arguments", p.SecretCommand[0])
 	}
-	for _, file := range [][2]string{{"client_secret_file", p.SecretFile}, {"client_key_file", p.KeyFile}, {"client_cert_file", p.CertFile}} {
+	for _, file := range [][2]string{{"client_secret_file", p.SecretFile}, {"client_key_file", p.KeyFile}, {"client_cert_file", p.CertFile}, {"client_assertion_file", p.AssertionFile}} {
 		if file[1] != "" && !filepath.IsAbs(file[1]) {
 			return fmt.Errorf("%s is %q, not an absolute path", file[0], file[1])
 		}
@@ -75,13 +83,15 @@ func secretElsewhere(p helper.Profile) string {
 		return "client_secret_command"
 	case p.KeyFile != "":
 		return "client_key_file"
+	case p.AssertionFile != "":
+		return "client_assertion_file"
 	}
 	return ""
 }
 
 // absolute makes the names of files that were typed into what a profile holds.
 func (p *profileConfig) absolute() error {
-	for _, file := range []*string{&p.KeyFile, &p.CertFile, &p.CAFile} {
+	for _, file := range []*string{&p.KeyFile, &p.CertFile, &p.CAFile, &p.AssertionFile} {
 		if *file == "" {
 			continue
 		}
@@ -94,8 +104,8 @@ func (p *profileConfig) absolute() error {
 	return nil
 }
 
-// offered wants the issuer to list a way that the client has. A secret is sent as
-// basic or post, whichever is taken, and which it was is found out then.
+// offered checks that the issuer lists a method that the client can use. A secret is sent
+// as basic or post; the first request finds out which one the issuer accepts.
 func offered(p profileConfig, m *oidc.Metadata) error {
 	if p.auth() != "" || len(m.AuthMethods) == 0 || slices.Contains(m.AuthMethods, "client_secret_basic") || slices.Contains(m.AuthMethods, "client_secret_post") {
 		return nil
@@ -116,7 +126,7 @@ func (a *app) clientSecret(ctx context.Context, auth, file string) (secret.Secre
 		}
 		return value, checkSecret(auth, value)
 	}
-	if !a.StdinTerminal || usesKey(auth) {
+	if !a.StdinTerminal || usesKey(auth) || auth == oidc.AuthJWTFile {
 		return "", nil
 	}
 	value, err := a.ask("The client's secret (not shown): ")

@@ -53,7 +53,7 @@ func (a *app) completeFlags(cmd *cobra.Command, flags *pflag.FlagSet) {
 				shapes = []string{"process", "container"}
 			}
 			offer = cobra.FixedCompletions(shapes, cobra.ShellCompDirectiveNoFileComp)
-		case "config", "token-file", "authorization-file", "client-secret-file", "client-key-file", "client-cert-file", "ca-file", "header-file", "output":
+		case "config", "token-file", "authorization-file", "client-secret-file", "client-key-file", "client-cert-file", "client-assertion-file", "ca-file", "header-file", "output":
 			offer = cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault)
 		case "bin-dir":
 			offer = cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs)

@@ -55,15 +55,21 @@ type profileConfig struct {
 	DiscoveryURL string   `toml:"discovery_url,omitempty"`
 	Audience     []string `toml:"audience,omitempty"`
 	Scopes       []string `toml:"scopes,omitempty"`
+	Required     []string `toml:"required_scopes,omitempty"`
 	Hosts        []string `toml:"hosts,omitempty"`
 	ClientAuth   string   `toml:"client_auth,omitempty"`
 	CAFile       string   `toml:"ca_file,omitempty"`
+	AccessToken  string   `toml:"access_token,omitempty"`
 
 	SecretFile    string   `toml:"client_secret_file,omitempty"`
 	SecretCommand []string `toml:"client_secret_command,omitempty"`
 	KeyFile       string   `toml:"client_key_file,omitempty"`
 	KeyID         string   `toml:"client_key_id,omitempty"`
 	CertFile      string   `toml:"client_cert_file,omitempty"`
+
+	AssertionFile     string `toml:"client_assertion_file,omitempty"`
+	AssertionAudience string `toml:"client_assertion_audience,omitempty"`
+	AssertionType     string `toml:"client_assertion_type,omitempty"`
 }
 
 // configFiles are the places of a configuration.
@@ -314,8 +320,9 @@ func chooseOne(names []string) hint.Remedy {
 func (p profileConfig) named(name string) helper.Profile {
 	return helper.Profile{
 		Name: name, Issuer: p.Issuer, ClientID: p.ClientID, Audience: p.Audience, Scopes: p.Scopes,
-		Hosts: p.Hosts, ClientAuth: p.auth(), CAFile: p.CAFile, DiscoveryURL: p.DiscoveryURL,
+		Hosts: p.Hosts, ClientAuth: p.auth(), CAFile: p.CAFile, DiscoveryURL: p.DiscoveryURL, AccessToken: p.AccessToken, RequiredScopes: p.Required,
 		SecretFile: p.SecretFile, SecretCommand: p.SecretCommand, KeyFile: p.KeyFile, KeyID: p.KeyID, CertFile: p.CertFile,
+		AssertionFile: p.AssertionFile, AssertionAudience: p.AssertionAudience, AssertionType: p.AssertionType,
 	}
 }
 

@@ -155,8 +155,9 @@ func headKeys() []string {
 
 func profileKeys() []string {
 	return []string{
-		"issuer", "discovery_url", "client_id", "audience", "scopes", "hosts", "client_auth", "ca_file",
+		"issuer", "discovery_url", "client_id", "audience", "scopes", "hosts", "client_auth", "ca_file", "access_token", "required_scopes",
 		"client_secret_file", "client_secret_command", "client_key_file", "client_key_id", "client_cert_file",
+		"client_assertion_file", "client_assertion_audience", "client_assertion_type",
 	}
 }
 
@@ -172,7 +173,7 @@ func wrongValue(path string, text []byte, line int, bad *toml.DecodeError) error
 	switch {
 	case last == "profiles" || len(key) == 2 && key[0] == "profiles":
 		must, example = "a table", "[profiles.NAME]"
-	case slices.Contains([]string{"scopes", "audience", "hosts", "client_secret_command", "identity_command"}, last):
+	case slices.Contains([]string{"scopes", "required_scopes", "audience", "hosts", "client_secret_command", "identity_command"}, last):
 		must, example = "a list", fmt.Sprintf("%s = [%s]", last, wordsOf(text, line))
 	}
 	remedy := hint.Say("mend the line")
@@ -280,17 +281,24 @@ func checkProfile(name string, p profileConfig) error {
 		return errors.New("client_id is missing")
 	case p.CAFile != "" && !filepath.IsAbs(p.CAFile):
 		return wrong("ca_file", "ca_file is %q, not an absolute path", p.CAFile)
+	case p.AccessToken != "" && p.AccessToken != "jwt" && p.AccessToken != "opaque":
+		return wrong("access_token", "access_token is %q, not jwt or opaque", shownWord(p.AccessToken))
 	}
-	for n, list := range [][]string{p.Scopes, p.Audience} {
+	for n, list := range [][]string{p.Scopes, p.Audience, p.Required} {
 		for _, s := range list {
 			if s == "" || strings.ContainsAny(s, " \t\r\n") {
-				return wrong([]string{"scopes", "audience"}[n], "%q is not one scope or audience", shownWord(s))
+				return wrong([]string{"scopes", "audience", "required_scopes"}[n], "%q is not one scope or audience", shownWord(s))
 			}
 		}
 	}
 	for _, host := range p.Hosts {
 		if _, err := helper.CheckHost(host); err != nil {
 			return wrong("hosts", "an entry of hosts would never match: %v", err)
+		}
+	}
+	for _, s := range p.Required {
+		if !slices.Contains(p.Scopes, s) {
+			return wrong("required_scopes", "required_scopes has %q, which scopes does not ask for", shownWord(s))
 		}
 	}
 	return checkClientAuth(p)

@@ -16,8 +16,8 @@ func (a *app) configCommand() *cobra.Command {
 	}
 	cmd.AddCommand(&cobra.Command{
 		Use: "path", Short: "Print the path of config.toml", Args: noArgs,
-		Long: `Print the path of config.toml, which need not exist. What commands write lies in the
-directory profiles.d beside it; of another file that --config names, in FILE.d.`,
+		Long: `Print the path of config.toml, which need not exist. Commands write into the directory
+profiles.d beside it. For another file that --config names, that is FILE.d.`,
 		RunE: func(*cobra.Command, []string) error {
 			files, err := a.configFiles()
 			if err != nil {

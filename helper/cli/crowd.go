@@ -19,8 +19,8 @@ const (
 )
 
 // A crowd is many accounts for which issuers are asked. Each client at each issuer has a
-// lane of its own, so that a slow issuer does not keep the others waiting, and one
-// account that fails never stops the rest.
+// lane of its own, so that a slow issuer does not keep the others waiting. One account that
+// fails never stops the rest.
 type crowd struct {
 	*app
 	what string  // the command, for the progress line

@@ -73,16 +73,22 @@ func (a *app) doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Check what works, and say what to fix", Args: noArgs,
 		Annotations: map[string]string{ownTimeout: "90s"},
-		Long: `Check, one line each: the configuration, the store (a probe is written, read and
-deleted), the proxy, private CAs, the issuer's discovery document and keys, this
-machine's clock against the issuer's, the client's authentication (proven by a refresh
-of no token), what exchange and which logins are offered, the account, and the names by
-which tools call t2-cred on PATH. Nothing is changed, nobody is asked, no token is spent.
-Works without a profile, a network or an unlocked keyring, and says so.
+		Long: `Check, one line each:
 
-The report goes to standard output, whatever it says. The exit code is 0 when nothing
-fails, warnings or not; else that of the first check that failed, by the table of exit
-codes: 3 configuration, 5 store, 6 issuer, 7 clock, 8 client.`,
+  - the configuration, and the account
+  - the store: it is read, and room for a renewed credential is made and given back
+  - the proxy, private CAs, the issuer's discovery document and keys
+  - this machine's clock against the issuer's
+  - the client's authentication, by a refresh with a token that is none
+  - whether there is an exchange, and which logins there are
+  - the names by which tools call t2-cred on PATH
+
+No token is spent, and no dialog is shown. A keyring is not written to, except once for the
+item that seals copies. doctor works without a profile, a network or an unlocked keyring, and says what it could not check.
+
+The report always goes to standard output. The exit code is 0 when nothing fails, also
+with warnings. Otherwise it is that of the first check that failed: 3 configuration,
+4 account, 5 store, 6 issuer, 7 clock, 8 client.`,
 		Example: `  t2-cred doctor
   t2-cred doctor --profile gep --for-admin | mail -s "client settings" admin@example.org`,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -18,7 +18,7 @@ type ExitCode struct {
 	Means string
 }
 
-// ExitCodes are all exit codes, for the manual. The README has the same words.
+// ExitCodes are all exit codes, for the manual. docs/commands.md has the same words.
 func ExitCodes() []ExitCode {
 	return []ExitCode{
 		{exitOK, "done"},

@@ -25,9 +25,9 @@ func (a *app) eraseCommand() *cobra.Command {
 		Use: "erase", Aliases: []string{"logout"}, Short: "Revoke the grant at the issuer, then forget it", Args: noArgs,
 		Annotations: map[string]string{ownTimeout: "15m"}, // --all may have ten thousand accounts to see to
 		Long: `Revoke the account's refresh token at the issuer (RFC 7009), then delete it and the
-cached access token. When the revocation fails, what is stored is kept and the exit
-code is not zero: it is the only handle on a grant that lives. Accounts whose grants
-end with it are named before.
+cached access token. If the revocation fails, the stored record is kept and the exit
+code is not zero: without the record nobody could revoke the grant later. Accounts whose
+grants end with it are named before.
 
 With --all every account of the profile is erased, up to 8 at once, after a question on
 a terminal. One that fails does not stop the others. Run it again after an interruption

@@ -9,22 +9,22 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/helper/secret"
 	"github.com/terradue/t2-cred/store"
 )
 
 func (a *app) exchangeCommand() *cobra.Command {
 	var (
-		file, requested string
-		resource        []string
-		allowOnline     bool
-		replace         bool
+		file, requested, kind, from string
+		resource                    []string
+		allowOnline, replace        bool
 	)
 	cmd := &cobra.Command{
 		Use: "exchange", Short: "Turn a user's access token into an offline token of our own, and keep it", Args: noArgs,
 		Long: `Exchange a user's access token (RFC 8693) for an offline token of the profile's
-client, verify what comes, and keep it. The user's token comes from --token-file,
-from standard input, or from a hidden prompt on a terminal; it is not kept.
+client, verify the answer, and keep it. The user's token comes from --token-file, from
+standard input, or from a hidden prompt on a terminal. It is not kept.
 Prints nothing on standard output (with --json: a report without tokens).`,
 		Example: `  t2-cred exchange --profile gep --token-file user.jwt
   portal-cli token | t2-cred exchange --account alice`,
@@ -39,7 +39,8 @@ Prints nothing on standard output (with --json: a report without tokens).`,
 			}
 			r.Replace, r.MayReplace = replace, a.mayReplace()
 			rec, err := h.Exchange(cmd.Context(), helper.ExchangeRequest{
-				Request: r, SubjectToken: token, RequestedTokenType: requested, Resource: resource, AllowOnline: allowOnline,
+				Request: r, SubjectToken: token, RequestedTokenType: requested,
+				SubjectTokenType: subjectTokenType(kind), SubjectIssuer: from, Resource: resource, AllowOnline: allowOnline,
 			})
 			if err != nil {
 				return err
@@ -52,8 +53,23 @@ Prints nothing on standard output (with --json: a report without tokens).`,
 	f.BoolVar(&allowOnline, "allow-online", false, "keep a refresh token that ends with the user's session, if that is all the issuer gives")
 	addReplace(f, &replace)
 	f.StringVar(&requested, "requested-token-type", "", "RFC 8693 requested_token_type, for issuers that want one")
+	f.StringVar(&kind, "subject-token-type", "", "what the token is: access_token (the default), id_token, jwt, or a URI of RFC 8693")
+	f.StringVar(&from, "subject-issuer", "", "Keycloak's alias of the identity provider that made the token, if it was another issuer")
 	f.StringArrayVar(&resource, "resource", nil, "RFC 8693 resource, a URI; may be repeated")
 	return cmd
+}
+
+// subjectTokenType is the URI of RFC 8693 §3 for a short name.
+func subjectTokenType(name string) string {
+	switch name {
+	case "access_token":
+		return oidc.TypeAccessToken
+	case "id_token":
+		return oidc.TypeIDToken
+	case "jwt":
+		return oidc.TypeJWT
+	}
+	return name
 }
 
 // tokenFrom takes a token from where it is offered: a file, standard input or a
@@ -97,8 +113,8 @@ func (a *app) reportKept(r helper.Request, rec store.Record, s *store.Store) err
 	if !rec.Offline {
 		a.warn("an online token ends with the user's session at the issuer")
 	}
-	if rec.Token.Subject == "" {
-		a.warn("the access token is opaque: the issuer's word is all there is about whom it is for")
+	if rec.Subject == "" {
+		a.warn("the issuer's answer names no subject")
 	}
 	return nil
 }

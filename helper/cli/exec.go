@@ -22,14 +22,14 @@ func (a *app) execCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use: "exec [--env NAME] -- COMMAND [ARGUMENT…]", Short: "Run a command with a fresh access token in its environment", Args: cobra.MinimumNArgs(1),
-		Long: `Run a command with an access token in one variable of its environment, where it and
-all that it starts can see it, by your asking. Everything else the command gets as it
-is: arguments, standard streams, working directory, the rest of the environment. On
-Unix it takes this process's place, so its signals and its exit code are its own; a
-command that cannot be found is 127 and one that cannot be run is 126, as in a shell.
+		Long: `Run a command with an access token in one variable of its environment. The command and
+all programs that it starts can see the token. Arguments, standard streams, working
+directory and the rest of the environment stay as they are. On Unix the command takes this
+process's place, so its signals and its exit code are its own. The exit code is 127 if the
+command cannot be found and 126 if it cannot be run, as in a shell.
 
-The token is not renewed: for what outlives it there is t2-cred write --watch, and
---min-valid asks for one that lives long enough.`,
+The token is not renewed. --min-valid asks for one that lives long enough, and
+t2-cred write --watch is for programs that run longer.`,
 		Example: `  t2-cred exec --env EARTHDATA_TOKEN --min-valid 4m -- python3 fetch.py
   t2-cred exec --env TWINE_PASSWORD -- twine upload --username oauth2 dist/*`,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -3,9 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net"
-	"slices"
 	"strings"
 	"time"
 
@@ -42,7 +40,7 @@ func formatNamed(name string) (format, error) {
 	if f, ok := formats[name]; ok {
 		return f, nil
 	}
-	return nil, usageError(fmt.Errorf("--format %q is not one of %s", name, strings.Join(slices.Sorted(maps.Keys(formats)), ", ")))
+	return nil, usageError(fmt.Errorf("--format %q is not one of %s", name, formatNames()))
 }
 
 func jsonFormat(_ helper.Profile, c helper.Credential, now time.Time) ([]byte, error) {

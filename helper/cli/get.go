@@ -18,9 +18,12 @@ func (a *app) getCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use: "get", Short: "Print a fresh access token", Args: noArgs,
-		Long: `Print an access token that is valid for at least --min-valid, and one line feed,
-on standard output; nothing else. A cached token is printed without any network;
-else one is got with the stored refresh token. No browser, no prompt.
+		Long: `Print an access token that is valid for at least --min-valid, and one line feed, on
+standard output. A cached token is printed without any network. If there is none, get
+spends the stored refresh token. It opens no browser and asks nobody.
+
+--timeout bounds everything until the refresh token is sent. get then waits up to 30 s
+more for the answer, and no signal ends that wait.
 
   --format token    the token (the default)
   --format header   Authorization: Bearer TOKEN
@@ -68,6 +71,6 @@ else one is got with the stored refresh token. No browser, no prompt.
 	}
 	cmd.Flags().DurationVar(&minValid, "min-valid", helper.DefaultMinValid, "how long the token must still be valid, if the issuer's tokens live that long")
 	cmd.Flags().BoolVar(&fresh, "fresh", false, "get a new token although the cached one is still valid, or the issuer has refused one before")
-	cmd.Flags().StringVar(&format, "format", "token", "token, header, json, env or rattler")
+	cmd.Flags().StringVar(&format, "format", "token", "one of "+formatNames())
 	return cmd
 }

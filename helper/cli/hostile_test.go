@@ -111,7 +111,7 @@ func meetAtRefresh(t *testing.T, f oidctest.Fault) int {
 	}
 	h.check()
 	h.issuer.Clear()
-	if code == exitOK || code == exitLogin {
+	if code == exitOK || code == exitLogin || f.Name == "duplicate-keys" { // that one brings a refresh token that is none
 		return code
 	}
 	next, _ := h.issuer.Watch()
@@ -147,7 +147,7 @@ func checkKept(t *testing.T, f oidctest.Fault, code int, first, next []oidctest.
 func noNewToken() []string {
 	return []string{
 		"sub-changed", "payload-changed", "claims-dupe-sub", "claims-case-sub", "id-sub-other", "sub-number", "sub-object",
-		"refresh-token-huge", "refresh-token-lf", "refresh-token-nul",
+		"refresh-token-huge", "refresh-token-lf", "refresh-token-nul", "form-answer",
 	}
 }
 

@@ -15,9 +15,9 @@ func (a *app) importCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "import", Short: "Keep a refresh token that the client has already", Args: noArgs,
 		Long: `Keep a refresh token that the profile's client was given elsewhere: from --token-file,
-from standard input, or from a hidden prompt on a terminal. It is proven by one refresh
-first. Where the issuer rotates refresh tokens, that refresh spends it: what is kept is
-its successor, and whoever else holds the old one can no longer use it.
+from standard input, or from a hidden prompt on a terminal. One refresh
+proves it first. If the issuer rotates refresh tokens, that refresh spends it. Its
+successor is kept, and another holder of the old one can no longer use it.
 Prints nothing on standard output (with --json: a report without tokens).`,
 		Example: `  t2-cred import --profile gep --token-file refresh-token.txt
   other-tool show-refresh-token | t2-cred import --account alice`,

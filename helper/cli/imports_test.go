@@ -20,6 +20,7 @@ var leaves = []string{"helper/hint", "helper/safefile", "helper/secret"}
 // token.
 var allowed = map[string][]string{
 	"":                          {"helper/cli"},
+	"docs":                      {},
 	"docs/man":                  {"helper/cli", "helper/hook"},
 	"helper/cli":                {"helper", "helper/hook", "helper/oidc", "helper/setup", "store"},
 	"helper":                    {"helper/oidc", "store"},

@@ -36,21 +36,22 @@ const (
 func (a *app) keepaliveCommand() *cobra.Command {
 	older, rate := days(7*day), float64(keepaliveRate)
 	cmd := &cobra.Command{
-		Use: "keepalive", Short: "Refresh the accounts that nobody has used for a while", Args: noArgs,
+		Use: "keepalive", Short: "Refresh the accounts that were not used for a while", Args: noArgs,
 		Annotations: map[string]string{ownTimeout: "15m"}, // it may have ten thousand accounts to see to
-		Long: `Refresh each account that has not been refreshed for --older-than, of all profiles or
-of those chosen with --profile and --account, the longest unused first. An issuer ends
-an offline session that lies idle (Keycloak after 30 days, unless its admin says
-otherwise) and tells nobody: run this once a day from a timer or cron.
+		Long: `Refresh each account that was last refreshed longer ago than --older-than, the longest
+unused first. --profile and --account choose among all accounts. An issuer ends an offline
+session that lies idle and tells nobody; Keycloak does so after 30 days. Run this once a
+day from a timer or cron.
 
 Up to 8 accounts are refreshed at once. One issuer is asked --rate times a second, and
 less often while it asks to slow down (429, Retry-After). A client whose requests fail
-three times in a row is left alone until the next run. An account that is dead or fails
-does not stop the others. A dead one is asked about again once a day. Run it again after
-an interruption: it goes on with the accounts that are left.
+three times in a row is not used again until the next run. A failure does not stop the other
+accounts. The issuer is asked about an ended grant again once a day. Run it again after an
+interruption: it goes on with the accounts that are left.
 
-The report goes to standard output, whatever it says. The exit code is 0 when all are
-alive; 4 when one is dead and its user has to come back; else that of the first failure.`,
+The report always goes to standard output. The exit code is 0 when all grants are alive,
+and 4 when one has ended and its user has to come back. Otherwise it is that of the first
+failure.`,
 		Example: `  t2-cred keepalive
   t2-cred keepalive --profile gep --older-than 12h`,
 		RunE: func(cmd *cobra.Command, _ []string) error {

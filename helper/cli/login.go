@@ -26,11 +26,11 @@ func (a *app) loginCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "login", Short: "Log the user in to our client itself, and keep the offline token", Args: noArgs,
 		Annotations: map[string]string{ownTimeout: "5m"}, // a person is slower than a server
-		Long: `Get the client's own offline token by a login of the user: in a browser on this
-machine (authorization code with PKCE, answered on 127.0.0.1), or on another device
-with a code (RFC 8628). Needs no exchange. Without --browser or --device: a device
-when there is no display, over SSH or in a container; else the browser. Takes up to
-five minutes unless --timeout says otherwise.`,
+		Long: `Get the client's own offline token by a login of the user. The user logs in with a browser
+on this machine (authorization code with PKCE, answered on 127.0.0.1), or on another
+device with a code (RFC 8628). This needs no exchange. Without --browser or --device, a
+device is used if there is no display, over SSH and in a container. The default of
+--timeout is 5m.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if device && browser {
 				return usageError(errors.New("--device and --browser are two ways; choose one"))
@@ -40,21 +40,7 @@ five minutes unless --timeout says otherwise.`,
 				return err
 			}
 			r.Replace, r.MayReplace = replace, a.mayReplace()
-			login := helper.LoginRequest{Request: r, AllowOnline: allowOnline, Ports: ports, Browser: a.showBrowser}
-			if uid, err := strconv.Atoi(a.Getenv("SUDO_UID")); err == nil {
-				login.Users = []int{uid} // the person at the browser
-			}
-			if device || !browser && a.headless() {
-				login.Device = func(d *oidc.Device) (done func()) { return a.showDevice(cmd.Context(), d) }
-			}
-			if strings.Contains(r.Profile.Issuer, "/realms/") {
-				fmt.Fprintln(a.Stderr, "note: Keycloak 26 may end the browser's own session when a login asks for offline_access")
-			}
-			rec, err := h.Login(cmd.Context(), login)
-			if err != nil {
-				return err
-			}
-			return a.reportKept(r, rec, h.Store)
+			return a.logIn(cmd.Context(), h, helper.LoginRequest{Request: r, AllowOnline: allowOnline, Ports: ports}, device || !browser && a.headless())
 		},
 	}
 	f := cmd.Flags()
@@ -64,6 +50,25 @@ five minutes unless --timeout says otherwise.`,
 	f.BoolVar(&allowOnline, "allow-online", false, "keep a refresh token that ends with the user's session, if that is all the issuer gives")
 	addReplace(f, &replace)
 	return cmd
+}
+
+// logIn logs the user in, on another device or in a browser, and says what was kept.
+func (a *app) logIn(ctx context.Context, h *helper.Helper, login helper.LoginRequest, device bool) error {
+	login.Browser = a.showBrowser
+	if uid, err := strconv.Atoi(a.Getenv("SUDO_UID")); err == nil {
+		login.Users = []int{uid} // the person at the browser
+	}
+	if device {
+		login.Device = func(d *oidc.Device) (done func()) { return a.showDevice(ctx, d) }
+	}
+	if strings.Contains(login.Profile.Issuer, "/realms/") {
+		fmt.Fprintln(a.Stderr, "note: Keycloak 26 may end the browser's own session when a login asks for offline_access")
+	}
+	rec, err := h.Login(ctx, login)
+	if err != nil {
+		return err
+	}
+	return a.reportKept(login.Request, rec, h.Store)
 }
 
 // headless reports whether a browser on this machine is of no use to the user.

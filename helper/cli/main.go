@@ -30,6 +30,8 @@ type Env struct {
 	// Prompt asks a person for a secret without echo; an error when there is
 	// nobody to ask.
 	Prompt func(ctx context.Context, label string) (string, error)
+	// Ask asks a person for one line, which is shown; nil when there is nobody to ask.
+	Ask func(ctx context.Context, label string) (string, error)
 	// Attended is whether a person looks at standard error.
 	Attended bool
 	// StdoutClosed is whether the program was started without a standard output.
@@ -47,7 +49,7 @@ func System() Env {
 	cobra.EnableCommandSorting = false // help has them in the order in which they are used
 	return Env{
 		Name: os.Args[0], Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-		Getenv: os.Getenv, Now: time.Now, Prompt: prompt,
+		Getenv: os.Getenv, Now: time.Now, Prompt: prompt, Ask: askTerminal,
 		Attended: isTerminal(os.Stderr), StdinTerminal: isTerminal(os.Stdin), StdoutClosed: stdoutClosed(),
 	}
 }
@@ -113,7 +115,7 @@ func (a *app) root() *cobra.Command {
 		Use:   "t2-cred",
 		Short: "Turn a user's access token into an offline one once; print a fresh access token ever after",
 		Long: `t2-cred exchanges a user's access token for the application's own offline token
-(RFC 8693), keeps the refresh token in the OS keyring, and prints a fresh access
+(RFC 8693) and keeps the refresh token in the OS keyring. It prints a fresh access
 token whenever a tool asks, long after the user has gone home.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -125,7 +127,7 @@ token whenever a tool asks, long after the user has gone home.`,
 	f.StringVarP(&a.flags.account, "account", "a", or(a.Getenv("T2_CRED_ACCOUNT"), "default"), "account of the profile (T2_CRED_ACCOUNT)")
 	f.StringVar(&a.flags.config, "config", a.Getenv("T2_CRED_CONFIG"), "configuration file (T2_CRED_CONFIG)")
 	f.StringVar(&a.flags.store, "store", a.Getenv("T2_CRED_STORE"), "where secrets are kept: keyring or file (T2_CRED_STORE)")
-	f.DurationVar(&a.flags.timeout, "timeout", 30*time.Second, "how long the whole command may take (T2_CRED_TIMEOUT)")
+	f.DurationVar(&a.flags.timeout, "timeout", 30*time.Second, "how long the command may take until a refresh token is sent (T2_CRED_TIMEOUT)")
 	f.BoolVar(&a.flags.json, "json", truthy(a.Getenv("T2_CRED_JSON")), "speak JSON, errors too (T2_CRED_JSON)")
 	f.BoolVarP(&a.flags.verbose, "verbose", "v", truthy(a.Getenv("T2_CRED_VERBOSE")), "say on standard error what is done, never a secret (T2_CRED_VERBOSE)")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.start(cmd) }
@@ -169,6 +171,7 @@ func (a *app) addCommands(root *cobra.Command) {
 	for _, c := range commands {
 		add(c)
 	}
+	root.AddCommand(a.topics(root)...)
 	if len(a.Args) > 0 && (a.Args[0] == cobra.ShellCompRequestCmd || a.Args[0] == cobra.ShellCompNoDescRequestCmd) {
 		a.complete(root)
 	}
@@ -200,7 +203,7 @@ func groups() []cobra.Group {
 // and goes, the hooks, and what looks after it all.
 func (a *app) commands() []command {
 	all := []command{
-		{groupSetup, "profile", a.profileCommand}, {groupCredentials, "exchange", a.exchangeCommand}, {groupCredentials, "login", a.loginCommand},
+		{groupSetup, "init", a.initCommand}, {groupSetup, "profile", a.profileCommand}, {groupCredentials, "exchange", a.exchangeCommand}, {groupCredentials, "login", a.loginCommand},
 		{groupCredentials, "get", a.getCommand}, {groupCredentials, "claims", a.claimsCommand}, {groupCredentials, "status", a.statusCommand},
 		{groupCredentials, "list", a.listCommand}, {groupCredentials, "erase", a.eraseCommand}, {groupCredentials, "import", a.importCommand},
 		{groupCare, "keepalive", a.keepaliveCommand}, {groupCredentials, "write", a.writeCommand}, {groupCredentials, "exec", a.execCommand},

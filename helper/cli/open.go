@@ -51,6 +51,7 @@ func (a *app) storeOptions(c *config) (store.Options, error) {
 		Config:   c.path,
 		StateDir: state, DataDir: data, RuntimeDir: a.runtimeDir(state),
 		IdentityCommand: c.Identity,
+		IssuerOf:        func(profile string) string { return c.Profiles[profile].Issuer },
 		Getenv:          a.Getenv, Now: a.Now, Warn: a.warn, Attended: a.Attended,
 	}, nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/secret"
 )
 
@@ -63,7 +64,7 @@ func ago(t, now time.Time) string {
 func ahead(t, now time.Time) string {
 	switch {
 	case t.IsZero():
-		return "no end set"
+		return "end unknown"
 	case t.After(now):
 		return "ends in " + span(t.Sub(now))
 	}
@@ -145,6 +146,9 @@ func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 // errNobody says that there is no terminal, so nobody to ask.
 var errNobody = errors.New("no terminal to ask on")
 
+// errPromptEnded says that a person ended a prompt with Ctrl-D.
+var errPromptEnded = fmt.Errorf("%w: ended at a prompt", errUsage)
+
 // ask asks a person for a secret. No deadline runs meanwhile; Ctrl-D ends it.
 func (a *app) ask(label string) (secret.Secret, error) {
 	var (
@@ -156,11 +160,69 @@ func (a *app) ask(label string) (secret.Secret, error) {
 	case errors.Is(err, context.Canceled):
 		return "", err
 	case errors.Is(err, io.EOF):
-		return "", usageError(errors.New("nothing was typed at the prompt"))
+		return "", &hint.Error{Kind: errPromptEnded, Detail: "nothing was typed at the prompt"}
 	case err != nil:
 		return "", fmt.Errorf("%w: %w", errNobody, err)
 	}
 	return secret.Secret(typed), nil
+}
+
+// askLine asks a person for a line that is no secret. An empty one is the preset.
+func (a *app) askLine(label, preset string) (string, error) {
+	if a.Ask == nil {
+		return "", errNobody
+	}
+	if preset != "" {
+		label += " [" + clean(preset) + "]"
+	}
+	var (
+		typed string
+		err   error
+	)
+	a.deadline.withoutClock(func(ctx context.Context) { typed, err = a.Ask(ctx, label+": ") })
+	switch {
+	case errors.Is(err, context.Canceled):
+		return "", err
+	case errors.Is(err, io.EOF):
+		return "", &hint.Error{Kind: errPromptEnded, Detail: "nothing was typed at the prompt"}
+	case err != nil:
+		return "", fmt.Errorf("%w: %w", errNobody, err)
+	}
+	return or(strings.TrimSpace(typed), preset), nil
+}
+
+// askTerminal asks on the terminal itself for one line, which the terminal shows.
+func askTerminal(ctx context.Context, label string) (string, error) {
+	tty, err := openTerminal()
+	if err != nil {
+		return "", err
+	}
+	defer tty.Close()
+	fmt.Fprint(os.Stderr, label)
+	line, err := waitFor(ctx, func() (string, error) { return readLine(tty) })
+	if err != nil {
+		fmt.Fprintln(os.Stderr) // nobody typed the end of the line
+	}
+	return line, err
+}
+
+// readLine reads one line, byte by byte: what follows it is the answer to the next
+// question. A line that the end cuts off is none.
+func readLine(r io.Reader) (string, error) {
+	const most = 4096
+	var line []byte
+	for one := make([]byte, 1); len(line) < most; {
+		n, err := r.Read(one)
+		switch {
+		case n == 1 && one[0] == '\n':
+			return string(line), nil
+		case n == 1:
+			line = append(line, one[0])
+		case err != nil:
+			return "", err
+		}
+	}
+	return "", errors.New("the line is longer than 4096 bytes")
 }
 
 // prompt asks on the terminal itself, wherever standard input and output go. The

@@ -87,6 +87,8 @@ func (a *app) profileShow() *cobra.Command {
 				{"profile", p.Name}, {"issuer", p.Issuer}, {"discovery_url", p.DiscoveryURL}, {"client_id", p.ClientID}, {"client_auth", or(p.ClientAuth, "auto (basic or post)")},
 				{"client_secret_file", p.SecretFile}, {"client_secret_command", strings.Join(p.SecretCommand, " ")},
 				{"client_key_file", p.KeyFile}, {"client_key_id", p.KeyID}, {"client_cert_file", p.CertFile},
+				{"client_assertion_file", p.AssertionFile}, {"client_assertion_audience", p.AssertionAudience}, {"client_assertion_type", p.AssertionType},
+				{"access_token", p.AccessToken}, {"required_scopes", strings.Join(p.RequiredScopes, " ")},
 				{"scopes", strings.Join(p.Scopes, " ")}, {"audience", strings.Join(p.Audience, " ")},
 				{"hosts", strings.Join(p.Hosts, " ")}, {"ca_file", p.CAFile}, {"file", c.from[p.Name]},
 			} {

@@ -21,9 +21,10 @@ func profileFlags(cmd *cobra.Command, p *profileConfig, scope *[]string, scopes 
 	f.StringArrayVar(scope, "scope", scopes, "scopes to ask for, separated by spaces; may be repeated")
 	f.StringArrayVar(&p.Audience, "audience", nil, "audience to ask tokens for (RFC 8693); may be repeated")
 	f.StringArrayVar(&p.Hosts, "host", nil, "host (or *.domain, host:port) where tool hooks may send this profile's tokens; may be repeated")
-	f.StringVar(&p.ClientAuth, "client-auth", "", "how the client proves itself: basic, post, none, private_key_jwt, client_secret_jwt or tls (default: by the files given, else basic or post as the issuer takes)")
+	f.StringVar(&p.ClientAuth, "client-auth", "", "how the client proves itself: basic, post, none, private_key_jwt, client_secret_jwt, tls or jwt_file (default: by the files given, else basic or post as the issuer takes)")
 	f.StringVar(&p.KeyFile, "client-key-file", "", "file with the client's private key (PEM or JWK), for private_key_jwt and tls")
 	f.StringVar(&p.CertFile, "client-cert-file", "", "PEM file with the client's certificate, for tls")
+	f.StringVar(&p.AssertionFile, "client-assertion-file", "", "file with a JWT that somebody else signs for the client and renews, for jwt_file")
 	f.StringVar(&p.CAFile, "ca-file", "", "PEM file with certificates to trust beside the system's")
 }
 
@@ -32,16 +33,23 @@ func (a *app) profileAdd() *cobra.Command {
 		p          profileConfig
 		scope      []string
 		secretFile string
+		unproven   bool
 	)
 	cmd := &cobra.Command{
 		Use: "add NAME --issuer URL --client-id ID", Short: "Discover an issuer, check it, and save a profile", Args: oneArg,
-		Long: `Save a client at an issuer under a name. The issuer's discovery document is fetched
-and checked first; its exact name is what is saved. The client's secret goes to the
-store: from --client-secret-file, or a hidden prompt on a terminal; never a flag.
-A client with a key or a certificate in place of a secret names their files, which
-are read each time; --client-secret-file puts a key into the store instead.
-The profile gets a file of its own in profiles.d. A profile that exists is not
-replaced: t2-cred profile edit changes it.`,
+		Long: `Save a client at an issuer under a name. The issuer's discovery document is fetched and
+checked first, and the profile gets the issuer's exact name. The client's secret goes to
+the store. It comes from --client-secret-file, or from a hidden prompt on a terminal, and
+never from a flag.
+
+The client proves itself to the issuer. A client that the issuer refuses is not saved,
+unless with --unproven.
+
+A client with a key or a certificate in place of a secret names their files, which are read
+each time. With --client-secret-file the key goes to the store instead.
+
+The profile gets a file of its own in profiles.d. A profile that exists is not replaced:
+t2-cred profile edit changes it.`,
 		Example: `  t2-cred profile add gep --issuer https://iam.terradue.com/auth/realms/master \
       --client-id ellip-test-ades --audience ellip-test-ades \
       --scope "openid email profile offline_access ellip gep"`,
@@ -49,18 +57,18 @@ replaced: t2-cred profile edit changes it.`,
 			for _, s := range scope {
 				p.Scopes = append(p.Scopes, strings.Fields(s)...)
 			}
-			return a.addProfile(cmd, args[0], p, secretFile)
+			return a.addProfile(cmd.Context(), args[0], p, secretFile, unproven)
 		},
 	}
 	profileFlags(cmd, &p, &scope, []string{"openid", "offline_access"})
 	cmd.Flags().StringVar(&secretFile, "client-secret-file", "", "file with the client's secret or key, to put into the store; - for standard input")
+	cmd.Flags().BoolVar(&unproven, "unproven", false, "save the profile without asking the issuer whether it takes the client")
 	_ = cmd.MarkFlagRequired("issuer")
 	_ = cmd.MarkFlagRequired("client-id")
 	return cmd
 }
 
-func (a *app) addProfile(cmd *cobra.Command, name string, p profileConfig, secretFile string) error {
-	ctx := cmd.Context()
+func (a *app) addProfile(ctx context.Context, name string, p profileConfig, secretFile string, unproven bool) error {
 	c, err := a.loadConfig()
 	if err != nil {
 		return err
@@ -89,11 +97,19 @@ func (a *app) addProfile(cmd *cobra.Command, name string, p profileConfig, secre
 	if _, ok := c.Profiles[name]; ok && changedLines(c.Profiles[name], p) != "" {
 		return c.exists(name, p)
 	}
-	hasSecret, err := a.storeSecret(cmd, c, name, p, secretFile)
+	c.Profiles[name] = p // for the label of the secret's item
+	s, err := a.openStore(c)
+	if err != nil {
+		return err
+	}
+	value, hasSecret, err := a.newSecret(ctx, s, name, p, secretFile)
+	if err == nil && hasSecret && !unproven {
+		err = a.prove(ctx, s, p.named(name), value, hint.Say("nothing was saved; type it again with the right --client-id and secret, or with --unproven"))
+	}
 	if err != nil {
 		return fmt.Errorf("profile %s: %w", name, err)
 	}
-	err = a.changeConfig(ctx, func(c *config) error {
+	err = a.keepProfile(ctx, s, name, value, func(c *config) error {
 		if old, ok := c.Profiles[name]; ok {
 			if changedLines(old, p) == "" {
 				return nil // the same again
@@ -151,8 +167,8 @@ func (a *app) profileEdit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "edit NAME [--host H]… [--scope \"a b\"] [--audience A]…", Short: "Change a profile; keep what is not named", Args: oneArg,
 		Long: `Change what the flags name, keep the rest of the profile, and show the difference.
-A flag that may be repeated replaces the whole list; an empty value empties it. What is
-stored for the profile's accounts stays. Comments in the profile's file do not.`,
+A flag that may be repeated replaces the whole list; an empty value empties it. The
+accounts of the profile stay. Comments in the profile's file are lost.`,
 		Example: `  t2-cred profile edit gep --host api.example.org --host git.example.org
   t2-cred profile edit gep --scope "openid offline_access"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -231,6 +247,7 @@ func (p profileConfig) with(typed profileConfig, changed func(flag string) bool)
 	take("client-auth", &p.ClientAuth, typed.ClientAuth)
 	take("client-key-file", &p.KeyFile, typed.KeyFile)
 	take("client-cert-file", &p.CertFile, typed.CertFile)
+	take("client-assertion-file", &p.AssertionFile, typed.AssertionFile)
 	take("ca-file", &p.CAFile, typed.CAFile)
 	takeList("scope", &p.Scopes, typed.Scopes)
 	takeList("audience", &p.Audience, typed.Audience)

@@ -1,53 +1,95 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/terradue/t2-cred/helper"
 	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/helper/oidc"
+	"github.com/terradue/t2-cred/helper/secret"
 	"github.com/terradue/t2-cred/store"
 )
 
-// storeSecret puts the client's secret into the store before the profile is
-// saved, so that a store that does not work leaves no half of a profile. It
-// reports whether a secret is there now.
-func (a *app) storeSecret(cmd *cobra.Command, c *config, name string, p profileConfig, file string) (bool, error) {
-	if p.ClientAuth == "none" {
-		return true, nil
-	}
-	s, err := a.openStore(c)
-	if err != nil {
-		return false, err
+// newSecret takes the secret of a new profile's client from where it is offered, else
+// from the store. It reports whether the client has one, which may be elsewhere.
+// Nothing is stored yet.
+func (a *app) newSecret(ctx context.Context, s *store.Store, name string, p profileConfig, file string) (value secret.Secret, has bool, err error) {
+	if p.ClientAuth == oidc.AuthNone {
+		return "", true, nil
 	}
 	if elsewhere := secretElsewhere(p.named(name)); elsewhere != "" {
 		if file != "" {
-			return false, usageError(fmt.Errorf("%s and --client-secret-file: one of them", elsewhere))
+			return "", false, usageError(fmt.Errorf("%s and --client-secret-file: one of them", elsewhere))
 		}
-		return true, a.newHelper(s).CheckClient(cmd.Context(), p.named(name))
+		return "", true, a.newHelper(s).CheckClient(ctx, p.named(name))
 	}
-	value, err := a.clientSecret(cmd.Context(), p.ClientAuth, file)
-	if err != nil {
-		return false, err
+	value, err = a.clientSecret(ctx, p.ClientAuth, file)
+	if err != nil || value != "" {
+		return value, err == nil, err
 	}
-	if value == "" { // nobody to ask: one that is there already goes on
-		_, err := s.ClientSecret(cmd.Context(), name)
-		if errors.Is(err, store.ErrNotFound) {
-			return false, nil
+	value, err = s.ClientSecret(ctx, name) // nobody to ask: one that is there already goes on
+	if errors.Is(err, store.ErrNotFound) {
+		return "", false, nil
+	}
+	return value, err == nil, err
+}
+
+// prove has a profile's client prove itself to its issuer, with a secret or key that is
+// not stored yet. A client that is refused is said, with again as the remedy.
+func (a *app) prove(ctx context.Context, s *store.Store, p helper.Profile, value secret.Secret, again hint.Remedy) error {
+	method, err := a.newHelper(s).ProveClientWith(ctx, p, value)
+	if err == nil {
+		return nil
+	}
+	if code, _ := classify(err); code != exitRefused {
+		again = hint.Of(err)
+	}
+	return &hint.Error{
+		Kind: err, Remedy: again,
+		Detail: fmt.Sprintf("client %s, by %s: %v", clean(p.ClientID), or(method, p.ClientAuth, "auto"), err),
+	}
+}
+
+// keepProfile stores the client's secret, if there is one to store, and then lets save
+// write the profile. When that fails, a secret that is new is deleted again.
+func (a *app) keepProfile(ctx context.Context, s *store.Store, name string, value secret.Secret, save func(*config) error) error {
+	if value == "" {
+		return a.changeConfig(ctx, save)
+	}
+	_, before := s.ClientSecret(ctx, name)
+	err := s.SetClientSecret(ctx, name, value)
+	if err == nil {
+		err = a.changeConfig(ctx, save)
+	}
+	if err == nil || !errors.Is(before, store.ErrNotFound) {
+		return err
+	}
+	if c, readErr := a.readConfig(); readErr == nil {
+		if _, ok := c.Profiles[name]; ok {
+			return err // another command has saved it
 		}
-		return err == nil, err
 	}
-	return true, s.SetClientSecret(cmd.Context(), name, value)
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	return errors.Join(err, s.DeleteClientSecret(late, name))
 }
 
 func (a *app) profileSetSecret() *cobra.Command {
-	var file string
+	var (
+		file     string
+		unproven bool
+	)
 	cmd := &cobra.Command{
 		Use: "set-secret NAME", Short: "Set or replace a client's secret or key; the grants stay", Args: oneArg,
 		Long: `Put the client's secret into the store: from --client-secret-file, or a hidden prompt
 on a terminal. For client_auth private_key_jwt and tls it is the client's private key.
-Grants that are kept are not touched.`,
+The client proves itself to its issuer with the new secret first. A secret that the issuer
+refuses is not kept, unless with --unproven. The grants stay.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, s, err := a.openConfig()
 			if err != nil {
@@ -68,6 +110,12 @@ Grants that are kept are not touched.`,
 			if value == "" {
 				return usageError(errors.New("no secret given, and no terminal to ask on; --client-secret-file FILE, or - for standard input"))
 			}
+			if !unproven {
+				again := hint.Do(hint.Words("nothing was changed; give the right one: "), hint.Run("profile", "set-secret", p.Name))
+				if err := a.prove(cmd.Context(), s, p, value, again); err != nil {
+					return fmt.Errorf("profile %s: %w", p.Name, err)
+				}
+			}
 			if err := s.SetClientSecret(cmd.Context(), p.Name, value); err != nil {
 				return err
 			}
@@ -80,5 +128,6 @@ Grants that are kept are not touched.`,
 		},
 	}
 	cmd.Flags().StringVar(&file, "client-secret-file", "", "file with the client's secret or key; - for standard input")
+	cmd.Flags().BoolVar(&unproven, "unproven", false, "keep the secret without asking the issuer")
 	return cmd
 }

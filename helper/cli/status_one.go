@@ -19,8 +19,8 @@ func (a *app) statusCommand() *cobra.Command {
 	var check bool
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show what is kept for an account, and whether it is alive", Args: noArgs,
-		Long: `Show what is kept for the account: offline or online, whose, scopes, age, last
-refresh, expiry, where it is kept. The store is read; the issuer is not asked.
+		Long: `Show what is kept for the account: offline or online, its subject, scopes, age, last
+refresh, expiry, and the store. The issuer is not asked.
 
 With --check the issuer is asked whether the refresh token is active (token
 introspection, RFC 7662), which spends nothing. Its answer counts only if it has called
@@ -122,6 +122,9 @@ func (a *app) printStatus(n store.Account) {
 	line("scopes", "%s", clean(strings.Join(n.Scopes, " ")))
 	if len(n.Asked) > 0 {
 		line("asked for", "%s", clean(strings.Join(n.Asked, " ")))
+	}
+	if missing := helper.NotGranted(n.Asked, n.Scopes); len(missing) > 0 {
+		line("not granted", "%s", clean(strings.Join(missing, " ")))
 	}
 	if missing := missingScopes(n.Note); len(missing) > 0 {
 		line("not granted", "%s", clean(strings.Join(missing, " ")))

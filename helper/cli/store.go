@@ -1,13 +1,12 @@
 package cli
 
 import (
-	"errors"
+	"context"
 	"fmt"
-	"io/fs"
 
 	"github.com/spf13/cobra"
 
-	"github.com/terradue/t2-cred/store"
+	"github.com/terradue/t2-cred/helper/hint"
 )
 
 func (a *app) storeCommand() *cobra.Command {
@@ -20,47 +19,82 @@ func (a *app) storeCommand() *cobra.Command {
 }
 
 func (a *app) storeInit() *cobra.Command {
-	return &cobra.Command{
+	var use bool
+	cmd := &cobra.Command{
 		Use: "init", Short: "Make the identity that the file store encrypts to", Args: noArgs,
-		Long: `Make the file store's identity (an age X25519 key), readable by you alone, unless
-there is one. What the file store keeps is encrypted to it; whoever has the identity
-and the files has the tokens. The store is chosen by name, never by itself:
-store = "file" in the configuration, --store file, or T2_CRED_STORE=file.
+		Long: `Make the file store's identity (an age X25519 key), readable by you alone. An identity that
+exists is kept, and none is made where records exist. The file store encrypts to it, and
+the identity and the files together give the tokens. The store is chosen by name, never by
+itself: store = "file" in the configuration, --store file, or T2_CRED_STORE=file. With
+--use, the configuration names it from now on.
 
-The identity is looked for in this order: the file t2-cred-identity in
-$CREDENTIALS_DIRECTORY (systemd's LoadCredential=), the file that
-T2_CRED_IDENTITY_FILE names, what identity_command in the configuration prints (an
-absolute path and arguments, without a shell), and the file that this command makes.`,
+The identity is looked for in this order:
+
+  1. the file t2-cred-identity in $CREDENTIALS_DIRECTORY (systemd's LoadCredential=)
+  2. the file that T2_CRED_IDENTITY_FILE names
+  3. the output of identity_command in the configuration (an absolute path and arguments,
+     without a shell)
+  4. the file that this command makes`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.loadConfig()
 			if err != nil {
 				return err
 			}
-			s, err := a.storeOptions(c)
-			if err != nil {
+			if use && c.byHand.Store != "" && c.byHand.Store != "file" {
+				return c.useStore("file") // which names the line to change
+			}
+			if use {
+				if err := a.mayLeaveStore(cmd.Context(), c); err != nil {
+					return err
+				}
+			}
+			if err := a.makeIdentity(cmd.Context(), c); err != nil {
 				return err
 			}
-			path, err := store.InitFile(cmd.Context(), s)
-			if errors.Is(err, fs.ErrExist) {
-				fmt.Fprintf(a.Stderr, "an identity is there already: %s\n", path)
+			if !use {
+				if or(a.flags.store, c.Store) != "file" {
+					next := hint.Do(hint.Run("store", "move", "--to", "file"), hint.Words(" takes along what is kept, and makes it the store"))
+					fmt.Fprintf(a.Stderr, "hint: %s\n", next.Text(a.given))
+				}
 				return nil
 			}
-			if err != nil {
+			if err := a.changeConfig(cmd.Context(), func(c *config) error { return c.useStore("file") }); err != nil {
 				return err
 			}
-			fmt.Fprintf(a.Stderr, "made the identity %s\n", path)
-			if or(a.flags.store, c.Store) != "file" {
-				fmt.Fprintln(a.Stderr, `hint: t2-cred store move --to file takes along what is kept, and makes it the store`)
-			}
+			fmt.Fprintln(a.Stderr, "the file store is used from now on")
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&use, "use", false, "use the file store from now on")
+	return cmd
+}
+
+// mayLeaveStore refuses to use the file store when the one in use keeps accounts: they
+// would seem to be gone. Where the other store does not work, they cannot be looked at,
+// and go on waiting there.
+func (a *app) mayLeaveStore(ctx context.Context, c *config) error {
+	if or(c.Store, "keyring") == "file" {
+		return nil
+	}
+	from, err := a.openStoreNamed(c, or(c.Store, "keyring"))
+	if err != nil {
+		return err
+	}
+	if from.Check(ctx) != nil {
+		return nil //nolint:nilerr // that it does not work is why another is wanted
+	}
+	accounts, err := from.Accounts(ctx)
+	if err != nil || len(accounts) == 0 {
+		return err
+	}
+	return configErrorf(hint.Do(hint.Run("store", "init"), hint.Words(", and then: "), hint.Run("store", "move", "--to", "file")),
+		"the %s store keeps %d accounts, which the file store would not have", from.Name(), len(accounts))
 }
 
 func (a *app) storeStatus() *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Short: "Show which store is used, where it is, and whether it answers", Args: noArgs,
-		Long: `Show which store is used and by whose word, where it keeps things, how many accounts
+		Long: `Show which store is used and what chose it, where it keeps things, how many accounts
 are in it, and whether it can be read now. No dialog is shown and nothing is written.
 The exit code is 5 when the store cannot be read.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {

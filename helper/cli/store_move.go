@@ -24,9 +24,9 @@ func (a *app) storeMove() *cobra.Command {
 		Use: "move", Short: "Move everything to another store, and use that from then on", Args: noArgs,
 		Annotations: map[string]string{ownTimeout: "15m"},
 		Long: `Move all client secrets and accounts of this configuration from the store in use to
-another, and name that one in the configuration. Each is read back from the new store
-before it is deleted in the old one, under the lock that a refresh takes too; so a move
-that is interrupted loses nothing, and is finished by running it again.`,
+another, and name that one in profiles.d/settings.toml. Each is read back from the new
+store before it is deleted in the old one, under the lock that a refresh takes. A move that
+was interrupted loses nothing. To finish it, run it again.`,
 		Example: "  t2-cred store init && t2-cred store move --to file",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, from, err := a.openConfig()

@@ -26,9 +26,9 @@ func (a *app) writeCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use: "write --output FILE", Short: "Put a fresh access token into a file, and keep it fresh", Args: noArgs,
-		Long: `Put an access token into a file, for tools that read it from one: mode 0600 whatever
-the umask is, replaced as a whole. The token then lies in that file in clear, by your
-asking; a directory in memory ($XDG_RUNTIME_DIR) is the place for it.
+		Long: `Put an access token into a file, for tools that read it from one. The file has mode 0600
+whatever the umask is, and is replaced as a whole. The token is not encrypted there, so
+choose a directory in memory ($XDG_RUNTIME_DIR).
 
   --format token    the token (the default)
   --format header   Authorization: Bearer TOKEN
@@ -36,12 +36,11 @@ asking; a directory in memory ($XDG_RUNTIME_DIR) is the place for it.
   --format env      export T2_CRED_ACCESS_TOKEN='TOKEN'
   --format rattler  {"HOST": {"BearerToken": "TOKEN"}}, for the profile's exact hosts
 
-With --watch it goes on until it is stopped: the token is renewed when a third of its
-life is left (or --min-valid), and while the issuer or the store is in trouble that is
-tried again, at most once a minute. A grant that ended, or any other thing that time
-does not mend, ends it with the exit code that get has for it. SIGTERM ends it with 0.
-The file stays in each case: its token ends by itself, and a watcher that is started
-again takes the file over without a gap. Each try is given --timeout.`,
+With --watch it runs until it is stopped. It renews the token when a third of its life is
+left (or --min-valid). While the issuer or the store is in trouble it tries again, at most
+once a minute. An ended grant, or another error that time does not repair, ends it with
+get's exit code. SIGTERM ends it with 0. The file stays in each case: its token expires, and
+a watcher that is started again takes the file over. --timeout bounds each try.`,
 		Example: `  t2-cred write --output "$XDG_RUNTIME_DIR/gdal-header" --format header --watch
   GDAL_HTTP_HEADER_FILE=$XDG_RUNTIME_DIR/gdal-header gdalinfo /vsicurl/https://data.example.org/a.tif`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -81,7 +80,7 @@ again takes the file over without a gap. Each try is given --timeout.`,
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "the file to write")
-	cmd.Flags().StringVar(&shape, "format", "token", "token, header, json, env or rattler")
+	cmd.Flags().StringVar(&shape, "format", "token", "one of "+formatNames())
 	cmd.Flags().DurationVar(&minValid, "min-valid", helper.DefaultMinValid, "how long the token must still be valid; with --watch, when to renew it (never before half of its life)")
 	cmd.Flags().BoolVar(&watch, "watch", false, "go on, and renew the token before it expires")
 	return cmd

@@ -1,5 +1,5 @@
 // Package hint has the one error that says what to do next. A remedy is made of
-// words and of commands; a command is a value, not text, so that it is printed
+// words and of commands. A command is a value and not text, so that it is printed
 // complete (profile, account, store, configuration) and quoted for a POSIX shell.
 //
 // The package is a leaf: it imports nothing of ours. Its Go API is internal to

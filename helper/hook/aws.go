@@ -24,10 +24,10 @@ AssumeRoleWithWebIdentity, and print them as JSON. In ~/.aws/config:
   [profile eo]
   credential_process = /usr/local/bin/t2-cred aws --endpoint https://minio.example.org
 
-For what starts containers, or cannot run a program, "t2-cred aws serve --endpoint …" gives
-the keys by HTTP on loopback until it is stopped, as the container credentials of the SDKs.
-Its output is for a shell: two lines that name the address, and the file (mode 0600) with
-what is to be shown for it.
+Where no program can be run, as in a container, "t2-cred aws serve --endpoint …" gives the
+keys by HTTP on loopback until it is stopped. The SDKs call that container credentials. Its
+output is for a shell: two lines with the address, and the file (mode 0600) that holds the
+authorization.
 
 The endpoint must be among a profile's hosts. The keys are kept where access tokens
 are, never in clear, until a quarter of an hour before they end.`,

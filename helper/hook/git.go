@@ -28,8 +28,8 @@ other one gets to keep the token:
       helper = /usr/local/bin/t2-cred git
 
 The host must be among a profile's hosts. git 2.46 or later sends the token as Bearer where
-the server takes that; else it goes as the password of Basic, for the user that git names
-(credential.username) or "oauth2".`,
+the server takes that. Otherwise it goes as the password of Basic, for the user that git
+names (credential.username) or "oauth2".`,
 	Begins: beginsGit,
 	Serve:  serveGit,
 }

@@ -35,8 +35,8 @@ from its first request on, and for nothing outside of that URL:
 }
 
 // serveGoauth answers both calls: the one before go's first fetch, without
-// arguments, and the one after a 4xx answer, with the URL as the last argument
-// and the head of the answer on standard input. Nothing printed is no credential.
+// arguments, and the one after a 4xx answer. That has the URL as the last argument and
+// the head of the answer on standard input. Nothing printed is no credential.
 func serveGoauth(ctx context.Context, c *Call) error {
 	prefix, err := goPrefix(c.Option["prefix"])
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 )
 
 // minValidOption is for tools that are told when the token expires.
-var minValidOption = Option{Name: "min-valid", Usage: "how long the token must still be valid, if the issuer's live that long (default 30s)"}
+var minValidOption = Option{Name: "min-valid", Usage: "how long the token must still be valid, if the issuer's tokens live that long (default 30s)"}
 
 // longRunOption is for tools that use one answer until they end.
-var longRunOption = Option{Name: "min-valid", Usage: "how long the token must still be valid, if the issuer's live that long (default: 10m, or half of its life where that is less)"}
+var longRunOption = Option{Name: "min-valid", Usage: "how long the token must still be valid, if the issuer's tokens live that long (default: 10m, or half of its life where that is less)"}
 
 // longRun is how long a token should be valid for a tool that asks once and then uses
 // the answer until it ends.

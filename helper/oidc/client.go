@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"cmp"
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
@@ -18,7 +19,8 @@ import (
 // Client authentication methods, by the names of the configuration.
 // OpenID Connect Core §9 calls the first two client_secret_basic and
 // client_secret_post; AuthTLS is tls_client_auth and self_signed_tls_client_auth
-// of RFC 8705 §2, which differ at the issuer only.
+// of RFC 8705 §2, which differ at the issuer only. AuthJWTFile is what Keycloak calls
+// federated client authentication.
 const (
 	AuthBasic     = "basic"
 	AuthPost      = "post"
@@ -26,6 +28,7 @@ const (
 	AuthKeyJWT    = "private_key_jwt"
 	AuthSecretJWT = "client_secret_jwt"
 	AuthTLS       = "tls"
+	AuthJWTFile   = "jwt_file" // a JWT that somebody else signed (RFC 7523, RFC 7521)
 )
 
 // A Client is the application as the issuer knows it.
@@ -38,11 +41,21 @@ type Client struct {
 	Key         secret.Secret // of private_key_jwt (PEM or JWK) and of tls (PEM)
 	KeyID       string        // of private_key_jwt; empty for the one in the JWK, if any
 	Certificate string        // of tls: PEM, the client's own first
+	// Assertion reads the JWT of jwt_file, for each request anew.
+	Assertion func() (secret.Secret, error)
+	// AssertionAudience is an audience that the assertion may name beside the issuer and
+	// its token endpoint; AssertionType is AssertionJWT, AssertionSPIFFE, or empty.
+	AssertionAudience, AssertionType string
+
+	assertion secret.Secret // what Assertion has read for this request
 }
 
 // secrets are the forms in which the client's secret leaves, to be taken out of
 // what an issuer echoes.
 func (c Client) secrets() []secret.Secret {
+	if c.assertion != "" {
+		return []secret.Secret{c.assertion}
+	}
 	if c.Secret == "" {
 		return nil
 	}
@@ -60,6 +73,9 @@ func (c Client) Check() error {
 	case AuthTLS:
 		_, err := c.pair()
 		return err
+	case AuthJWTFile:
+		_, err := c.Assertion()
+		return err
 	}
 	return nil
 }
@@ -70,6 +86,16 @@ func (c Client) Check() error {
 // so nothing was spent. The method that worked is cached; losing it costs one request.
 // With once a cached method is the only one tried, and it is forgotten when refused.
 func (i *Issuer) withClientAuth(meta *Metadata, c Client, once bool, send func(Client) error) error {
+	if c.Auth == AuthJWTFile {
+		var err error
+		if c, err = i.readAssertion(meta, c); err != nil {
+			return err
+		}
+		err = send(c)
+		i.noteAssertion(c, err)
+		i.addRemedy(c, err)
+		return err
+	}
 	if c.Auth != "" {
 		err := send(c)
 		i.addRemedy(c, err)
@@ -163,6 +189,8 @@ func (i *Issuer) addRemedy(c Client, err error) {
 		e.Remedy = hint.Say(fmt.Sprintf("set this machine's clock: the issuer's is %s apart, and a signed proof lives for a minute", skew.Abs().Round(time.Second)))
 	case c.Auth == AuthKeyJWT:
 		e.Remedy = hint.Say(AskAdmin + "register the public half of this client's key (openssl pkey -in FILE -pubout) and, if it is known there by a key id, put that into the profile: client_key_id")
+	case c.Auth == AuthJWTFile:
+		e.Remedy = e.assertionRemedy()
 	case c.Auth == AuthNone:
 		e.Remedy = hint.Say("this client is not a public one at the issuer; give the profile --client-secret-file, --client-key-file or --client-cert-file, as its admin says")
 	case c.Auth == AuthTLS:
@@ -211,6 +239,12 @@ func (i *Issuer) proof(meta *Metadata, c Client) (url.Values, error) {
 		return url.Values{
 			"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
 			"client_assertion":      {assertion.Reveal()}, // leaves in the form
+		}, nil
+	}
+	if c.Auth == AuthJWTFile {
+		return url.Values{
+			"client_assertion_type": {assertionTypes + cmp.Or(c.AssertionType, AssertionJWT)},
+			"client_assertion":      {c.assertion.Reveal()}, // leaves in the form
 		}, nil
 	}
 	return nil, &ConfigError{Detail: fmt.Sprintf("client_auth %q is not a client authentication method", Clean(c.Auth))}

@@ -33,6 +33,7 @@ const (
 	discoveryKind = "discovery"
 	keysKind      = "jwks"
 	authKind      = "client_auth"
+	assertionKind = "client_assertion"
 )
 
 // asking says when the network is asked for a document.

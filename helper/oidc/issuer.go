@@ -62,10 +62,9 @@ func New(id string, opt Options) *Issuer {
 // ID is the issuer's identifier, as `iss` claims carry it.
 func (i *Issuer) ID() string { return i.id }
 
-// newClient builds an HTTP client that follows no redirect (a credential must
-// not travel where the discovery document did not send it), speaks TLS 1.2 or
-// later, honours HTTPS_PROXY, HTTP_PROXY and NO_PROXY, and shows the certificate if
-// there is one.
+// newClient builds an HTTP client that follows no redirect: a credential must not travel
+// where the discovery document did not send it. It speaks TLS 1.2 or later, honours
+// HTTPS_PROXY, HTTP_PROXY and NO_PROXY, and shows the certificate if there is one.
 //
 // It speaks HTTP/1.1 alone. With HTTP/2 a server may say that it did not process a
 // request that it did process, and the transport sends it again. GODEBUG=http2debug=2

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -160,6 +161,9 @@ func (p Unverified) For(client string) (is, named bool) {
 	}
 	return is, named
 }
+
+// GivenTo reports whether the token says that it was given to client.
+func (p Unverified) GivenTo(client string) bool { return slices.Contains(p.Claims.clients(), client) }
 
 // audience is a claim that may be a string or a list of them (RFC 7519 §4.1.3).
 type audience []string

@@ -15,7 +15,6 @@ import (
 // the token endpoint (Spend does that one) and returns the body of a success. sent are
 // the secrets in the form.
 func (i *Issuer) submit(ctx context.Context, op string, meta *Metadata, to authEndpoint, c Client, form url.Values, sent ...secret.Secret) (body []byte, err error) {
-	sent = append(sent, c.secrets()...)
 	err = i.withClientAuth(meta, c, false, func(c Client) error {
 		endpoint, client, err := i.open(to, c)
 		if err != nil {
@@ -25,7 +24,7 @@ func (i *Issuer) submit(ctx context.Context, op string, meta *Metadata, to authE
 		if err != nil {
 			return err
 		}
-		body, err = i.send(op, client, req, sent)
+		body, err = i.send(op, client, req, append(c.secrets(), sent...))
 		return err
 	})
 	return body, err

@@ -3,8 +3,8 @@ package oidc
 import "slices"
 
 // EndsTogether reports whether the issuer ends all offline grants of one user and client
-// when one of them is revoked, and mixes up those of one login session when its refresh
-// tokens rotate: Keycloak before 26.1 (keycloak#26532). A Keycloak is taken for newer when
+// when one of them is revoked. It then also mixes up those of one login session when its
+// refresh tokens rotate: Keycloak before 26.1 (keycloak#26532). A Keycloak is taken for newer when
 // its discovery document lists token exchange, which 26.2 was the first to do.
 func (m *Metadata) EndsTogether() bool { return m.Product == Keycloak && !m.listsExchange() }
 

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"cmp"
 	"context"
 	"net/url"
 	"strings"
@@ -52,6 +53,11 @@ type ExchangeRequest struct {
 	Audience     []string
 	Resource     []string
 	Scopes       []string
+	// SubjectTokenType is a token type URI; empty for an access token's.
+	SubjectTokenType string
+	// SubjectIssuer is Keycloak's: the alias of the identity provider that made the
+	// subject token. Empty for the issuer itself.
+	SubjectIssuer string
 	// RequestedTokenType is a token type URI, or empty to leave it to the issuer.
 	RequestedTokenType string
 }
@@ -60,6 +66,9 @@ type ExchangeRequest struct {
 const (
 	TypeAccessToken  = "urn:ietf:params:oauth:token-type:access_token"
 	TypeRefreshToken = "urn:ietf:params:oauth:token-type:refresh_token"
+	TypeIDToken      = "urn:ietf:params:oauth:token-type:id_token"
+	TypeJWT          = "urn:ietf:params:oauth:token-type:jwt"
+	TypeSAML2        = "urn:ietf:params:oauth:token-type:saml2"
 	grantExchange    = "urn:ietf:params:oauth:grant-type:token-exchange"
 )
 
@@ -68,8 +77,9 @@ func (r ExchangeRequest) Grant() Grant {
 	form := url.Values{
 		"grant_type":         {grantExchange},
 		"subject_token":      {r.SubjectToken.Reveal()}, // leaves in the form
-		"subject_token_type": {TypeAccessToken},
+		"subject_token_type": {cmp.Or(r.SubjectTokenType, TypeAccessToken)},
 	}
+	setOne(form, "subject_issuer", r.SubjectIssuer)
 	setMany(form, "audience", r.Audience)
 	setMany(form, "resource", r.Resource)
 	setOne(form, "scope", strings.Join(r.Scopes, " "))

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// commandTime is how long a command may take to tell a secret: others may wait
-	// for who asks it.
+	// commandTime is how long a command may take to tell a secret: other
+	// processes may be waiting for the caller.
 	commandTime = 10 * time.Second
 	// MaxSize bounds what is taken for one secret, in bytes.
 	MaxSize = 64 << 10

@@ -11,9 +11,8 @@ import (
 const redacted = "[redacted]"
 
 // A Secret is a string that does not show itself. However it is printed,
-// logged or encoded, it reads "[redacted]"; only Reveal gives the value, and
-// Reveal is called where a secret leaves for its one proper place (a request
-// body, a store, standard output) and nowhere else.
+// logged or encoded, it reads "[redacted]". Only Reveal gives the value. It is called where
+// a secret leaves for its one proper place (a request body, a store, standard output).
 type Secret string
 
 // Reveal returns the secret itself.

@@ -111,6 +111,9 @@ type Options struct {
 	Getenv          func(string) string
 	Warn            func(msg string) // says one line to the person
 	Attended        bool             // somebody is there to answer a dialog
+	// Label is what a person reads about an item in a program that lists the items of
+	// all programs; nil where there is nothing to say.
+	Label func(name string) string
 }
 
 // Errorf makes an error of one of the kinds above. Its text is the kind's own, then

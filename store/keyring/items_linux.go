@@ -29,10 +29,15 @@ type vault struct {
 	service string
 	bus     *bus
 	warn    func(string)
+	label   func(name string) string
 }
 
-func newVault(service string, getenv func(string) string, warn func(string)) *vault {
-	return &vault{service, &bus{getenv: getenv}, warn}
+func newVault(service string, o backend.Options) *vault {
+	v := &vault{service, &bus{getenv: o.Getenv}, o.Warn, o.Label}
+	if v.label == nil { // go-keyring's own
+		v.label = func(name string) string { return fmt.Sprintf("Password for '%s' on '%s'", name, service) }
+	}
+	return v
 }
 
 func (v *vault) unlock(ctx op) error { return v.bus.unlock(ctx) }
@@ -217,7 +222,7 @@ func (t *talk) renew(ctx op, item dbus.ObjectPath, secret ss.Secret) (string, er
 // create makes an item, or replaces the one that was made in between.
 func (v *vault) create(ctx op, t *talk, name string, secret ss.Secret) error {
 	properties := map[string]dbus.Variant{
-		ifaceItem + ".Label":      dbus.MakeVariant(fmt.Sprintf("Password for '%s' on '%s'", name, v.service)),
+		ifaceItem + ".Label":      dbus.MakeVariant(v.label(name)),
 		ifaceItem + ".Attributes": dbus.MakeVariant(v.attributes(name)),
 	}
 	var item, prompt dbus.ObjectPath

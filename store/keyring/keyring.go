@@ -21,7 +21,7 @@ import (
 
 // Open returns the backend. It touches nothing.
 func Open(o backend.Options) (backend.Backend, error) {
-	k := &Keyring{opt: o, shared: &shared{vault: newVault("t2-cred-"+o.Namespace, o.Getenv, o.Warn)}}
+	k := &Keyring{opt: o, shared: &shared{vault: newVault("t2-cred-"+o.Namespace, o)}}
 	k.split = splitter{items: keyringItems{k}, limit: itemLimit(runtime.GOOS)}
 	return k, nil
 }
@@ -276,7 +276,7 @@ func otherStore() hint.Remedy { return orFile("restart the keyring service") }
 
 // orFile is a remedy, or else the file store.
 func orFile(words string) hint.Remedy {
-	return hint.Do(hint.Words(words+`, or choose another store: store = "file" and `), hint.Run("store", "init"))
+	return hint.Do(hint.Words(words+", or use the file store: "), hint.Run("store", "init", "--use"))
 }
 
 func noAnswer() error {

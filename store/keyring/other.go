@@ -17,7 +17,8 @@ const unlockable = false
 // vault is go-keyring, with the errors of this package.
 type vault struct{ service string }
 
-func newVault(service string, _ func(string) string, _ func(string)) *vault { return &vault{service} }
+// newVault cannot label items: go-keyring takes no label.
+func newVault(service string, _ backend.Options) *vault { return &vault{service} }
 
 func (*vault) unlock(op) error { return errors.ErrUnsupported }
 

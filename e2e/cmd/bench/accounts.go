@@ -96,7 +96,7 @@ func (b *bench) compare(r *report, c comparison, homes []another) error {
 
 // copyAccounts gives the home n accounts as far as a cached get of one can see: each
 // has a note, and in the file store an item, as files of their own. In a keyring it
-// would also have an item, which a cached get does not ask for; to make them would
+// would also have an item, which a cached get does not ask for. To make them would
 // take gnome-keyring, which writes all of them each time, a quarter of an hour.
 func copyAccounts(h *run.Home, n int) error {
 	var files []string

@@ -4,9 +4,9 @@
 // [New] starts an [Issuer] on loopback that answers as Keycloak 26.7.3 does
 // where a client can tell: discovery, keys (an encryption key first), token
 // exchange in the modes an administrator can leave it in, refresh with or
-// without rotation, revocation. It has its own [Clock], counts and logs what it
-// was asked, and knows every secret that it ever made or saw ([Issuer.Secrets]),
-// so that a test can search all output for them.
+// without rotation, revocation. It has its own [Clock], and counts and
+// logs what it was asked. It knows every secret that it ever made or saw
+// ([Issuer.Secrets]), so that a test can search all output for them.
 //
 // It can also misbehave in each way that a hostile or broken issuer could:
 // [Faults] lists the named ones, [Issuer.Inject] arms one for all requests or

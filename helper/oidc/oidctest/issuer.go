@@ -212,6 +212,9 @@ func (i *Issuer) endpoint(e Endpoint) string {
 	case Metadata:
 		return i.base + "/.well-known/oauth-authorization-server" + strings.TrimSuffix(i.path, "/")
 	case JWKS:
+		if i.conf.neutral {
+			return i.url + "/keys"
+		}
 		return i.url + "/protocol/openid-connect/certs"
 	case Token:
 		return i.url + "/protocol/openid-connect/token"

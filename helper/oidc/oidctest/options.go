@@ -30,6 +30,7 @@ type config struct {
 	shape        Shape
 	opaque       bool
 	only8414     bool
+	neutral      bool
 	authMethod   string
 	authAlgs     []string
 	listed       []string
@@ -155,6 +156,10 @@ func AccessTokens(s Shape) Option { return func(c *config) { c.shape = s } }
 
 // OpaqueRefreshTokens makes refresh tokens random strings rather than JWTs.
 func OpaqueRefreshTokens() Option { return func(c *config) { c.opaque = true } }
+
+// Neutral publishes the keys at an address that is not Keycloak's, so that clients do not
+// take the issuer for one.
+func Neutral() Option { return func(c *config) { c.neutral = true } }
 
 // OnlyRFC8414 serves the metadata at RFC 8414's address only, not at OpenID
 // Connect's.

@@ -12,7 +12,8 @@ type Request struct {
 	Method   string
 	Path     string
 	Endpoint Endpoint
-	// Grant is the grant asked for, in short: "token-exchange", "refresh_token".
+	// Grant is the grant asked for, in short: "token-exchange", "refresh_token". A refresh
+	// that only has the client prove itself is "client-proof".
 	Grant string
 	// ClientAuth is "basic", "post", "none" (an id only), "both", or empty.
 	ClientAuth string
@@ -28,9 +29,16 @@ type Request struct {
 	Status int
 }
 
+// noToken is what t2-cred sends as a refresh token where none is at stake.
+const noToken = "t2-cred-doctor-holds-no-token"
+
 var secretParameters = []string{"client_secret", "subject_token", "refresh_token", "token", "actor_token", "client_assertion", "assertion"}
 
 func describe(c *Call, now time.Time) Request {
+	grant := c.Grant
+	if grant == "refresh_token" && c.Form.Get("refresh_token") == noToken {
+		grant = "client-proof"
+	}
 	form := url.Values{}
 	for name, values := range c.Form {
 		form[name] = slices.Clone(values)
@@ -40,7 +48,7 @@ func describe(c *Call, now time.Time) Request {
 	}
 	return Request{
 		Time: now, Method: c.Request.Method, Path: c.Request.URL.Path,
-		Endpoint: c.Endpoint, Grant: c.Grant, Form: form,
+		Endpoint: c.Endpoint, Grant: grant, Form: form,
 		ClientAuth: c.auth.method, ClientID: c.auth.id,
 		Authorization: c.Request.Header.Get("Authorization") != "",
 		UserAgent:     c.Request.UserAgent(),

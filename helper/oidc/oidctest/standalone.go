@@ -6,8 +6,8 @@
 //	go run ./helper/oidc/oidctest/standalone.go -lifespan 5s -dir /tmp/issuer
 //
 // It writes the issuer's URL and the client's secret to two files in the given
-// folder, says where it is, and runs until it is interrupted or its standard
-// input, if -stdin is given, ends. See oidctest's control endpoints for what can
+// folder, and says where it is. It runs until it is interrupted or, with -stdin, until its
+// standard input ends. See oidctest's control endpoints for what can
 // be asked of it meanwhile.
 package main
 

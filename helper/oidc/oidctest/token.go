@@ -39,7 +39,7 @@ func (c *Call) serveToken() Answer {
 	var known []string
 	switch c.Form.Get("grant_type") {
 	case grantExchange:
-		known = []string{"grant_type", "subject_token", "subject_token_type", "requested_token_type", "audience", "resource", "scope"}
+		known = []string{"grant_type", "subject_token", "subject_token_type", "requested_token_type", "audience", "resource", "scope", "subject_issuer"}
 	case "refresh_token":
 		known = []string{"grant_type", "refresh_token", "scope"}
 	default:

@@ -1,0 +1,230 @@
+// Package docs has a test of the prose in this repository.
+package docs
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// maxWords is how long a sentence may be.
+const maxWords = 30
+
+// allowed are the beginnings of sentences that may be longer. There are at most twenty.
+func allowed() []string {
+	return []string{
+		"git 2.39.5, crane 0.22.1,",                                                         // a list of versions
+		"code and code are honoured as by curl", "code (or code) names certificates in PEM", // being rewritten
+		"Identity tells a token", "For RSA that is RS256,", "wellFormed refuses what", "Claims that decide something",
+		"A whole item name then", "The error is of a store", "go-keyring itself would ask", "A grant that it made keeps",
+		"cacheToken keeps t in", "A cached token and the head of a note", "A process whose session is not", "It is kept even when the access",
+	}
+}
+
+// worn are turns of phrase that a reader has to read twice.
+func worn() []string {
+	return []string{
+		"is for who ", "for who asks", "of who keeps", "by your asking", "who holds it is", "in clear but by",
+		"that says otherwise", "by whose word", "for what outlives",
+	}
+}
+
+// TestProse_sentencesAreShort reads each Markdown page, each doc comment and each help
+// text, and wants sentences of at most maxWords words.
+func TestProse_sentencesAreShort(t *testing.T) {
+	exceptions := allowed()
+	if len(exceptions) > 20 {
+		t.Errorf("%d exceptions, at most 20 are allowed", len(exceptions))
+	}
+	used, sentences := map[string]bool{}, 0
+	texts := map[string][]string{}
+	walk(t, "..", func(path string) {
+		switch filepath.Ext(path) {
+		case ".md":
+			texts[path] = paragraphsOfMarkdown(read(t, path))
+		case ".go":
+			texts[path] = paragraphsOfGo(t, path)
+		}
+	})
+	for path, paragraphs := range texts {
+		for _, paragraph := range paragraphs {
+			for _, sentence := range sentencesOf(paragraph) {
+				sentences++
+				for _, phrase := range worn() {
+					if strings.Contains(strings.ToLower(sentence)+" ", phrase) {
+						t.Errorf("%s: %q is hard to read: %s", path, phrase, sentence)
+					}
+				}
+				if n := wordsIn(sentence); n > maxWords {
+					begins := func(beginning string) bool { return strings.HasPrefix(sentence, beginning) }
+					if i := slices.IndexFunc(exceptions, begins); i >= 0 {
+						used[exceptions[i]] = true
+						continue
+					}
+					t.Errorf("%s: %d words, at most %d: %s", path, n, maxWords, sentence)
+				}
+			}
+		}
+	}
+	for _, e := range exceptions {
+		if !used[e] {
+			t.Errorf("no long sentence begins with %q any more: remove the exception", e)
+		}
+	}
+	if sentences < 2000 {
+		t.Errorf("only %d sentences were found: this shows nothing", sentences)
+	}
+}
+
+// TestProse_findsLongSentences shows that the test above can fail.
+func TestProse_findsLongSentences(t *testing.T) {
+	long := strings.Repeat("word ", maxWords) + "end."
+	page := "# Title\n\n| a | b |\n|---|---|\n| short | " + long + " |\n\n- one\n- " + long + "\n\n```\n" + long + "\n```\n\nShort. " + long + "\n"
+	found := 0
+	for _, p := range paragraphsOfMarkdown(page) {
+		for _, s := range sentencesOf(p) {
+			if wordsIn(s) > maxWords {
+				found++
+			}
+		}
+	}
+	if found != 3 { // the cell, the bullet and the paragraph; never the block of code
+		t.Errorf("%d long sentences found, want 3", found)
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.ReplaceAll(string(b), "\r\n", "\n")
+}
+
+// walk visits the files of the repository that people read or write.
+func walk(t *testing.T, top string, visit func(path string)) {
+	t.Helper()
+	err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+		switch name := d.Name(); {
+		case err != nil:
+			return err
+		case d.IsDir() && (name == "bin" || name == "testdata" || name == ".git" || name == "node_modules"):
+			return fs.SkipDir
+		case !d.IsDir() && !strings.HasSuffix(name, "_test.go"):
+			visit(path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+var (
+	item     = regexp.MustCompile(`^\s*(?:[-*]|\d+\.) `)
+	link     = regexp.MustCompile(`!?\[([^\]]*)\]\([^)]*\)`)
+	code     = regexp.MustCompile("`[^`]*`")
+	ends     = regexp.MustCompile(`[.!?:]["*')]*(?:\s+|$)`)
+	rule     = regexp.MustCompile(`^[|\s:-]+$`)
+	abridged = strings.NewReplacer("e.g. ", "eg ", "i.e. ", "ie ", "etc. ", "etc ")
+)
+
+// paragraphsOfMarkdown are the paragraphs, bullets and cells of a page, without blocks
+// of code.
+func paragraphsOfMarkdown(page string) (all []string) {
+	var now []string
+	flush := func() { all, now = append(all, strings.Join(now, " ")), nil }
+	inCode := false
+	for line := range strings.Lines(page) {
+		line = strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(line, "```"):
+			flush()
+			inCode = !inCode
+		case inCode:
+		case line == "" || strings.HasPrefix(line, "#"):
+			flush()
+		case strings.HasPrefix(line, "|"):
+			flush()
+			if !rule.MatchString(line) {
+				all = append(all, strings.Split(strings.ReplaceAll(line, `\|`, "/"), "|")...)
+			}
+		case item.MatchString(line + " "):
+			flush()
+			now = []string{item.ReplaceAllString(line, "")}
+		default:
+			now = append(now, line)
+		}
+	}
+	flush()
+	return all
+}
+
+// paragraphsOfGo are those of a file's doc comments, and of its help texts: the fields
+// Long and Short.
+func paragraphsOfGo(t *testing.T, path string) (all []string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := func(text string) {
+		var now []string
+		for line := range strings.Lines(text + "\n\n") {
+			plain := strings.TrimSpace(line)
+			switch {
+			case plain == "" || item.MatchString(plain+" "):
+				all, now = append(all, strings.Join(now, " ")), nil
+				if plain != "" {
+					now = []string{item.ReplaceAllString(plain, "")}
+				}
+			case strings.HasPrefix(line, "\t") || strings.HasPrefix(line, "  ") && len(now) == 0:
+			default:
+				now = append(now, plain)
+			}
+		}
+	}
+	for _, group := range file.Comments {
+		add(group.Text())
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		pair, ok := n.(*ast.KeyValueExpr)
+		if !ok {
+			return true
+		}
+		key, isName := pair.Key.(*ast.Ident)
+		text, isText := pair.Value.(*ast.BasicLit)
+		if isName && isText && (key.Name == "Long" || key.Name == "Short") {
+			add(strings.Trim(text.Value, "`\""))
+		}
+		return true
+	})
+	return all
+}
+
+// sentencesOf splits where a sentence ends, and at a colon. A list of versions that were
+// tried is no sentence.
+func sentencesOf(paragraph string) (all []string) {
+	if strings.HasPrefix(strings.TrimLeft(paragraph, "* "), "Tried") {
+		return nil
+	}
+	plain := link.ReplaceAllString(paragraph, "$1")
+	plain = abridged.Replace(code.ReplaceAllString(plain, "code"))
+	for {
+		at := ends.FindStringIndex(plain)
+		if at == nil {
+			return append(all, strings.TrimSpace(plain))
+		}
+		all, plain = append(all, strings.TrimSpace(plain[:at[1]])), plain[at[1]:]
+	}
+}
+
+func wordsIn(sentence string) int { return len(strings.Fields(sentence)) }

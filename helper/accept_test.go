@@ -1,0 +1,202 @@
+package helper
+
+import (
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/terradue/t2-cred/helper/oidc"
+	"github.com/terradue/t2-cred/helper/oidc/oidctest"
+	"github.com/terradue/t2-cred/helper/secret"
+)
+
+// answers edits all that the token endpoint gives out.
+func answers(edit func(object map[string]any)) oidctest.Fault {
+	return oidctest.Fault{Name: "edited", Endpoint: oidctest.Token, Edit: func(_ *oidctest.Call, object map[string]any) {
+		if object["access_token"] != nil {
+			edit(object)
+		}
+	}}
+}
+
+// withoutKeys has the discovery document name no jwks_uri, as RFC 8414 allows.
+var withoutKeys = oidctest.Fault{Name: "no keys", Endpoint: oidctest.Discovery, Edit: func(_ *oidctest.Call, object map[string]any) {
+	delete(object, "jwks_uri")
+}}
+
+func refusedToken(t *testing.T, err error) *oidc.VerifyError {
+	t.Helper()
+	var refused *oidc.VerifyError
+	if !errors.As(err, &refused) {
+		t.Fatalf("not a refused token: %v", err)
+	}
+	return refused
+}
+
+// TestAccept_tokenForAnotherReader: beside a valid ID token it is opaque. On Keycloak,
+// which gives none, and without an ID token it is refused.
+func TestAccept_tokenForAnotherReader(t *testing.T) {
+	for _, name := range []string{"aud-other", "aud-near"} {
+		b := newBench(t, oidctest.Neutral())
+		b.issuer.Inject(oidctest.FaultNamed(name))
+		rec, err := b.exchange("alice")
+		b.must(err)
+		if rec.Verified || rec.Subject != b.issuer.Sub("alice") || !rec.Offline {
+			t.Errorf("%s: %+v", name, rec.GrantInfo)
+		}
+		if len(b.warned) != 1 || !strings.Contains(b.warned[0], "another reader") {
+			t.Errorf("%s: said %q, not once what was seen", name, b.warned)
+		}
+		fresh := b.req
+		fresh.Fresh = true
+		_, err = b.Get(t.Context(), fresh)
+		b.must(err)
+		if len(b.warned) != 1 {
+			t.Errorf("%s: said again: %q", name, b.warned)
+		}
+
+		b = newBench(t)
+		b.issuer.Inject(oidctest.FaultNamed(name))
+		_, err = b.exchange("alice")
+		refusedToken(t, err)
+
+		b = newBench(t, oidctest.Neutral())
+		b.req.Profile.Scopes = []string{"offline_access"}
+		b.issuer.Inject(oidctest.FaultNamed(name))
+		_, err = b.exchange("alice")
+		refusedToken(t, err)
+	}
+}
+
+// TestAccept_profileSaysOpaque: nothing in the access token is looked at, and the ID
+// token still decides.
+func TestAccept_profileSaysOpaque(t *testing.T) {
+	b := newBench(t)
+	b.req.Profile.AccessToken = "opaque"
+	b.issuer.Inject(oidctest.FaultNamed("iss-other"))
+	_, err := b.exchange("alice")
+	b.must(err)
+	b.issuer.Clear()
+	b.issuer.Inject(oidctest.FaultNamed("id-iss-other"))
+	_, err = b.exchange("alice")
+	refusedToken(t, err)
+	if _, err := b.Claims(t.Context(), b.req); !errors.Is(err, oidc.ErrOpaque) {
+		t.Errorf("claims of an opaque token: %v", err)
+	}
+
+	b = newBench(t, oidctest.AccessTokens(oidctest.Opaque))
+	b.req.Profile.AccessToken = "jwt"
+	_, err = b.exchange("alice")
+	refusedToken(t, err)
+}
+
+// TestAccept_verifiedGrantTakesNoOpaqueToken: an answer or a discovery document that
+// leaves the check out is refused once tokens were verified.
+func TestAccept_verifiedGrantTakesNoOpaqueToken(t *testing.T) {
+	for name, change := range map[string]func(*bench){
+		"opaque token": func(b *bench) { b.issuer.Set(oidctest.AccessTokens(oidctest.Opaque)) },
+		"no keys":      func(b *bench) { b.issuer.Inject(withoutKeys) },
+		"other reader": func(b *bench) { b.issuer.Inject(oidctest.FaultNamed("aud-other")) },
+	} {
+		b := newBench(t, oidctest.Neutral())
+		_, err := b.exchange("alice")
+		b.must(err)
+		change(b)
+		fresh := b.req
+		fresh.Fresh = true
+		_, err = b.Get(t.Context(), fresh)
+		if refused := refusedToken(t, err); !strings.Contains(refused.Why, "earlier tokens of this grant could be verified") {
+			t.Errorf("%s: %v", name, err)
+		}
+		fresh.Profile.AccessToken = "opaque"
+		_, err = b.Get(t.Context(), fresh)
+		b.must(err)
+	}
+}
+
+// TestAccept_withoutKeys: tokens are opaque and the ID token is ignored, whoever it names.
+func TestAccept_withoutKeys(t *testing.T) {
+	b := newBench(t)
+	b.issuer.Inject(withoutKeys)
+	b.issuer.Inject(oidctest.FaultNamed("id-aud-other"))
+	rec, err := b.exchange("alice")
+	b.must(err)
+	if rec.Verified || len(b.warned) != 1 {
+		t.Errorf("verified %v, said %q", rec.Verified, b.warned)
+	}
+}
+
+// TestExchange_pairwiseSubjects: the two clients know the user by different subjects.
+func TestExchange_pairwiseSubjects(t *testing.T) {
+	b := newBench(t, oidctest.OpaqueRefreshTokens())
+	b.req.Profile.Scopes = []string{"offline_access"}
+	b.issuer.Inject(oidctest.FaultNamed("sub-other"))
+	rec, err := b.exchange("alice")
+	b.must(err)
+	if rec.Subject == b.issuer.Sub("alice") || len(b.warned) != 1 || !strings.Contains(b.warned[0], "pairwise") {
+		t.Errorf("subject %s, said %q", rec.Subject, b.warned)
+	}
+	// Within our own client it is another user.
+	_, err = b.Exchange(t.Context(), ExchangeRequest{Request: b.req, SubjectToken: secret.Secret(b.issuer.UserToken("alice", oidctest.IssuedTo(oidctest.ClientID)))})
+	if refused := refusedToken(t, err); !refused.OtherSubject {
+		t.Errorf("another user's answer: %v", err)
+	}
+}
+
+func TestKind(t *testing.T) {
+	now := time.Now()
+	month := 30 * 24 * time.Hour
+	none := time.Duration(0)
+	jwt := func(payload string) secret.Secret {
+		return secret.Secret("eyJhbGciOiJub25lIn0." + b64url(payload) + ".")
+	}
+	ends := jwt(`{"exp":4102444800}`)
+	both := strings.Fields("openid offline_access")
+	for name, c := range map[string]struct {
+		answer  oidc.Response
+		product oidc.Product
+		asked   []string
+		offline bool
+		end     bool
+	}{
+		"Keycloak, offline":             {oidc.Response{RefreshToken: jwt(`{"typ":"Offline"}`), Scopes: both}, oidc.Keycloak, both, true, false},
+		"Keycloak, online":              {oidc.Response{RefreshToken: jwt(`{"typ":"Refresh","exp":4102444800}`), Scopes: both}, oidc.Keycloak, both, false, true},
+		"Keycloak, opaque, online":      {oidc.Response{RefreshToken: "opaque-refresh-token", RefreshExpiresIn: &month, Scopes: both[:1]}, oidc.Keycloak, both, false, true},
+		"IAM: a JWT with an end":        {oidc.Response{RefreshToken: ends, Scopes: both}, "", both, true, true},
+		"IAM, scope not said":           {oidc.Response{RefreshToken: ends}, "", both, true, true},
+		"typ means nothing elsewhere":   {oidc.Response{RefreshToken: jwt(`{"typ":"Refresh","exp":4102444800}`), Scopes: both}, "", both, true, true},
+		"asked and not granted, an end": {oidc.Response{RefreshToken: ends, Scopes: both[:1]}, "", both, false, true},
+		"never asked, an end":           {oidc.Response{RefreshToken: ends, Scopes: both[:1]}, "", both[:1], true, true},
+		"Spring: opaque, no end":        {oidc.Response{RefreshToken: "opaque-refresh-token", Scopes: both[:1]}, oidc.Spring, both, true, false},
+		"ADFS: an end beside it":        {oidc.Response{RefreshToken: "opaque-refresh-token", RefreshExpiresIn: &month}, "", both, true, true},
+		"an end of zero is none":        {oidc.Response{RefreshToken: "opaque-refresh-token", RefreshExpiresIn: &none}, "", both, true, false},
+	} {
+		c.answer.Received = now
+		offline, end := kind(c.answer, c.product, c.asked, c.asked)
+		if offline != c.offline || end.IsZero() == c.end {
+			t.Errorf("%s: offline %v, ends %v", name, offline, end)
+		}
+	}
+}
+
+// TestExchange_refreshTokenExpiresIn reads the end by ADFS's name for it.
+func TestExchange_refreshTokenExpiresIn(t *testing.T) {
+	b := newBench(t, oidctest.Neutral(), oidctest.OpaqueRefreshTokens())
+	b.issuer.Inject(answers(func(o map[string]any) {
+		delete(o, "refresh_expires_in")
+		o["refresh_token_expires_in"] = 7776000
+	}))
+	rec, err := b.exchange("alice")
+	b.must(err)
+	if left := rec.RefreshExpiry.Sub(b.Now()); !rec.Offline || left < 89*24*time.Hour || left > 91*24*time.Hour {
+		t.Errorf("offline %v, ends in %s", rec.Offline, left)
+	}
+	if !slices.Contains(rec.Scopes, "offline_access") {
+		t.Errorf("scopes %v", rec.Scopes)
+	}
+}
+
+func b64url(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }

@@ -1,0 +1,159 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/terradue/t2-cred/store"
+)
+
+// topics are pages of help that are about no one command. Help lists them below the
+// commands.
+func (a *app) topics(root *cobra.Command) []*cobra.Command {
+	return []*cobra.Command{
+		{Use: "exit-codes", Short: "What each exit code means", Long: exitCodesTopic()},
+		{Use: "environment", Short: "The environment variables that t2-cred reads", Long: environmentTopic(root)},
+		{Use: "configuration", Short: "The files of the configuration and their keys", Long: configurationTopic()},
+		{Use: "stores", Short: "Where secrets are kept, and how to choose", Long: storesTopic()},
+	}
+}
+
+// An entry is a line of a list: a word and what it means.
+type entry struct{ word, means string }
+
+func list(entries []entry) string {
+	width := 0
+	for _, e := range entries {
+		width = max(width, len(e.word))
+	}
+	var b strings.Builder
+	for _, e := range entries {
+		fmt.Fprintf(&b, "  %-*s  %s\n", width, e.word, e.means)
+	}
+	return b.String()
+}
+
+func exitCodesTopic() string {
+	var entries []entry
+	for _, e := range ExitCodes() {
+		entries = append(entries, entry{fmt.Sprintf("%3d", e.Code), e.Means})
+	}
+	return "Scripts may rely on these exit codes. They do not change.\n\n" + list(entries) + `
+After a failure, standard output is empty. Standard error has one line that says what
+failed and one that begins with "hint: ". With --json it has
+{"error":{"code","exit","message","hint"}} instead.`
+}
+
+// formatNames are the values of --format.
+func formatNames() string { return strings.Join(slices.Sorted(maps.Keys(formats)), ", ") }
+
+// environment are the variables beside those that stand for flags.
+func environment() []entry {
+	return []entry{
+		{"T2_CRED_CA_FILE", "PEM file with certificates to trust, for profiles without ca_file"},
+		{"T2_CRED_IDENTITY_FILE", "the file store's identity"},
+		{"CREDENTIALS_DIRECTORY", "systemd's credentials: t2-cred-identity there is the identity"},
+		{"XDG_CONFIG_HOME", "where t2-cred/config.toml is (default: ~/.config)"},
+		{"XDG_DATA_HOME", "where the file store is (default: ~/.local/share)"},
+		{"XDG_STATE_HOME", "where locks and notes are (default: ~/.local/state)"},
+		{"XDG_CACHE_HOME", "where public documents of issuers are cached (default: ~/.cache)"},
+		{"XDG_RUNTIME_DIR", "where the session bus is, and what ends with the session"},
+		{"DBUS_SESSION_BUS_ADDRESS", "the session bus with the OS keyring"},
+		{"HTTPS_PROXY, HTTP_PROXY", "the proxy for the issuer"},
+		{"NO_PROXY", "hosts that are asked without the proxy"},
+	}
+}
+
+func environmentTopic(root *cobra.Command) string {
+	var twins []entry
+	root.PersistentFlags().VisitAll(func(f *pflag.Flag) {
+		if _, name, ok := strings.Cut(f.Usage, "(T2_CRED_"); ok {
+			twins = append(twins, entry{"T2_CRED_" + strings.TrimSuffix(name, ")"), "stands for --" + f.Name})
+		}
+	})
+	return "These variables stand for flags. A flag that is given wins.\n\n" + list(twins) +
+		"\nThese have no flag:\n\n" + list(environment()) +
+		"\nNo variable holds a secret. " + tokenVariable + " is what exec, and get --format env,\nset for other programs. t2-cred does not read it."
+}
+
+// configurationKeys are the keys of config.toml outside of profiles.
+func configurationKeys() []entry {
+	return []entry{
+		{"default_profile", "the profile that is used without --profile"},
+		{"store", "where secrets are kept: " + strings.Join(store.Backends(), " or ")},
+		{"identity_command", "the command that prints the file store's identity"},
+		{"profiles", "one table for each profile: [profiles.NAME]"},
+	}
+}
+
+// keysOfProfile are the keys of a profile.
+func keysOfProfile() []entry {
+	return []entry{
+		{"issuer", "the issuer's exact identifier, a URL"},
+		{"client_id", "the client's id at the issuer"},
+		{"discovery_url", "where the discovery document is, if not at the issuer"},
+		{"audience", "a list: audiences to ask tokens for (RFC 8693)"},
+		{"scopes", "a list: scopes to ask for"},
+		{"hosts", "a list: hosts that hooks may send this profile's token to"},
+		{"client_auth", "one of " + strings.Join(clientAuths(), ", ")},
+		{"ca_file", "PEM file with certificates to trust beside the system's"},
+		{"client_secret_file", "the file with the client's secret"},
+		{"client_secret_command", "the command that prints the client's secret"},
+		{"client_key_file", "the file with the client's private key"},
+		{"client_key_id", "the kid of that key"},
+		{"client_cert_file", "the file with the client's certificate"},
+	}
+}
+
+func configurationTopic() string {
+	return `A person writes config.toml. Commands write the directory profiles.d beside it:
+NAME.toml for each profile, and settings.toml. What config.toml says wins.
+t2-cred config path prints where they are. t2-cred config show prints where each value
+comes from. No key holds a secret. An unknown key is an error.
+
+Keys of config.toml:
+
+` + list(configurationKeys()) + `
+Keys of a profile:
+
+` + list(keysOfProfile()) + `
+Example:
+
+  default_profile = "gep"
+  [profiles.gep]
+  issuer = "https://iam.terradue.com/auth/realms/master"
+  client_id = "ellip-test-ades"
+  scopes = ["openid", "offline_access"]
+  hosts = ["api.terradue.com", "*.ellip.example:8443"]`
+}
+
+// aboutStores says what each store is.
+func aboutStores() map[string]string {
+	return map[string]string{
+		"keyring": "the keyring of the operating system (the default)",
+		"file":    "files that are encrypted with age to an identity of your own",
+	}
+}
+
+func storesTopic() string {
+	var entries []entry
+	for _, name := range store.Backends() {
+		entries = append(entries, entry{name, aboutStores()[name]})
+	}
+	return "A store keeps refresh tokens and client secrets.\n\n" + list(entries) + `
+t2-cred chooses no store by itself. --store or T2_CRED_STORE names one for a command.
+The key store of the configuration names one for all commands.
+
+  t2-cred store init --use        the file store, where there is no keyring
+  t2-cred store move --to file    the same, and takes along what is kept
+  t2-cred store status            which store is used, and whether it answers
+
+The file store's identity opens all of its files. It comes from the first of these:
+t2-cred-identity in $CREDENTIALS_DIRECTORY, T2_CRED_IDENTITY_FILE, identity_command,
+and the file that store init makes.`
+}
