@@ -33,7 +33,7 @@ func (o Options) label(item string) string {
 	if part != "" {
 		text += ", part " + part
 	}
-	return text
+	return strings.ToValidUTF8(text, "…") // a long name was cut, maybe within a character
 }
 
 // issuerHost is the issuer of the profile that an item's words name.

@@ -1,6 +1,10 @@
 package store
 
-import "testing"
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
 
 // TestLabel has a person tell whose items are in a keyring.
 func TestLabel(t *testing.T) {
@@ -19,6 +23,12 @@ func TestLabel(t *testing.T) {
 	} {
 		if got := o.label(item); got != want {
 			t.Errorf("%s: %q, not %q", item, got, want)
+		}
+	}
+	for length := range 100 { // D-Bus takes nothing else
+		long := Key{"gep", strings.Repeat("a", length%3) + strings.Repeat("É", length)}.item(kindGrant)
+		if got := o.label(long); !utf8.ValidString(got) {
+			t.Errorf("%s: %q is no UTF-8", long, got)
 		}
 	}
 	if got := (Options{}).label(Key{"gep", "alice"}.item(kindGrant)); got != "t2-cred: gep/alice" {
