@@ -302,7 +302,7 @@ func TestClientAuth_login(t *testing.T) {
 	if heads, _ := seen(); len(heads) != 2 { // with the pushed request, and with the code
 		t.Errorf("%d assertions in a login by browser", len(heads))
 	}
-	l = startLogin(t, home, "--device")
+	l = startLogin(t, home, "--device", "--replace")
 	address = l.until(`^\s+(http\S+)$`)
 	code := l.until(`^\s+([A-Z]{4}-[A-Z]{4})$`)
 	b = newBrowser(t)
