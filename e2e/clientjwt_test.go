@@ -105,6 +105,7 @@ func TestClientAuth_jwtFile(t *testing.T) {
 			}
 			if !c.once {
 				wholeLife(t, home, realm)
+				home.WantDo(0, run.Cmd{Args: []string{"exchange"}, Stdin: realm.UserToken("alice")})
 				signer.renew(t, "https://another.example.org", c.subject)
 				if r := home.Want(3, "get", "--fresh"); !strings.Contains(r.Stderr, "its aud is [https://another.example.org]") {
 					t.Errorf("an assertion for another issuer: %s", r.Stderr)

@@ -33,7 +33,7 @@ func TestPythonKeyring_tools(t *testing.T) {
 	s.write("pdm/pyproject.toml", project)
 	source := "name = \"example\"\nurl = \"https://" + s.server.host + "/simple/\"\n"
 	s.write("poetry-user/pyproject.toml", user+"[[tool.poetry.source]]\npriority = \"primary\"\n"+source)
-	s.write("pdm-user/pyproject.toml", user+"[[tool.pdm.source]]\nca_certs = \""+s.server.caFile+"\"\n"+strings.Replace(source, "example", "pypi", 1)) // else pdm asks pypi.org too
+	s.write("pdm-user/pyproject.toml", user+"[[tool.pdm.source]]\nca_certs = \""+s.server.caFile+"\"\n"+strings.Replace(source, "example", "pypi", 1)) // else pdm asks its default index too
 
 	repository := "https://" + s.server.host + "/legacy/"
 	for _, c := range []struct {

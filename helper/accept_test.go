@@ -61,13 +61,13 @@ func TestAccept_tokenForAnotherReader(t *testing.T) {
 		b = newBench(t)
 		b.issuer.Inject(oidctest.FaultNamed(name))
 		_, err = b.exchange("alice")
-		refusedToken(t, err)
+		_ = refusedToken(t, err)
 
 		b = newBench(t, oidctest.Neutral())
 		b.req.Profile.Scopes = []string{"offline_access"}
 		b.issuer.Inject(oidctest.FaultNamed(name))
 		_, err = b.exchange("alice")
-		refusedToken(t, err)
+		_ = refusedToken(t, err)
 	}
 }
 
@@ -82,7 +82,7 @@ func TestAccept_profileSaysOpaque(t *testing.T) {
 	b.issuer.Clear()
 	b.issuer.Inject(oidctest.FaultNamed("id-iss-other"))
 	_, err = b.exchange("alice")
-	refusedToken(t, err)
+	_ = refusedToken(t, err)
 	if _, err := b.Claims(t.Context(), b.req); !errors.Is(err, oidc.ErrOpaque) {
 		t.Errorf("claims of an opaque token: %v", err)
 	}
@@ -90,7 +90,7 @@ func TestAccept_profileSaysOpaque(t *testing.T) {
 	b = newBench(t, oidctest.AccessTokens(oidctest.Opaque))
 	b.req.Profile.AccessToken = "jwt"
 	_, err = b.exchange("alice")
-	refusedToken(t, err)
+	_ = refusedToken(t, err)
 }
 
 // TestAccept_verifiedGrantTakesNoOpaqueToken: an answer or a discovery document that

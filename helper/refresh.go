@@ -199,7 +199,11 @@ func (f *refresher) Verify(ctx context.Context, stored store.Record) (store.Reco
 	if err != nil {
 		return stored, keptAlthough(err)
 	}
-	asked, known := f.request.Profile.Scopes, NotGranted(stored.Asked, stored.Scopes)
+	asked, before := f.request.Profile.Scopes, stored.Asked
+	if len(before) == 0 { // of a version that did not keep it
+		before = asked
+	}
+	known := NotGranted(before, stored.Scopes)
 	missing := lacks(asked, token.Scopes, f.answer, stored.Offline || !slices.Contains(f.request.Profile.RequiredScopes, offlineAccess))
 	if err := f.h.checkScopes("refresh", f.request.Profile, missing, known, "the grant is kept"); err != nil {
 		return stored, err

@@ -32,7 +32,7 @@ func fill(h *home, n int) {
 			return store.Record{
 				GrantInfo: store.GrantInfo{
 					Grant: fmt.Sprintf("grant-%d", i), Issuer: h.issuer.URL(), ClientID: oidctest.ClientID, Subject: h.issuer.Sub("alice"),
-					Offline: true, Created: time.Now().Add(-10 * day),
+					Offline: true, Created: time.Now().Add(-10 * day), Scopes: []string{"openid", "offline_access"},
 				},
 				RefreshToken: secret.Secret(h.issuer.UserToken("alice", oidctest.AsOfflineToken(), oidctest.IssuedTo(oidctest.ClientID))),
 			}, nil

@@ -103,7 +103,8 @@ func (a *app) addProfile(ctx context.Context, name string, p profileConfig, secr
 		return err
 	}
 	value, hasSecret, err := a.newSecret(ctx, s, name, p, secretFile)
-	if err == nil && hasSecret && !unproven {
+	// An assertion that the issuer may take once is not used up for a proof.
+	if err == nil && hasSecret && !unproven && p.named(name).ClientAuth != oidc.AuthJWTFile {
 		err = a.prove(ctx, s, p.named(name), value, hint.Say("nothing was saved; type it again with the right --client-id and secret, or with --unproven"))
 	}
 	if err != nil {

@@ -99,14 +99,19 @@ func keysOfProfile() []entry {
 		{"discovery_url", "where the discovery document is, if not at the issuer"},
 		{"audience", "a list: audiences to ask tokens for (RFC 8693)"},
 		{"scopes", "a list: scopes to ask for"},
+		{"required_scopes", "a list: those of scopes without which there is no token"},
 		{"hosts", "a list: hosts that hooks may send this profile's token to"},
-		{"client_auth", "one of " + strings.Join(clientAuths(), ", ")},
+		{"client_auth", strings.Join(clientAuths(), ", ")},
 		{"ca_file", "PEM file with certificates to trust beside the system's"},
 		{"client_secret_file", "the file with the client's secret"},
 		{"client_secret_command", "the command that prints the client's secret"},
 		{"client_key_file", "the file with the client's private key"},
 		{"client_key_id", "the kid of that key"},
 		{"client_cert_file", "the file with the client's certificate"},
+		{"client_assertion_file", "the file with a JWT that somebody else signed for the client"},
+		{"client_assertion_audience", "the aud of that JWT, if not the issuer or its token endpoint"},
+		{"client_assertion_type", "the kind of that JWT: jwt-bearer or jwt-spiffe"},
+		{"access_token", "opaque: access tokens are taken unread; jwt: only verified ones"},
 	}
 }
 

@@ -85,7 +85,7 @@ def test_a_token_for_a_host_of_a_profile(places):
 @pytest.mark.parametrize(
     "service",
     ["python-poetry-check", "poetry-repository-example", "pdm-repository-__unknown__", "pdm-example", "", "-h", "--disable",
-     "https://pypi.org/simple/", "https://127.0.0.1:1/", "127.0.0.1", "127.0.0.1:1", "https://", "https://[", "ftp://127.0.0.1:1/",
+     "https://packages.example.net/simple/", "https://127.0.0.1:1/", "127.0.0.1", "127.0.0.1:1", "https://", "https://[", "ftp://127.0.0.1:1/",
      "a\nb", "a\0b", "file:///etc/passwd", "127.0.0.1:1/simple"],
 )
 def test_no_answer_and_no_word_for_the_rest(places, service):
@@ -137,10 +137,10 @@ def test_no_other_keyring_command_is_asked(places, tmp_path, monkeypatch):
     next_one.write_text(f"#!/bin/sh\ntouch {asked}\necho of-another\n")
     next_one.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    handed_on = subprocess.run(["t2-cred", "keyring", "get", "https://pypi.org/", "me"], stdout=subprocess.PIPE)
+    handed_on = subprocess.run(["t2-cred", "keyring", "get", "https://packages.example.net/", "me"], stdout=subprocess.PIPE)
     assert handed_on.stdout == b"of-another\n" and asked.exists(), "this shows nothing"
     asked.unlink()
-    assert keyring.get_password("https://pypi.org/", "me") is None
+    assert keyring.get_password("https://packages.example.net/", "me") is None
     assert not asked.exists()
 
 
