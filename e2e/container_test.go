@@ -266,12 +266,12 @@ func TestContainer(t *testing.T) {
 	}
 	identity := filepath.Join(n.volumes, "identity/identity")
 	n.root1("chmod", "0444", identity)
-	if got := n.want(5, first, "", "get", "--account", "job-4711", "--fresh"); !strings.Contains(got.stderr, "can be read by everybody") {
+	if got := n.want(5, first, "", "get", "--account", "job-4711", "--fresh"); !strings.Contains(got.stderr, "every user can read it") {
 		t.Errorf("an identity for everybody: %s", got)
 	}
 	n.root1("chown", fmt.Sprint(*pod.SecurityContext.RunAsUser), identity)
 	n.root1("chmod", "0440", identity)
-	if got := n.want(5, first, "", "get", "--account", "job-4711", "--fresh"); !strings.Contains(got.stderr, "can be read by its group") {
+	if got := n.want(5, first, "", "get", "--account", "job-4711", "--fresh"); !strings.Contains(got.stderr, fmt.Sprintf("group %d can read it", *pod.SecurityContext.FSGroup)) {
 		t.Errorf("the user's own identity, for the group: %s", got)
 	}
 }

@@ -41,7 +41,7 @@ func newPygeoapi(t *testing.T, realm *keycloak.Realm, minio, role string) *pygeo
 		"https://results.example.org", "https://"+s.server.host).Replace(config)
 	if minio != "" {
 		config += fmt.Sprintf("      s3: {endpoint: %q, bucket: results, role_arn: %q}\n", minio, role)
-		s.Want(0, append(addProfile(t, realm), "--host", strings.TrimPrefix(minio, "http://"), "--host", s.server.host)...)
+		s.Want(0, "profile", "edit", "gep", "--host", strings.TrimPrefix(minio, "http://"), "--host", s.server.host)
 	}
 	if err := os.WriteFile(filepath.Join(s.Dir, "pygeoapi.yml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func newPygeoapi(t *testing.T, realm *keycloak.Realm, minio, role string) *pygeo
 	}
 	s.Set("PYGEOAPI_CONFIG="+filepath.Join(s.Dir, "pygeoapi.yml"), "PYGEOAPI_OPENAPI="+filepath.Join(s.Dir, "openapi.yml"),
 		"PYTHONPATH="+contrib, "AWS_EC2_METADATA_DISABLED=true")
-	s.wantPython(2*time.Minute, "-m", "pygeoapi", "openapi", "generate", filepath.Join(s.Dir, "pygeoapi.yml"), "--output-file", filepath.Join(s.Dir, "openapi.yml"))
+	s.wantPython(2*time.Minute, "-c", "import pygeoapi; pygeoapi.cli()", "openapi", "generate", filepath.Join(s.Dir, "pygeoapi.yml"), "--output-file", filepath.Join(s.Dir, "openapi.yml"))
 	cmd := exec.Command(filepath.Join(s.bin, "python3"), "-c", "from pygeoapi.flask_app import APP; APP.run('127.0.0.1', "+port+", threaded=True)")
 	cmd.Dir, cmd.Env = s.Dir, s.Env()
 	s.said = startServer(t, s.url+"/conformance", cmd)

@@ -40,7 +40,7 @@ func TestPython_objects(t *testing.T) {
 	realm := server(t).NewRealm(t, keycloak.Legacy)
 	endpoint, said := startMinIO(t, realm, "MINIO_IDENTITY_OPENID_ROLE_POLICY=readwrite")
 	s := newPythonStage(t, realm, "venv-python")
-	s.Want(0, append(addProfile(t, realm), "--host", strings.TrimPrefix(endpoint, "http://"))...)
+	s.Want(0, "profile", "edit", "gep", "--host", strings.TrimPrefix(endpoint, "http://"))
 	s.Set("T2_TEST_MINIO="+endpoint, "T2_TEST_MINIO_ROLE="+awaitRole(t, said), "AWS_EC2_METADATA_DISABLED=true")
 	s.pytest(6, "test_objects.py")
 }

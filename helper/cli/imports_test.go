@@ -31,12 +31,11 @@ var allowed = map[string][]string{
 	"helper/safefile":           {},
 	"helper/secret":             {},
 	"helper/setup":              {"helper"},
-	"store":                     {"store/agefile", "store/backend", "store/keyring", "store/openbao"},
+	"store":                     {"store/agefile", "store/backend", "store/keyring"},
 	"store/agefile":             {"store/backend"},
 	"store/backend":             {},
 	"store/backend/backendtest": {"store/backend"},
 	"store/keyring":             {"store/backend"},
-	"store/openbao":             {"store/backend"},
 }
 
 // onlyIn names the files that may import a library.

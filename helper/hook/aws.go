@@ -30,7 +30,7 @@ output is for a shell: two lines with the address, and the file (mode 0600) that
 authorization.
 
 The endpoint must be among a profile's hosts. The keys are kept where access tokens
-are, never in clear, until a quarter of an hour before they end.`,
+are, never in clear, until 16 minutes before they end.`,
 	Options: []Option{
 		{Name: "endpoint", Usage: "address of the STS: https://sts.eu-central-1.amazonaws.com, or that of MinIO or Ceph"},
 		{Name: "role-arn", Usage: "role to take on; leave it out for a MinIO whose policies are in a claim"},
