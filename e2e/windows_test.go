@@ -60,7 +60,9 @@ func TestWindows(t *testing.T) {
 	}
 	w.t2(4, "", "get")
 	w.t2(0, "", "profile", "remove", "gep")
-	if left := w.items(); len(left) > 0 {
+	left := w.items()
+	delete(left, "seal") // to which copies are sealed; it stays with the store
+	if len(left) > 0 {
 		t.Errorf("left in the credential store: %v", left)
 	}
 	tellLedger(issuer)
@@ -194,9 +196,9 @@ func TestWindows_store(t *testing.T) {
 	w.Set("T2_CRED_E2E=1")
 	const tests = "TestBackend|TestFile|TestInitFile|TestNotes|TestSplit_limits|TestUpdate_aKilled|TestRefresh_hundred"
 	r := w.WantDo(0, w.exe("store.test", "", "-test.v", "-test.short", "-test.run", tests,
-		"-test.skip", "(TestBackend_readersOfAWriter|TestRefresh_hundredProcessesSpendOneToken)/keyring"))
+		"-test.skip", "TestBackend_conforms/keyring/readers|TestRefresh_hundredProcessesSpendOneToken/keyring"))
 	for _, name := range []string{
-		"TestBackend_keepsValues/keyring", "TestBackend_sizes/keyring", "TestBackend_readersOfAWriter/file", "TestFile_atRest",
+		"TestBackend_conforms/keyring/keeps_values", "TestBackend_conforms/keyring/sizes", "TestBackend_conforms/file/readers_of_a_writer", "TestFile_atRest",
 		"TestRefresh_hundredProcessesSpendOneToken/file", "TestUpdate_aKilledHolderBlocksNobody/file",
 	} {
 		if !strings.Contains(r.Stdout, "--- PASS: "+name+" ") {

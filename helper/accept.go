@@ -56,8 +56,9 @@ func (h *Helper) accept(ctx context.Context, r Request, issuer *oidc.Issuer, ans
 	if t.Scopes == nil {
 		t.Scopes = claims.Scopes
 	}
-	skew, _ := issuer.Skew() // zero where the issuer does not tell its time
-	t.Expiry = expiry(answer, claims, skew)
+	if t.Expiry = issuer.Expiry(answer, claims); t.Expiry.IsZero() {
+		t.Expiry = answer.Received.Add(assumedLife)
+	}
 	return t, claims, nil
 }
 
@@ -113,22 +114,6 @@ func (h *Helper) unread(ctx context.Context, issuer *oidc.Issuer, answer oidc.Re
 	claims.JSON, claims.Scopes = nil, nil
 	claims.Expiry = time.Time{} // the ID token's, not the access token's
 	return claims, err
-}
-
-// expiry is the earlier of what expires_in and exp say. expires_in counts on our clock,
-// exp on the issuer's, which is skew ahead of ours.
-func expiry(answer oidc.Response, claims oidc.Claims, skew time.Duration) time.Time {
-	var ends []time.Time
-	if answer.ExpiresIn > 0 {
-		ends = append(ends, answer.Received.Add(answer.ExpiresIn))
-	}
-	if !claims.Expiry.IsZero() {
-		ends = append(ends, claims.Expiry.Add(-skew))
-	}
-	if len(ends) == 0 {
-		return answer.Received.Add(assumedLife)
-	}
-	return slices.MinFunc(ends, time.Time.Compare)
 }
 
 // kind tells an offline refresh token, which outlives the user's session, from an

@@ -144,7 +144,7 @@ func (h *Helper) newRecord(r Request, issuer *oidc.Issuer, answer oidc.Response,
 }
 
 // negotiate asks for an offline token, and asks again where the issuer's kind
-// of exchange wants to be asked otherwise (an answer that is not kept comes beside the error): Keycloak's standard exchange gives a
+// of exchange wants to be asked otherwise: Keycloak's standard exchange gives a
 // refresh token only on request, and an offline one never.
 func negotiate(ctx context.Context, r ExchangeRequest, issuer *oidc.Issuer, client oidc.Client) (oidc.Response, error) {
 	ask := oidc.ExchangeRequest{
@@ -163,11 +163,11 @@ func negotiate(ctx context.Context, r ExchangeRequest, issuer *oidc.Issuer, clie
 		answer, err = issuer.Exchange(ctx, client, ask)
 	}
 	if err != nil {
-		return oidc.Response{}, err
+		return answer, err
 	}
 	if answer.IssuedTokenType == oidc.TypeRefreshToken && answer.RefreshToken == "" {
 		if answer, err = bareRefreshToken(ctx, issuer, client, answer); err != nil {
-			return oidc.Response{}, err
+			return answer, err
 		}
 	}
 	if answer.RefreshToken == "" {
@@ -187,7 +187,7 @@ func negotiate(ctx context.Context, r ExchangeRequest, issuer *oidc.Issuer, clie
 // as a refresh token is one, and the access token is got with it.
 func bareRefreshToken(ctx context.Context, issuer *oidc.Issuer, client oidc.Client, issued oidc.Response) (oidc.Response, error) {
 	answer, err := issuer.Refresh(ctx, client, issued.AccessToken)
-	if err == nil && answer.RefreshToken == "" {
+	if answer.RefreshToken == "" {
 		answer.RefreshToken = issued.AccessToken
 	}
 	return answer, err

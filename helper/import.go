@@ -91,6 +91,11 @@ func (f *importer) Send(ctx context.Context, ready func() error) (store.Record, 
 		if err != nil {
 			return store.Record{}, store.Refused, err
 		}
+		if who := (newcomer{token.Subject, claims.Username}); who.isAnother(f.old) {
+			if err := f.request.mayReplace(f.old, who); err != nil {
+				return store.Record{}, store.Refused, err
+			}
+		}
 		rec := f.h.newRecord(f.request.Request, f.issuer, f.answer, token, claims)
 		if !rec.Offline && !f.request.AllowOnline {
 			return store.Record{}, store.Refused, onlineImport("nothing was kept")

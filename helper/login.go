@@ -43,7 +43,7 @@ func (h *Helper) Login(ctx context.Context, r LoginRequest) (store.Record, error
 	}
 	answer, finish, err := r.ask(ctx, issuer, client)
 	if err != nil {
-		return store.Record{}, err
+		return store.Record{}, h.abandon(ctx, r.Request, answer.RefreshToken, "", err)
 	}
 	rec, err := h.loggedIn(ctx, r, issuer, answer)
 	finish(err)
@@ -83,7 +83,7 @@ func (r LoginRequest) ask(ctx context.Context, issuer *oidc.Issuer, client oidc.
 	}
 	if err != nil {
 		back.finish(err)
-		return oidc.Response{}, nil, err
+		return answer, nil, err // it may have a refresh token
 	}
 	return answer, back.finish, nil
 }
@@ -137,5 +137,13 @@ func (h *Helper) loggedIn(ctx context.Context, r LoginRequest, issuer *oidc.Issu
 	if err != nil {
 		return store.Record{}, h.abandon(saving, r.Request, answer.RefreshToken, rec.Subject, err)
 	}
-	return h.replace(saving, r.Request, newcomer{}, func(Request) (store.Record, error) { return rec, nil })
+	taken := false
+	kept, err := h.replace(saving, r.Request, newcomer{}, func(Request) (store.Record, error) {
+		taken = true
+		return rec, nil
+	})
+	if err != nil && !taken { // replace sees to what it was given
+		err = h.abandon(saving, r.Request, answer.RefreshToken, rec.Subject, err)
+	}
+	return kept, err
 }

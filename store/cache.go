@@ -48,8 +48,9 @@ func (s *Store) cachedToken(ctx context.Context, k Key) (Token, error) {
 const rescueWait = 200 * time.Millisecond
 
 func (s *Store) rescue(ctx context.Context, k Key, grant string) {
-	copies := s.findCopy(k, grant)
-	if !slices.ContainsFunc(copies, foundCopy.holdsRecord) {
+	copies := append(s.findCopy(k, grant), s.findCopy(k, newGrant)...)
+	waits := slices.IndexFunc(copies, foundCopy.holdsRecord)
+	if waits < 0 {
 		return
 	}
 	wait, cancel := context.WithTimeout(ctx, rescueWait)
@@ -60,7 +61,7 @@ func (s *Store) rescue(ctx context.Context, k Key, grant string) {
 	}
 	defer lock.release()
 	if _, err := s.look(ctx, k); err != nil {
-		s.opt.Warn("the renewed credential of account " + k.String() + " still waits " + copies[0].where + ": " + err.Error())
+		s.opt.Warn("the renewed credential of account " + k.String() + " still waits " + copies[waits].where + ": " + err.Error())
 	}
 }
 

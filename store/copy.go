@@ -6,11 +6,13 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"filippo.io/age"
@@ -140,12 +142,19 @@ func (s *Store) makeRoom(ctx context.Context, k Key, head copyHead, size int) (*
 	}
 	head.since, head.pid, head.machine = s.opt.Now(), os.Getpid(), s.machine()
 	r := &room{head: head, to: to, path: s.copyPath(k, head.grant), kernel: &s.copyKernel, key: s.copyKey(k, head.grant)}
+	if _, err := s.readCopy(r.path); err != nil {
+		return nil, err // it may hold the only good refresh token
+	}
 	fileErr := safefile.MakeDir(s.copyDir())
 	if fileErr == nil {
 		r.file, fileErr = safefile.Reserve(r.path, head.line(), backend.MaxValue+sealOverhead)
 	}
 	if fileErr == nil {
-		return r, nil
+		if _, fileErr = s.readCopy(r.path); fileErr == nil {
+			return r, nil
+		}
+		_ = r.remove()
+		r.file = nil
 	}
 	filler := make([]byte, size+size/2+sealOverhead+1<<10)
 	_, _ = rand.Read(filler) // never fails
@@ -245,13 +254,19 @@ type foundCopy struct {
 
 // findCopies looks for all copies of an account: every file, and the kernel's key of
 // the grant. Those with a record come first: a mark beside one has had its outcome.
-func (s *Store) findCopies(k Key, grant string) (found []foundCopy) {
+// The error is of one that cannot be read: nobody knows what it holds.
+func (s *Store) findCopies(k Key, grant string) (found []foundCopy, err error) {
 	entries, err := os.ReadDir(s.copyDir())
-	if err == nil {
-		for _, e := range entries {
-			if name := e.Name(); strings.HasPrefix(name, copyPrefix(k)) && strings.HasSuffix(name, copySuffix) {
-				found = append(found, s.readCopy(filepath.Join(s.copyDir(), name))...)
+	if err != nil && !absent(err) {
+		return nil, unreadableCopy(s.copyDir(), err)
+	}
+	for _, e := range entries {
+		if name := e.Name(); strings.HasPrefix(name, copyPrefix(k)) && strings.HasSuffix(name, copySuffix) {
+			one, err := s.readCopy(filepath.Join(s.copyDir(), name))
+			if err != nil {
+				return nil, err
 			}
+			found = append(found, one...)
 		}
 	}
 	if grant != "" {
@@ -262,7 +277,7 @@ func (s *Store) findCopies(k Key, grant string) (found []foundCopy) {
 			found = append(found, c)
 		}
 	}
-	return recordsFirst(found)
+	return recordsFirst(found), nil
 }
 
 func recordsFirst(all []foundCopy) []foundCopy {
@@ -286,21 +301,35 @@ func (c foundCopy) holdsRecord() bool {
 // findCopy looks for a copy of one grant: two system calls where there is none, as each
 // cached get asks.
 func (s *Store) findCopy(k Key, grant string) []foundCopy {
-	return recordsFirst(append(s.readCopy(s.copyPath(k, grant)), s.kernelCopy(k, grant)...))
+	inFile, _ := s.readCopy(s.copyPath(k, grant))
+	return recordsFirst(append(inFile, s.kernelCopy(k, grant)...))
 }
 
-// readCopy reads a file. One whose head was not written whole was never sent.
-func (s *Store) readCopy(path string) []foundCopy {
+// readCopy reads a file, if there is one. One whose head was not written whole was never
+// sent.
+func (s *Store) readCopy(path string) ([]foundCopy, error) {
 	raw, err := safefile.Read(path, safefile.Want{Max: maxCopy, NoLink: true, Trust: safefile.Ours})
+	if absent(err) {
+		return nil, nil
+	}
 	if err != nil {
-		return nil
+		return nil, unreadableCopy(path, err)
 	}
 	h, sealed, ok := parseCopy(raw)
 	if !ok {
 		_ = safefile.Remove(path, false)
-		return nil
+		return nil, nil
 	}
-	return []foundCopy{{h, sealed, "encrypted in " + path, func() { _ = safefile.Remove(path, false) }}}
+	return []foundCopy{{h, sealed, "encrypted in " + path, func() { _ = safefile.Remove(path, false) }}}, nil
+}
+
+// absent reports whether there can be no copy: no file, or no directory for it.
+func absent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+func unreadableCopy(path string, err error) error {
+	return backend.Errorf(ErrUnavailable, err, hint.Of(err), "%s cannot be read, so nothing was sent", path)
 }
 
 func (s *Store) kernelCopy(k Key, grant string) []foundCopy {

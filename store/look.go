@@ -88,7 +88,11 @@ func (s *Store) settle(ctx context.Context, k Key, st *known, value secret.Secre
 	if grant == "" {
 		grant = st.note.Grant
 	}
-	for _, c := range s.findCopies(k, grant) {
+	copies, err := s.findCopies(k, grant)
+	if err != nil {
+		return err
+	}
+	for _, c := range copies {
 		if err := s.awaitSender(ctx, k, &c); err != nil {
 			return err
 		}

@@ -430,7 +430,8 @@ func drop(t testing.TB, s *Store, keys ...Key) {
 		for _, k := range keys {
 			s.kernel.remove(s.kernelName(k))
 			_ = s.dropOldCopy(k)
-			for _, c := range s.findCopies(k, "g1") {
+			copies, _ := s.findCopies(k, "g1")
+			for _, c := range copies {
 				c.remove()
 			}
 		}

@@ -157,8 +157,7 @@ func (r *spending) run(ctx context.Context, sp Spender, asked bool) (Record, err
 		return prepared, errors.Join(err, r.conclude(ctx, prepared))
 	}
 	if r.st.waiting != nil && prepared.Grant == old.Grant {
-		return Record{}, backend.Errorf(ErrUnavailable, nil, hint.Do(hint.Words("make the store work, then: "), hint.Run("get").For(r.k.Profile, r.k.Account)),
-			"the renewed credential of account %v waits %s, so nothing was sent", r.k, r.st.waiting.where)
+		return Record{}, stillWaits(r.k, r.st.waiting)
 	}
 	if err := r.makeRoom(ctx, prepared); err != nil {
 		return Record{}, err
@@ -178,13 +177,19 @@ func (r *spending) run(ctx context.Context, sp Spender, asked bool) (Record, err
 		return r.granted(ctx, sp, next, err)
 	case Refused:
 		r.s.locks.countRefresh(r.name)
-		if isZero(next) {
-			return Record{}, errors.Join(err, r.settled())
+		if isZero(next) { // it was refused for another reason, so an earlier doubt stays
+			return Record{}, errors.Join(err, r.notSent())
 		}
 		return next, errors.Join(err, r.conclude(ctx, next))
 	}
 	r.room.close() // the mark stays
 	return Record{}, err
+}
+
+// stillWaits is the error of a copy that would be overwritten.
+func stillWaits(k Key, c *foundCopy) error {
+	return backend.Errorf(ErrUnavailable, nil, hint.Do(hint.Words("make the store work, then: "), hint.Run("get").For(k.Profile, k.Account)),
+		"the renewed credential of account %v waits %s, so nothing was sent", k, c.where)
 }
 
 // makeRoom is the step before anything is sent: there is a place for what comes. With
@@ -217,7 +222,7 @@ func (r *spending) ready() error {
 
 // notSent takes back the room and the mark. Without an earlier doubt nothing is left.
 func (r *spending) notSent() error {
-	if r.st.doubt == nil {
+	if r.st.doubt == nil || r.room.head.grant != r.st.rec.Grant {
 		return r.room.remove()
 	}
 	return r.room.restore(r.st.doubt)
@@ -269,7 +274,8 @@ func (r *spending) save(ctx context.Context, next Record) error {
 		where += " (" + keepErr.Error() + ")"
 	}
 	r.s.opt.Warn(fmt.Sprintf("the renewed credential of account %v could not be stored (%v); it is kept %s, "+
-		"and the next t2-cred command for this account stores it: make the store work, then run t2-cred get", r.k, err, where))
+		"and the next t2-cred command for this account stores it: make the store work, then run %s", r.k, err, where,
+		hint.Do(hint.Run("get").For(r.k.Profile, r.k.Account))))
 	r.room = nil
 	return nil
 }
@@ -338,6 +344,9 @@ func (r *spending) conclude(ctx context.Context, next Record) error {
 		return fmt.Errorf("store the credential of account %v: %w", r.k, err)
 	}
 	r.s.keepRest(ctx, r.k, r.st, next)
+	if r.room != nil && r.st.doubt != nil && next.RevokedBy == "" {
+		return r.notSent() // it was refused for another reason, so the doubt stays
+	}
 	r.dropDoubt()
 	return r.settled()
 }

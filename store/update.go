@@ -28,8 +28,15 @@ func (s *Store) Load(ctx context.Context, k Key) (Record, error) {
 	}
 	n, noteErr := s.notes.get(k)
 	_, old := s.findOldCopy(k)
-	if old || noteErr == nil && err != nil || len(s.findCopies(k, rec.Grant)) > 0 || err == nil && (noteErr != nil || !n.matches(rec)) {
-		if lock, lockErr := s.lock(ctx, k.item(kindGrant)); lockErr == nil {
+	copies, copyErr := s.findCopies(k, rec.Grant)
+	if copyErr != nil {
+		return Record{}, copyErr
+	}
+	if old || noteErr == nil && err != nil || len(copies) > 0 || err == nil && (noteErr != nil || !n.matches(rec)) {
+		// A refresh under way holds the lock for as long as its issuer takes.
+		wait, cancel := context.WithTimeout(ctx, rescueWait)
+		defer cancel()
+		if lock, lockErr := s.lock(wait, k.item(kindGrant)); lockErr == nil {
 			defer lock.release()
 			st, err := s.look(ctx, k)
 			if err == nil && (!st.noted || !st.note.matches(st.rec)) {
@@ -96,6 +103,9 @@ func (s *Store) change(ctx context.Context, k Key, room bool, f func(Record) (Re
 	defer lock.release()
 	if r.st, err = s.look(ctx, k); err != nil && !errors.Is(err, ErrNotFound) {
 		return Record{}, err
+	}
+	if w := r.st.waiting; room && w != nil && w.grant == newGrant {
+		return Record{}, stillWaits(k, w)
 	}
 	if room {
 		if r.room, err = s.makeRoom(ctx, k, copyHead{grant: newGrant, base: r.st.base}, backend.MaxValue/16); err != nil {
@@ -211,7 +221,11 @@ func (s *Store) deleteAll(ctx context.Context, k Key) error {
 	if err := s.dropOldCopy(k); err != nil {
 		return err
 	}
-	for _, c := range s.findCopies(k, n.Grant) {
+	copies, err := s.findCopies(k, n.Grant)
+	if err != nil {
+		return err
+	}
+	for _, c := range copies {
 		c.remove()
 	}
 	if err := s.backend.Delete(ctx, k.item(kindGrant)); err != nil {

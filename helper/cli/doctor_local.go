@@ -107,13 +107,13 @@ func (d *doctor) checkAccount(ctx context.Context) []finding {
 		return []finding{failing(name, &hint.Error{Kind: helper.ErrLoginRequired, Detail: why, Remedy: again})}
 	case n.Doubt != nil:
 		return []finding{advice(name, fresh, "%s: %s", who, doubtWords(n.Doubt))}
-	case len(missingScopes(n.Note)) > 0:
-		return []finding{advice(name, hint.Say("ask the issuer's admin to allow them, or take them out of the profile's scopes"),
-			"%s; not granted: %s", seen, clean(strings.Join(missingScopes(n.Note), " ")))}
 	case n.Offline && d.Now().Sub(lastUse(n.Note, d.Now())) > 20*day:
 		return []finding{advice(name, hint.Do(hint.Run("keepalive")), "%s; Keycloak forgets idle ones after 30 days", seen)}
 	case !n.Offline:
 		return []finding{advice(name, append(hint.Say("an offline one outlives the user's session: "), again...), "%s", seen)}
+	case len(missingScopes(n.Note)) > 0:
+		return []finding{advice(name, hint.Say("ask the issuer's admin to allow them, or take them out of the profile's scopes"),
+			"%s; not granted: %s", seen, clean(strings.Join(missingScopes(n.Note), " ")))}
 	}
 	return []finding{fine(name, "%s", seen)}
 }

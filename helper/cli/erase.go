@@ -152,9 +152,13 @@ func (e *eraser) eraseAll(ctx context.Context) error {
 	}
 	all, reached := c.run(ctx, e.helper.Store, accounts)
 	if reached < len(accounts) && errors.Is(ctx.Err(), context.Canceled) {
+		again := hint.Run("erase", "--all")
+		if e.localOnly {
+			again = hint.Run("erase", "--all", "--local-only")
+		}
 		return &hint.Error{
 			Kind: errInterrupted, Detail: fmt.Sprintf("erase: interrupted after %d of %d accounts", reached, len(accounts)),
-			Remedy: hint.Do(hint.Words("to go on with the others: "), hint.Run("erase", "--all").For(profile, "")),
+			Remedy: hint.Do(hint.Words("to go on with the others: "), again.For(profile, "")),
 		}
 	}
 	return eraseError(all)

@@ -185,6 +185,7 @@ func (g *guide) askClient(ctx context.Context) error {
 		return err
 	}
 	methods := append([]string{bySecret}, clientAuths()...)
+	methods = slices.DeleteFunc(methods, func(m string) bool { return m == oidc.AuthJWTFile }) // profile add sets that up
 	auth, err := g.askLine("How the client proves itself: "+strings.Join(methods, ", "), or(g.profile.ClientAuth, bySecret))
 	if err != nil {
 		return err

@@ -65,6 +65,8 @@ func profileJSON(c *config, name string) map[string]any {
 		"hosts": list(p.Hosts), "client_auth": or(p.ClientAuth, "auto"), "ca_file": p.CAFile, "default": name == c.DefaultProfile,
 		"client_secret_file": p.SecretFile, "client_secret_command": list(p.SecretCommand),
 		"client_key_file": p.KeyFile, "client_key_id": p.KeyID, "client_cert_file": p.CertFile,
+		"client_assertion_file": p.AssertionFile, "client_assertion_audience": p.AssertionAudience, "client_assertion_type": p.AssertionType,
+		"discovery_url": p.DiscoveryURL, "access_token": p.AccessToken, "required_scopes": list(p.RequiredScopes),
 	}
 }
 

@@ -123,9 +123,6 @@ func (a *app) printStatus(n store.Account) {
 	if len(n.Asked) > 0 {
 		line("asked for", "%s", clean(strings.Join(n.Asked, " ")))
 	}
-	if missing := helper.NotGranted(n.Asked, n.Scopes); len(missing) > 0 {
-		line("not granted", "%s", clean(strings.Join(missing, " ")))
-	}
 	if missing := missingScopes(n.Note); len(missing) > 0 {
 		line("not granted", "%s", clean(strings.Join(missing, " ")))
 	}
@@ -149,18 +146,12 @@ func doubtWords(d *store.Doubt) string {
 	return fmt.Sprintf("the refresh of %s%s got no answer; the issuer may have replaced the token", d.Since.UTC().Format("2006-01-02 15:04Z"), where)
 }
 
-// missingScopes are those that were asked for and not granted, where the issuer said
-// what it granted (RFC 6749 section 3.3).
-func missingScopes(n store.Note) (missing []string) {
-	if len(n.Scopes) == 0 {
-		return nil
-	}
-	for _, scope := range n.Asked {
-		if !slices.Contains(n.Scopes, scope) {
-			missing = append(missing, scope)
-		}
-	}
-	return missing
+// missingScopes are those that were asked for and not granted. Some issuers leave openid
+// and offline_access out of the list of what they granted.
+func missingScopes(n store.Note) []string {
+	return slices.DeleteFunc(helper.NotGranted(n.Asked, n.Scopes), func(scope string) bool {
+		return scope == "openid" || scope == "offline_access" && n.Offline
+	})
 }
 
 // lastUse is when the issuer last saw the grant, as far as we know. A time to come is

@@ -84,11 +84,20 @@ func (a *app) mayLeaveStore(ctx context.Context, c *config) error {
 		return nil //nolint:nilerr // that it does not work is why another is wanted
 	}
 	accounts, err := from.Accounts(ctx)
-	if err != nil || len(accounts) == 0 {
+	if err != nil {
 		return err
 	}
+	secrets := 0
+	for name := range c.Profiles {
+		if _, err := from.ClientSecret(ctx, name); err == nil {
+			secrets++
+		}
+	}
+	if len(accounts)+secrets == 0 {
+		return nil
+	}
 	return configErrorf(hint.Do(hint.Run("store", "init"), hint.Words(", and then: "), hint.Run("store", "move", "--to", "file")),
-		"the %s store keeps %d accounts, which the file store would not have", from.Name(), len(accounts))
+		"the %s store keeps %d accounts and %d client secrets, which the file store would not have", from.Name(), len(accounts), secrets)
 }
 
 func (a *app) storeStatus() *cobra.Command {

@@ -125,7 +125,7 @@ func (i *Issuer) Redeem(ctx context.Context, c Client, a *Authorization, back ur
 		"code_verifier": {a.verifier.Reveal()}, // leaves in the form
 	}, sent: []secret.Secret{code, a.verifier}}, Spending{})
 	if err != nil {
-		return Response{}, err
+		return answer, err
 	}
 	return answer, i.checkNonce(ctx, c, a, answer)
 }
@@ -236,7 +236,7 @@ func (i *Issuer) Await(ctx context.Context, c Client, d *Device) (Response, erro
 		case errors.As(err, &said) && said.Temporary(), errors.Is(err, ErrUnreachable) && ctx.Err() == nil:
 			pause = min(2*pause, 30*time.Second) // §3.5: back off, and go on
 		default:
-			return Response{}, err
+			return answer, err
 		}
 		if i.opt.Now().After(d.Expiry) {
 			return Response{}, i.nobodyAnswered()
