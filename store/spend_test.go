@@ -293,6 +293,13 @@ func TestRefresh_theMarkStaysWithoutAnOutcome(t *testing.T) {
 					if st, err = s.look(context.Background(), alice); err != nil || st.doubt == nil || !st.doubt.Since.Equal(since) {
 						t.Errorf("after one that was not sent: %+v, %v", st.doubt, err)
 					}
+					// A refusal that says nothing of the token leaves the mark too.
+					if _, err := s.Refresh(context.Background(), alice, Want{}, &outcomeOf{verdict: Refused, err: silence}); !errors.Is(err, silence) {
+						t.Errorf("Refresh: %v", err)
+					}
+					if st, err = s.look(context.Background(), alice); err != nil || st.doubt == nil || !st.doubt.Since.Equal(since) {
+						t.Errorf("after one that was refused: %+v, %v", st.doubt, err)
+					}
 					// One that is answered ends it.
 					if _, err := rotation(s, second); err != nil {
 						t.Error(err)
@@ -452,6 +459,53 @@ func TestObtain_whatCannotBeStoredWaits(t *testing.T) {
 		}
 		gone(t, s)
 	})
+}
+
+// A second exchange does not take the room of the first one's copy, and a cached get
+// puts that copy in its place.
+func TestObtain_doesNotOverwriteWhatWaits(t *testing.T) {
+	copyPlaces(t, func(t *testing.T, reopen func() (*Store, *watched), warnings *[]string) {
+		s, w := reopen()
+		if err := s.Delete(context.Background(), alice); err != nil {
+			t.Fatal(err)
+		}
+		w.refuse = refuseGrants("save")
+		obtained := sampleRecord("g9")
+		obtained.Token = Token{AccessToken: "cached", Type: "Bearer", Expiry: time.Now().Add(time.Hour), Obtained: time.Now()}
+		if _, err := s.Obtain(context.Background(), alice, func(Record) (Record, error) { return obtained, nil }); err != nil {
+			t.Fatal(err)
+		}
+		if last := (*warnings)[len(*warnings)-1]; !strings.Contains(last, "then run t2-cred get --profile ") {
+			t.Errorf("warned %q", last)
+		}
+		asked := false
+		_, err := s.Obtain(context.Background(), alice, func(Record) (Record, error) { asked = true; return Record{}, errors.New("the issuer refused it") })
+		if asked || !errors.Is(err, ErrUnavailable) {
+			t.Errorf("asked %v: %v", asked, err)
+		}
+		s, _ = reopen()
+		_, _ = s.Token(context.Background(), alice)
+		gone(t, s)
+		if rec, err := s.Load(context.Background(), alice); err != nil || rec.Grant != "g9" {
+			t.Errorf("Load: %+v, %v", rec, err)
+		}
+	})
+}
+
+// A copy that cannot be read may hold the only good refresh token.
+func TestRefresh_anUnreadableCopyStops(t *testing.T) {
+	o := fileOptions(t)
+	o.Warn = func(string) {}
+	s := open(t, o)
+	put(t, s, alice, sampleRecord("g1"))
+	// A directory in the place of the copy cannot be read, by root either.
+	if err := os.MkdirAll(s.copyPath(alice, "g1"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rotation(s, second); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "nothing was sent") {
+		t.Errorf("Refresh: %v", err)
+	}
+	stored(t, s, sampleRecord("g1").RefreshToken)
 }
 
 func TestDelete_takesTheCopiesAlong(t *testing.T) {

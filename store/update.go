@@ -104,7 +104,7 @@ func (s *Store) change(ctx context.Context, k Key, room bool, f func(Record) (Re
 	if r.st, err = s.look(ctx, k); err != nil && !errors.Is(err, ErrNotFound) {
 		return Record{}, err
 	}
-	if w := r.st.waiting; room && w != nil && w.grant == newGrant {
+	if w := r.st.waiting; room && w != nil {
 		return Record{}, stillWaits(k, w)
 	}
 	if room {
