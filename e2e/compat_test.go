@@ -217,7 +217,7 @@ func newRecords() []newRecord {
 			h.new.Want(0, "get", "--fresh")
 		}},
 		{name: "exchanged over the old version's", make: func(h *compatHome) {
-			h.exchange(h.old, "bob")
+			h.exchange(h.old, "alice")
 			h.exchange(h.new, "alice")
 		}},
 		{name: "refused for good", make: func(h *compatHome) {

@@ -29,7 +29,7 @@ func (h *Helper) Active(ctx context.Context, r Request) (active, told bool, err 
 		return false, false, err
 	case !known:
 		return false, false, errors.New("the issuer offers this client no token introspection (RFC 7662)")
-	case !rec.Introspects:
+	case !active && !rec.Introspects:
 		return false, false, errNotTold
 	}
 	return active, true, nil

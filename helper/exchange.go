@@ -49,10 +49,33 @@ func (h *Helper) Exchange(ctx context.Context, r ExchangeRequest) (store.Record,
 	if err := h.refuseSecond(ctx, r.Request, issuer, sessionOf(r.Profile.Issuer, r.SubjectToken)); err != nil {
 		return store.Record{}, err
 	}
-	return h.replace(ctx, r.Request, bringer(r.SubjectToken), func(request Request) (store.Record, error) {
+	rec, err := h.replace(ctx, r.Request, bringer(r.SubjectToken), func(request Request) (store.Record, error) {
 		r.Request = request
 		return h.exchange(ctx, r, issuer, client)
 	})
+	if err != nil {
+		return rec, err
+	}
+	return h.learn(ctx, r.Request, issuer, client, rec), nil
+}
+
+// learn asks whether the issuer calls the refresh token active, which is stored by now,
+// and keeps the answer.
+func (h *Helper) learn(ctx context.Context, r Request, issuer *oidc.Issuer, client oidc.Client, rec store.Record) store.Record {
+	if !h.introspects(ctx, issuer, client, rec.RefreshToken) {
+		return rec
+	}
+	kept, err := h.Store.Update(ctx, r.key(), func(old store.Record) (store.Record, error) {
+		if old.Grant == rec.Grant {
+			old.Introspects = true
+		}
+		return old, nil
+	})
+	if err != nil {
+		h.Log.Debug("the answer to the introspection is not kept", "error", err)
+		return rec
+	}
+	return kept
 }
 
 // ready has all at hand before a token is spent or a user bothered: what the client
@@ -82,7 +105,6 @@ func (h *Helper) exchange(ctx context.Context, r ExchangeRequest, issuer *oidc.I
 		return store.Record{}, h.abandon(trading, r.Request, answer.RefreshToken, subject, err)
 	}
 	h.warnOtherSubject(r.SubjectToken, rec.Subject)
-	rec.Introspects = h.introspects(trading, issuer, client, rec.RefreshToken)
 	return rec, nil
 }
 
