@@ -102,7 +102,7 @@ func TestHomes_successor(t *testing.T) {
 				t.Fatalf("the kernel has %d tokens of this home, want alice's", len(cached))
 			}
 			c.end(s)
-			s.exchange("bob")
+			s.exchange("bob", "--replace")
 			first := s.get("bob")
 
 			// As a crash between two steps, or an older process, could leave it.

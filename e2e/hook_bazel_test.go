@@ -16,7 +16,8 @@ func TestHookBazel(t *testing.T) {
 	s := newToolStage(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
 	doc := s.doc("bazel", "cache.example.org")
 	s.wantTool(".", nil, "sh", "-c", doc[0])
-	pattern, helper, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(doc[1]), "common --credential_helper="), "=")
+	line, _, _ := strings.Cut(strings.TrimSpace(doc[1]), "\n")
+	pattern, helper, _ := strings.Cut(strings.TrimPrefix(line, "common --credential_helper="), "=")
 	if pattern != s.server.host {
 		t.Fatalf("the line in ~/.bazelrc is for %q", pattern)
 	}

@@ -20,6 +20,7 @@ var bazel = Protocol{
 t2-cred, and in ~/.bazelrc say:
 
   common --credential_helper=cache.example.org=/usr/local/bin/bazel-credential-t2
+  common --credential_helper_timeout=45s
 
 The host must be among a profile's hosts; for others the answer is {}, no credentials.`,
 	Options: []Option{minValidOption},
