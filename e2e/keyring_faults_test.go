@@ -482,14 +482,14 @@ func TestFaults_twelveAtOnce(t *testing.T) {
 			for round := 0; round == 0 || time.Now().Before(deadline); round++ {
 				user := fmt.Sprintf("user-%d-%d", n, round%2)
 				sub := issuer.Sub(user)
-				ok := do(run.Cmd{Args: []string{"exchange"}, Stdin: issuer.UserToken(user)}, "") &&
+				ok := do(run.Cmd{Args: []string{"exchange", "--replace"}, Stdin: issuer.UserToken(user)}, "") &&
 					do(run.Cmd{Args: []string{"get"}}, sub) &&
 					do(run.Cmd{Args: []string{"get", "--fresh"}}, sub) &&
 					do(run.Cmd{Args: []string{"status"}}, "") &&
 					do(run.Cmd{Args: []string{"get", "--fresh"}}, sub)
 				if ok && round%5 == 4 {
 					ok = do(run.Cmd{Args: []string{"erase"}}, "") &&
-						do(run.Cmd{Args: []string{"exchange"}, Stdin: issuer.UserToken(user)}, "")
+						do(run.Cmd{Args: []string{"exchange", "--replace"}, Stdin: issuer.UserToken(user)}, "")
 				}
 				if !ok || !ring.Alive() {
 					return
@@ -497,7 +497,7 @@ func TestFaults_twelveAtOnce(t *testing.T) {
 			}
 			// At the end all is in order.
 			user := fmt.Sprintf("last-%d", n)
-			_ = do(run.Cmd{Args: []string{"exchange"}, Stdin: issuer.UserToken(user)}, "") &&
+			_ = do(run.Cmd{Args: []string{"exchange", "--replace"}, Stdin: issuer.UserToken(user)}, "") &&
 				do(run.Cmd{Args: []string{"get", "--fresh"}}, issuer.Sub(user))
 		})
 	}

@@ -91,7 +91,7 @@ func (s *nodeStage) browserLogin(user string, args ...string) {
 
 func (s *nodeStage) deviceLogin(user string) {
 	s.t.Helper()
-	l := startLogin(s.t, s.Home, "--device")
+	l := startLogin(s.t, s.Home, "--device", "--replace")
 	page, b := s.devicePage(l)
 	page = b.answer(page) // the device is this one
 	if page = s.throughPages(b, page, user); !strings.Contains(page, "Sign-in Success") {
