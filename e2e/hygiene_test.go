@@ -261,7 +261,7 @@ func TestHygiene_noCore(t *testing.T) {
 		}
 		removeCores(l.Dir)
 	}
-	for _, sig := range []syscall.Signal{syscall.SIGABRT, syscall.SIGSEGV} {
+	for _, sig := range []syscall.Signal{syscall.SIGSEGV, syscall.SIGILL} {
 		cmd := exec.Command(l.programPath(t), "get", "--fresh")
 		cmd.Env = append(l.Env(), "GOTRACEBACK=crash")
 		dumped, said := dumps(cmd, sig, func() { wait(t, l.held, "its request") })

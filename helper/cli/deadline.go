@@ -65,10 +65,10 @@ func (d *lazyDeadline) withoutClock(ask func(context.Context)) {
 }
 
 // stopSignals are the signals that ask us to stop. SIGHUP is one, unless nohup has it
-// ignored: the terminal may go between a refresh and the store. SIGQUIT is one too: the
-// runtime would end the process at once, with the stacks of all its goroutines.
+// ignored: the terminal may go between a refresh and the store. SIGQUIT and SIGABRT are
+// too: the runtime would end the process at once, with the stacks of all its goroutines.
 func stopSignals() []os.Signal {
-	signals := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT}
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGABRT}
 	if !signal.Ignored(syscall.SIGHUP) {
 		signals = append(signals, syscall.SIGHUP)
 	}
