@@ -87,8 +87,8 @@ func (b *bench) refresh(r *report) error {
 	dbus := got[ours].median() - got[inFile].median()
 	r.add(timing("A refresh", fmt.Sprintf(`From start to exit on %s, %d rounds: one round trip. Each answer has a new
 refresh token, so t2-cred verifies, writes and reads back what curl throws away. The
-difference between the stores, %s, is the Secret Service: two items are read, one
-is written, one is read back. gnome-keyring writes its whole file for it and waits for
+difference between the stores, %s, is the Secret Service: items are read, one of
+them again before it is written, and read back. gnome-keyring writes its whole file for it and waits for
 the disk, which is most of what secret-tool store shows.`, b.issuer.about, b.size.refresh, ms(dbus)), got, tasks))
 	r.judge("refresh, keyring store / curl", 1.3, got[ours].over(got[base]), "×")
 	r.judge("refresh, file store / curl", 1.3, got[inFile].over(got[base]), "×")
