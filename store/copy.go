@@ -329,7 +329,7 @@ func absent(err error) bool {
 }
 
 func unreadableCopy(path string, err error) error {
-	return backend.Errorf(ErrUnavailable, err, hint.Of(err), "%s cannot be read, so nothing was sent", path)
+	return backend.Errorf(ErrUnavailable, err, hint.Of(err), "%s cannot be read, and may hold the newest refresh token", path)
 }
 
 func (s *Store) kernelCopy(k Key, grant string) []foundCopy {

@@ -189,7 +189,7 @@ func (r *spending) run(ctx context.Context, sp Spender, asked bool) (Record, err
 // stillWaits is the error of a copy that would be overwritten.
 func stillWaits(k Key, c *foundCopy) error {
 	return backend.Errorf(ErrUnavailable, nil, hint.Do(hint.Words("make the store work, then: "), hint.Run("get").For(k.Profile, k.Account)),
-		"the renewed credential of account %v waits %s, so nothing was sent", k, c.where)
+		"the renewed credential of account %v waits %s, and must be stored first", k, c.where)
 }
 
 // makeRoom is the step before anything is sent: there is a place for what comes. With

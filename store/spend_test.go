@@ -183,7 +183,7 @@ func TestRefresh_aRotatedTokenIsKept(t *testing.T) {
 		}
 		s, w = reopen()
 		w.refuse = refuseGrants("save")
-		if _, err := rotation(s, third); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "nothing was sent") {
+		if _, err := rotation(s, third); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "must be stored first") {
 			t.Errorf("Refresh while a copy waits: %v", err)
 		}
 		if rec, err := s.Load(context.Background(), alice); err != nil || rec.RefreshToken != second {
@@ -502,7 +502,7 @@ func TestRefresh_anUnreadableCopyStops(t *testing.T) {
 	if err := os.MkdirAll(s.copyPath(alice, "g1"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := rotation(s, second); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "nothing was sent") {
+	if _, err := rotation(s, second); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "may hold the newest refresh token") {
 		t.Errorf("Refresh: %v", err)
 	}
 	stored(t, s, sampleRecord("g1").RefreshToken)
