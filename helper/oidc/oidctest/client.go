@@ -128,7 +128,11 @@ func (c *Call) authenticate() (client string, refused *Answer) {
 func secretsOf(c *Call) []string {
 	var all []string
 	for _, name := range secretParameters {
-		all = append(all, c.Form[name]...)
+		for _, value := range c.Form[name] {
+			if value != noToken { // a constant of the program, which its file holds
+				all = append(all, value)
+			}
+		}
 	}
 	if c.auth.method == "basic" {
 		all = append(all, c.auth.secret)
