@@ -145,6 +145,7 @@ func (i *Issuer) ProbeExchange(ctx context.Context, c Client) error {
 
 // Exchanges says whether the issuer lists token exchange among its grants; one that
 // lists none (RFC 8414 §2), or no list, leaves it open.
-func (m *Metadata) Exchanges() bool {
-	return len(m.GrantTypes) == 0 || slices.Contains(m.GrantTypes, grantExchange)
-}
+func (m *Metadata) Exchanges() bool { return len(m.GrantTypes) == 0 || m.ListsExchange() }
+
+// ListsExchange says whether the issuer lists token exchange among its grants.
+func (m *Metadata) ListsExchange() bool { return slices.Contains(m.GrantTypes, grantExchange) }
