@@ -49,7 +49,7 @@ func (h *Helper) Exchange(ctx context.Context, r ExchangeRequest) (store.Record,
 	if err := h.refuseSecond(ctx, r.Request, issuer, sessionOf(r.Profile.Issuer, r.SubjectToken)); err != nil {
 		return store.Record{}, err
 	}
-	rec, err := h.replace(ctx, r.Request, bringer(r.SubjectToken), func(request Request) (store.Record, error) {
+	rec, err := h.replace(ctx, r.Request, bringer(r), func(request Request) (store.Record, error) {
 		r.Request = request
 		return h.exchange(ctx, r, issuer, client)
 	})
@@ -96,7 +96,8 @@ func (h *Helper) exchange(ctx context.Context, r ExchangeRequest, issuer *oidc.I
 	trading, cancel := uninterrupted(ctx)
 	defer cancel()
 	answer, err := negotiate(trading, r, issuer, client)
-	subject := answerSubject(r.SubjectToken, answer.RefreshToken, r.Profile.ClientID)
+	err = userTokenRefused(err)
+	subject := answerSubject(r, answer.RefreshToken)
 	var rec store.Record
 	if err == nil {
 		rec, err = h.begin(trading, "exchange", r.Request, issuer, answer, subject, r.AllowOnline)
@@ -104,7 +105,9 @@ func (h *Helper) exchange(ctx context.Context, r ExchangeRequest, issuer *oidc.I
 	if err != nil {
 		return store.Record{}, h.abandon(trading, r.Request, answer.RefreshToken, subject, err)
 	}
-	h.warnOtherSubject(r.SubjectToken, rec.Subject)
+	if r.SubjectIssuer == "" { // else it is the other issuer's name for the user
+		h.warnOtherSubject(r.SubjectToken, rec.Subject)
+	}
 	return rec, nil
 }
 
@@ -126,6 +129,22 @@ func (h *Helper) begin(ctx context.Context, op string, r Request, issuer *oidc.I
 	rec := h.newRecord(r, issuer, answer, token, claims)
 	missing := lacks(rec.Asked, rec.Scopes, answer, rec.Offline || allowOnline)
 	return rec, h.checkScopes(op, r.Profile, missing, nil, "nothing was kept")
+}
+
+// foreign reports whether the user's token is another issuer's. Its names for users and
+// clients may be anything.
+func (r ExchangeRequest) foreign(peek oidc.Unverified) bool {
+	return r.SubjectIssuer != "" || peek.Claims.Issuer != "" && peek.Claims.Issuer != r.Profile.Issuer
+}
+
+// userTokenRefused names the user's token as what the issuer refused. Nothing is wrong with
+// the client or the profile then.
+func userTokenRefused(err error) error {
+	var refused *oidc.Error
+	if errors.As(err, &refused) && refused.Op == "exchange" && refused.Means() == oidc.MeansUserTokenRefused {
+		return &hint.Error{Kind: ErrSubjectToken, Detail: "exchange: the issuer refuses the user's token", Err: err, Remedy: hint.Of(err)}
+	}
+	return err
 }
 
 // warnOtherSubject says that the two clients know the user by different subjects. That

@@ -75,3 +75,51 @@ func TestSubject_foreignIssuer(t *testing.T) {
 		t.Errorf("subject_issuer %v, subject_token_type %v", form["subject_issuer"], form["subject_token_type"])
 	}
 }
+
+// TestSubject_foreignNamesDecideNothing: another issuer may have a client of our name and
+// call the user what it likes. Its subject is neither expected nor compared.
+func TestSubject_foreignNamesDecideNothing(t *testing.T) {
+	b := newBench(t)
+	ours, theirs := b.issuer.UserToken("alice"), b.issuer.UserToken("alice", oidctest.FromIssuer("https://other.example.org"), oidctest.IssuedTo(oidctest.ClientID))
+	for name, tt := range map[string]struct {
+		token, alias string
+		known        bool
+	}{
+		"ours, for another client": {ours, "", true}, "theirs": {theirs, "", false}, "theirs, with its alias": {theirs, "partner", false},
+		"an alias says it": {ours, "partner", false},
+	} {
+		r := ExchangeRequest{Request: b.req, SubjectToken: secret.Secret(tt.token), SubjectIssuer: tt.alias}
+		if got := bringer(r).subject != ""; got != tt.known {
+			t.Errorf("%s: who brings it is known: %t", name, got)
+		}
+		if answerSubject(r, "") != "" {
+			t.Errorf("%s: the answer is expected to be of that subject", name)
+		}
+	}
+	given := ExchangeRequest{Request: b.req, SubjectToken: secret.Secret(b.issuer.UserToken("alice", oidctest.IssuedTo(oidctest.ClientID)))}
+	if answerSubject(given, "") == "" {
+		t.Error("a token that our issuer gave to our client binds the answer")
+	}
+}
+
+// TestSubject_refused: what the issuer refuses is the user's token, in whatever words, and
+// not the client.
+func TestSubject_refused(t *testing.T) {
+	for code, words := range map[string]string{"invalid_request": "Invalid token", "invalid_token": "Session not active", "invalid_grant": "", "login_required": "", "interaction_required": ""} {
+		b := newBench(t)
+		b.issuer.Inject(oidctest.Fault{Endpoint: oidctest.Token, Grant: "token-exchange", Before: func(*oidctest.Call) *oidctest.Answer {
+			return &oidctest.Answer{Status: 400, Body: []byte(`{"error":"` + code + `","error_description":"` + words + `"}`)}
+		}})
+		_, err := b.exchange("alice")
+		if !errors.Is(err, ErrSubjectToken) || !strings.Contains(err.Error(), "the issuer refuses the user's token: "+code) {
+			t.Errorf("%s: %v", code, err)
+		}
+	}
+	b := newBench(t)
+	b.issuer.Inject(oidctest.Fault{Endpoint: oidctest.Token, Grant: "token-exchange", Before: func(*oidctest.Call) *oidctest.Answer {
+		return &oidctest.Answer{Status: 403, Body: []byte(`{"error":"access_denied","error_description":"Client not allowed to exchange"}`)}
+	}})
+	if _, err := b.exchange("alice"); err == nil || errors.Is(err, ErrSubjectToken) {
+		t.Errorf("a client that may not exchange: %v", err)
+	}
+}
