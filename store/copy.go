@@ -20,6 +20,7 @@ import (
 	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/safefile"
 	"github.com/terradue/t2-cred/helper/secret"
+	"github.com/terradue/t2-cred/store/agefile"
 	"github.com/terradue/t2-cred/store/backend"
 )
 
@@ -201,7 +202,7 @@ func (r *room) restore(d *Doubt) error {
 // fill seals the new record into the room. Some file systems need new blocks also to
 // write over old ones. If a full disk refuses that, the kernel may still have room.
 func (r *room) fill(value secret.Secret) error {
-	sealed, err := seal(r.to, value)
+	sealed, err := agefile.Seal(r.to, value)
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,8 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"io"
 
 	"filippo.io/age"
 
@@ -62,29 +59,4 @@ func (s *Store) makeSealIdentity(ctx context.Context) (*age.X25519Identity, erro
 		return nil, err
 	}
 	return id, s.saveAny(ctx, s.backend, kindSeal, secret.Secret(id.String()))
-}
-
-func seal(to age.Recipient, value secret.Secret) ([]byte, error) {
-	var sealed bytes.Buffer
-	w, err := age.Encrypt(&sealed, to)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := io.WriteString(w, value.Reveal()); err != nil { // leaves encrypted
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return sealed.Bytes(), nil
-}
-
-// unseal opens a copy. An error says nothing of what is in it.
-func unseal(id age.Identity, sealed []byte) (secret.Secret, error) {
-	r, err := age.Decrypt(bytes.NewReader(sealed), id)
-	if err != nil {
-		return "", fmt.Errorf("the copy cannot be opened: %w", err)
-	}
-	value, err := io.ReadAll(io.LimitReader(r, backend.MaxValue+1))
-	return secret.Secret(value), err
 }
