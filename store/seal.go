@@ -45,6 +45,20 @@ func (s *Store) sealIdentity(ctx context.Context) (*age.X25519Identity, error) {
 	return id, nil
 }
 
+// resealIdentity writes the identity for copies again, if there is one.
+func (s *Store) resealIdentity(ctx context.Context) error {
+	lock, err := s.lock(ctx, kindSeal)
+	if err != nil {
+		return err
+	}
+	defer lock.release()
+	id, err := s.sealIdentity(ctx)
+	if err != nil {
+		return ignore(err, ErrNotFound)
+	}
+	return s.saveAgain(ctx, s.backend, kindSeal, secret.Secret(id.String()))
+}
+
 func (s *Store) makeSealIdentity(ctx context.Context) (*age.X25519Identity, error) {
 	lock, err := s.lock(ctx, kindSeal)
 	if err != nil {

@@ -22,11 +22,13 @@ func (a *app) storeInit() *cobra.Command {
 	var use bool
 	cmd := &cobra.Command{
 		Use: "init", Short: "Make the identity that the file store encrypts to", Args: noArgs,
-		Long: `Make the file store's identity (an age X25519 key), readable by you alone. An identity that
-exists is kept, and none is made where records exist. The file store encrypts to it, and
-the identity and the files together give the tokens. The store is chosen by name, never by
-itself: store = "file" in the configuration, --store file, or T2_CRED_STORE=file. With
---use, the configuration names it from now on.
+		Long: `Make the file store's identity (an age X25519 key), readable by you alone. The file store
+encrypts to it, and the identity and the files together give the tokens. An identity that
+exists is kept, and none is made where records exist. If you have put a new line before the
+old one, run this again: it encrypts the key of the sealed copies to the new line.
+
+The store is chosen by name, never by itself: store = "file" in the configuration,
+--store file, or T2_CRED_STORE=file. With --use, the configuration names it from now on.
 
 The identity is looked for in this order:
 
