@@ -2,11 +2,14 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
 	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/store"
 )
 
 func (a *app) storeCommand() *cobra.Command {
@@ -69,6 +72,24 @@ The identity is looked for in this order:
 	}
 	cmd.Flags().BoolVar(&use, "use", false, "use the file store from now on")
 	return cmd
+}
+
+// makeIdentity makes the identity of the file store, unless there is one.
+func (a *app) makeIdentity(ctx context.Context, c *config) error {
+	o, err := a.storeOptions(c)
+	if err != nil {
+		return err
+	}
+	path, err := store.InitFile(ctx, o)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		fmt.Fprintf(a.Stderr, "an identity is there already: %s\n", path)
+		return nil
+	case err != nil:
+		return err
+	}
+	fmt.Fprintf(a.Stderr, "made the identity %s\n", path)
+	return nil
 }
 
 // mayLeaveStore refuses to use the file store when the one in use keeps accounts: they
