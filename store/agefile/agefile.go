@@ -55,9 +55,10 @@ func (s *Store) Describe() backend.Description {
 
 func (s *Store) path(name string) string { return filepath.Join(s.dir, name+suffix) }
 
-// read returns what lies in an item's file, and its revision.
+// read returns what lies in an item's file, and its revision. A file that another user
+// can change may be an old one: a record whose refresh token was spent.
 func (s *Store) read(name string) (sealed []byte, rev backend.Revision, err error) {
-	sealed, err = safefile.Read(s.path(name), safefile.Want{Max: maxSealed})
+	sealed, err = safefile.Read(s.path(name), safefile.Want{Max: maxSealed, Trust: safefile.Ours})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, "", backend.NotFound()
