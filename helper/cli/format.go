@@ -79,7 +79,7 @@ func rattlerFormat(p helper.Profile, c helper.Credential, _ time.Time) ([]byte, 
 		}
 	}
 	if len(hosts) == 0 {
-		return nil, configErrorf(hint.Do(hint.Run("profile", "edit", p.Name, "--host", "HOST")),
+		return nil, configErrorf(hint.Do(p.AddHost()),
 			"profile %s has no host that a rattler file can name: exact, and without a port", p.Name)
 	}
 	b, err := json.Marshal(hosts)

@@ -76,7 +76,7 @@ func (a *app) addProfile(ctx context.Context, name string, p profileConfig, secr
 	if looksSecret(name) || looksSecret(p.Issuer) {
 		return usageError(errors.New("the name or the issuer looks like a secret; a secret is not an argument"))
 	}
-	if err := p.absolute(); err != nil {
+	if err := errors.Join(p.filledIn(name), p.absolute()); err != nil {
 		return usageError(err)
 	}
 	if err := checkProfile(name, p); err != nil {
@@ -196,7 +196,7 @@ func (a *app) editProfile(cmd *cobra.Command, name string, typed profileConfig, 
 	if _, err := c.profile(name); err != nil {
 		return err
 	}
-	if err := typed.absolute(); err != nil {
+	if err := errors.Join(typed.filledIn(name), typed.absolute()); err != nil {
 		return usageError(err)
 	}
 	old := c.Profiles[name]
