@@ -15,6 +15,7 @@ func (a *app) getCommand() *cobra.Command {
 		minValid time.Duration
 		fresh    bool
 		format   string
+		place    destination
 	)
 	cmd := &cobra.Command{
 		Use: "get", Short: "Print a fresh access token", Args: noArgs,
@@ -27,8 +28,13 @@ more for the answer, and no signal ends that wait.
 
   --format token    the token (the default)
   --format header   Authorization: Bearer TOKEN
+  --format headers  {"Authorization": "Bearer TOKEN"}
   --format json     {"access_token", "token_type", "expires_at", "expires_in", …}
-  --format env      export T2_CRED_ACCESS_TOKEN='TOKEN'`,
+  --format env      export T2_CRED_ACCESS_TOKEN='TOKEN'
+
+With --url, or with --url-env for programs that put the address into a variable, the
+profile is the one that has the address's host among its hosts, as for hooks. Every other
+host is refused.`,
 		Example: `  t2-cred get --format header | curl -H @- https://api.example.org/
   eval "$(t2-cred get --format env)"`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -45,7 +51,7 @@ more for the answer, and no signal ends that wait.
 			if a.StdoutClosed {
 				return stdoutError(os.ErrClosed)
 			}
-			h, r, err := a.openHelper()
+			h, r, err := a.openHelperFor(place)
 			if err != nil {
 				return err
 			}
@@ -72,5 +78,6 @@ more for the answer, and no signal ends that wait.
 	cmd.Flags().DurationVar(&minValid, "min-valid", helper.DefaultMinValid, "how long the token must still be valid, if the issuer's tokens live that long")
 	cmd.Flags().BoolVar(&fresh, "fresh", false, "get a new token although the cached one is still valid, or the issuer has refused one before")
 	cmd.Flags().StringVar(&format, "format", "token", "one of "+formatNames())
+	place.flags(cmd)
 	return cmd
 }
