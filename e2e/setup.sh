@@ -3,7 +3,7 @@
 # name, Keycloak through Maven, the linters through Go. Run again, it finds all in
 # place and does nothing. As root, or as a user who may sudo.
 #
-#   e2e/setup.sh [race] [lint] [keyring] [keycloak] [bench] [hooks]     (no argument: all)
+#   e2e/setup.sh [race] [lint] [keyring] [keycloak] [openbao] [bench] [hooks]     (no argument: all)
 #
 # What is downloaded and built is kept outside the checkout, in
 # ${T2_CRED_E2E_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/t2-cred-e2e}.
@@ -164,6 +164,9 @@ setup_lint() {
   go_tool actionlint github.com/rhysd/actionlint github.com/rhysd/actionlint/cmd/actionlint "$actionlint"
 }
 
+# The engine of a shared store. setup_hooks installs it too.
+setup_openbao() { bash "$(dirname "$0")/setup.d/openbao.sh" </dev/null || die openbao; }
+
 # The tools whose hooks are tested, and what a job server is made of, one file each; each
 # finds its own in place and does nothing.
 setup_hooks() {
@@ -184,8 +187,8 @@ fi
 [ $# -gt 0 ] || set -- race lint keyring keycloak bench hooks
 for part; do
   case $part in
-    race | lint | keyring | keycloak | bench | hooks) "setup_$part" ;;
-    *) die "no part is called $part: race, lint, keyring, keycloak, bench, hooks" ;;
+    race | lint | keyring | keycloak | openbao | bench | hooks) "setup_$part" ;;
+    *) die "no part is called $part: race, lint, keyring, keycloak, openbao, bench, hooks" ;;
   esac
 done
 say "ready: $*"

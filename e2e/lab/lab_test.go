@@ -1,0 +1,62 @@
+package lab
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// on runs a program on a machine.
+func on(t *testing.T, m *Machine, name string, args ...string) (string, error) {
+	t.Helper()
+	out, err := m.On(exec.CommandContext(t.Context(), name, args...)).CombinedOutput()
+	return strings.TrimSpace(string(out)), err
+}
+
+func TestNet(t *testing.T) {
+	n := New(t)
+	a, b := n.Machine("one"), n.Machine("two")
+	if name, err := on(t, a, "hostname"); err != nil || name != "one" {
+		t.Errorf("host name %q, %v", name, err)
+	}
+	ofA, _ := on(t, a, "cat", "/etc/machine-id")
+	ofB, _ := on(t, b, "cat", "/etc/machine-id")
+	if ofA == ofB || len(ofA) != 32 {
+		t.Errorf("machine ids %q and %q", ofA, ofB)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	curl := []string{"--silent", "--show-error", "--max-time", "2", server.URL}
+	if out, err := on(t, a, "curl", curl...); err == nil {
+		t.Errorf("a machine has the computer's loopback: %s", out)
+	}
+	a.Relay(server.URL)
+	if out, err := on(t, a, "curl", curl...); err != nil {
+		t.Errorf("relay: %v: %s", err, out)
+	}
+}
+
+func TestMachine_cut(t *testing.T) {
+	n := New(t)
+	a, b := n.Machine("one"), n.Machine("two")
+	reach := func(from, to *Machine) bool {
+		// A refusal is an answer, too: exit 7 is that, and 28 is none in time.
+		_, err := on(t, from, "curl", "--silent", "--connect-timeout", "2", "http://"+to.Address+":9/")
+		var exit *exec.ExitError
+		return errors.As(err, &exit) && exit.ExitCode() == 7
+	}
+	if !reach(a, b) || !reach(b, a) {
+		t.Fatal("two machines do not see each other")
+	}
+	b.Cut()
+	if reach(a, b) || reach(b, a) {
+		t.Error("a machine that is cut off is reached")
+	}
+	b.Heal()
+	if !reach(a, b) || !reach(b, a) {
+		t.Error("a machine that was healed is not reached")
+	}
+}
