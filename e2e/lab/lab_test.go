@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 )
 
 // on runs a program on a machine.
@@ -58,5 +59,40 @@ func TestMachine_cut(t *testing.T) {
 	b.Heal()
 	if !reach(a, b) || !reach(b, a) {
 		t.Error("a machine that was healed is not reached")
+	}
+}
+
+// TestRelay_unread: a relay knows whether the client has read the answer.
+func TestRelay_unread(t *testing.T) {
+	n := New(t)
+	m := n.Machine("one")
+	late := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/late" {
+			<-late
+		}
+		_, _ = w.Write([]byte("an answer"))
+	}))
+	defer server.Close()
+	relay := m.Relay(server.URL)
+	if out, err := on(t, m, "curl", "--silent", server.URL+"/read"); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	// It connects and sends, and ends before or after the answer is there.
+	ask := "exec 3<>/dev/tcp/$1; printf 'GET %s HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' $2 >&3; sleep $3"
+	for path, pause := range map[string]string{"/ignored": "0.5", "/late": "0"} {
+		address := strings.ReplaceAll(server.Listener.Addr().String(), ":", "/")
+		if out, err := on(t, m, "bash", "-c", ask, "bash", address, path, pause); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	time.Sleep(100 * time.Millisecond)
+	close(late)
+	time.Sleep(300 * time.Millisecond)
+	for path, want := range map[string]bool{"/read": false, "/ignored": true, "/late": true} {
+		all := relay.Since(0, "GET "+path+" ")
+		if len(all) != 1 || !all[0].Answered || all[0].Unread != want {
+			t.Errorf("%s: %+v, want unread %v", path, all, want)
+		}
 	}
 }

@@ -56,6 +56,15 @@ func (p Part) files() []string {
 // Required tells whether this is a run in which nothing may be missing.
 func Required() bool { return os.Getenv("T2_CRED_E2E") == "1" }
 
+// More lets a test run in `make test-more` alone. Such a test is named TestMore_…, takes
+// too long for `make test`, and asks for its parts like any other.
+func More(t tb.T) {
+	t.Helper()
+	if os.Getenv("T2_CRED_MORE") != "1" {
+		t.Skipf("not a test of make test: make test-more runs it (T2_CRED_MORE=1)")
+	}
+}
+
 // CacheDir is where setup.sh keeps what it downloads and builds.
 func CacheDir() (string, error) {
 	if d := os.Getenv("T2_CRED_E2E_CACHE"); d != "" {
