@@ -186,6 +186,7 @@ look:
      version was the newest. */
   if
   :: view.owner == FREE || !lease
+  :: view.owner == me                        /* a get of this machine left it, and has ended */
   :: else -> goto look                       /* wait for the holder */
   fi;
   unsure = view.doubt || view.owner != FREE;
