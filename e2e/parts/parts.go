@@ -22,6 +22,7 @@ const (
 	Keyring  Part = "keyring"
 	Keycloak Part = "keycloak"
 	Bench    Part = "bench"
+	OpenBao  Part = "openbao"
 )
 
 // commands of each part that must be in PATH.
@@ -33,6 +34,8 @@ func (p Part) commands() []string {
 		return []string{"java"}
 	case Bench:
 		return []string{"hyperfine", "docker-credential-secretservice", "oidc-agent", "curl"}
+	case OpenBao:
+		return []string{"unshare", "nsenter", "setpriv", "curl"}
 	}
 	return nil
 }
@@ -44,6 +47,8 @@ func (p Part) files() []string {
 		return []string{"keycloak/lib/quarkus-run.jar"}
 	case Bench:
 		return []string{"venv/bin/python3"}
+	case OpenBao:
+		return []string{"openbao"}
 	}
 	return nil
 }
