@@ -138,9 +138,15 @@ func TestKeepalive_theHintIsTheSameRun(t *testing.T) {
 			args += " --older-than 0s"
 			want = strings.Replace(want, "7d", "0s", 1)
 		}
-		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(300*time.Millisecond, cancel)
 		h.issuer.Inject(oidctest.FaultNamed("hang").On(oidctest.Discovery))
+		ctx, cancel := context.WithCancel(t.Context())
+		before := len(h.issuer.Requests())
+		go func() {
+			for len(h.issuer.Requests()) == before && ctx.Err() == nil {
+				time.Sleep(10 * time.Millisecond)
+			}
+			cancel() // while discovery hangs
+		}()
 		if err := os.RemoveAll(h.env["XDG_CACHE_HOME"]); err != nil {
 			t.Fatal(err)
 		}
