@@ -105,7 +105,12 @@ func TestKeepalive_goesOn(t *testing.T) {
 	h := newHome(t)
 	fill(h, 30)
 	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(700*time.Millisecond, cancel)
+	go func() {
+		for h.issuer.Count("refresh_token") < 5 && ctx.Err() == nil {
+			time.Sleep(10 * time.Millisecond)
+		}
+		cancel()
+	}()
 	code, out, said := h.attend(ctx, false, "", "keepalive", "--rate", "10", "--older-than", "36h")
 	if code != exitInterrupted || !strings.Contains(said, "keepalive: interrupted after ") || !strings.Contains(said, "hint: to go on with the others: t2-cred keepalive --older-than 36h0m0s --rate 10\n") {
 		t.Fatalf("interrupted: %d, %s", code, said)
