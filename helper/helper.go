@@ -29,7 +29,13 @@ type Helper struct {
 // refresh token. When the issuer, the lock or the store is in trouble, a token
 // that is still valid is returned with a warning. Errors: ErrLoginRequired,
 // ErrProfile, and those of store and oidc.
+//
+// A request for a narrower token gets that one and no other: by its Narrow, or by the
+// profile's rule for its URL. Errors then are ErrNotGranted too.
 func (h *Helper) Get(ctx context.Context, r Request) (Credential, error) {
+	if r = r.narrowed(); !r.Narrow.IsZero() {
+		return h.getNarrow(ctx, r)
+	}
 	binding := r.Profile.binding()
 	enough := func(t store.Token) bool { return t.Binding == binding && r.serves(t, h.Now()) }
 	cached, missed := h.Store.Token(ctx, r.key())

@@ -12,13 +12,15 @@ import (
 // A Profile is one client at one issuer. It holds no secret: the client's own
 // is an item of the store.
 type Profile struct {
-	Name       string
-	Issuer     string // the server's exact `issuer`
-	ClientID   string
-	Audience   []string // RFC 8693 §2.1 `audience`
-	Scopes     []string
-	Hosts      []string // where hooks may send this profile's tokens
-	ClientAuth string   // one of oidc's; empty for basic or post, as the issuer takes
+	Name     string
+	Issuer   string // the server's exact `issuer`
+	ClientID string
+	Audience []string // RFC 8693 §2.1 `audience`
+	Scopes   []string
+	Hosts    []string // where hooks may send this profile's tokens
+	// Narrow are the hosts that get narrower tokens. The first rule that has a host counts.
+	Narrow     []NarrowRule
+	ClientAuth string // one of oidc's; empty for basic or post, as the issuer takes
 	CAFile     string
 	// AccessToken says what access tokens are to this client: "jwt", "opaque", or empty
 	// for what they are seen to be.

@@ -25,6 +25,8 @@ type refresher struct {
 	answer oidc.Response
 	// spent says in words that the refresh token may have been spent before.
 	spent string
+	// narrow is the token of a refresh that asks for fewer scopes; see verifyNarrow.
+	narrow store.Token
 }
 
 // Prepare implements store.Spender: the client's secret and the issuer's documents are
@@ -68,7 +70,7 @@ func (f *refresher) usable(ctx context.Context) error {
 	case old.RefreshToken == "":
 		return loginRequired(r, "the stored record has no refresh token", nil)
 	}
-	return nil
+	return r.within(old.Scopes)
 }
 
 // ask looks into a refresh token that may have been spent: by a refresh that got no
@@ -111,7 +113,7 @@ func doubtWords(found store.Found) string {
 func (f *refresher) Send(ctx context.Context, ready func() error) (store.Record, store.Verdict, error) {
 	old := f.found.Record
 	var err error
-	f.answer, err = f.issuer.Spend(ctx, f.client, oidc.RefreshGrant(old.RefreshToken), oidc.Spending{Before: ready})
+	f.answer, err = f.issuer.Spend(ctx, f.client, oidc.RefreshGrant(old.RefreshToken, f.request.Narrow.Scopes...), oidc.Spending{Before: ready})
 	if err == nil || f.answer.RefreshToken != "" {
 		return f.next(err)
 	}
@@ -146,7 +148,11 @@ func (f *refresher) next(unfit error) (store.Record, store.Verdict, error) {
 		return store.Record{}, store.Unanswered, err
 	}
 	next.RefreshToken = f.answer.RefreshToken
-	next.Offline, next.RefreshExpiry = kind(f.answer, f.issuer.Product(), next.Asked, next.Scopes)
+	answer := f.answer
+	if !f.request.Narrow.IsZero() {
+		answer.Scopes = nil // they are the access token's, not the grant's
+	}
+	next.Offline, next.RefreshExpiry = kind(answer, f.issuer.Product(), next.Asked, next.Scopes)
 	if f.found.Offline && !next.Offline {
 		f.h.Warn("the issuer has changed the offline token into an online one; it will end with the user's session")
 	}
@@ -195,6 +201,9 @@ func (f *refresher) explain(err error) error {
 // Verify implements store.Spender: the access token of an answer whose refresh token is
 // stored by now. What is shown of the user is what the last verified token says.
 func (f *refresher) Verify(ctx context.Context, stored store.Record) (store.Record, error) {
+	if !f.request.Narrow.IsZero() {
+		return f.verifyNarrow(ctx, stored)
+	}
 	token, claims, err := f.h.accept(ctx, f.request, f.issuer, f.answer, expected{subject: stored.Subject, verified: stored.Verified})
 	if err != nil {
 		return stored, keptAlthough(err)

@@ -70,6 +70,8 @@ type profileConfig struct {
 	AssertionFile     string `toml:"client_assertion_file,omitempty"`
 	AssertionAudience string `toml:"client_assertion_audience,omitempty"`
 	AssertionType     string `toml:"client_assertion_type,omitempty"`
+
+	Narrow []narrowConfig `toml:"narrow,omitempty"` // last, as TOML has tables after keys
 }
 
 // configFiles are the places of a configuration.
@@ -222,7 +224,7 @@ func (c *config) readProfile(name string) (p profileConfig, found bool, err erro
 		return p, false, err
 	}
 	if err := checkProfile(name, p); err != nil {
-		return p, false, configErrorf(hint.Do(hint.Run("profile", "edit", name)), "configuration %s: profile %s: %v", at(file, text, keyOf(err)), name, err)
+		return p, false, configErrorf(hint.Do(hint.Run("profile", "edit", name)), "configuration %s: profile %s: %v", atKey(file, text, err), name, err)
 	}
 	return p, true, nil
 }
@@ -319,7 +321,8 @@ func chooseOne(names []string) hint.Remedy {
 
 func (p profileConfig) named(name string) helper.Profile {
 	return helper.Profile{
-		Name: name, Issuer: p.Issuer, ClientID: p.ClientID, Audience: p.Audience, Scopes: p.Scopes,
+		Narrow: narrowRules(p.Narrow),
+		Name:   name, Issuer: p.Issuer, ClientID: p.ClientID, Audience: p.Audience, Scopes: p.Scopes,
 		Hosts: p.Hosts, ClientAuth: p.auth(), CAFile: p.CAFile, DiscoveryURL: p.DiscoveryURL, AccessToken: p.AccessToken, RequiredScopes: p.Required,
 		SecretFile: p.SecretFile, SecretCommand: p.SecretCommand, KeyFile: p.KeyFile, KeyID: p.KeyID, CertFile: p.CertFile,
 		AssertionFile: p.AssertionFile, AssertionAudience: p.AssertionAudience, AssertionType: p.AssertionType,
