@@ -146,6 +146,9 @@ func (f *refresher) next(unfit error) (store.Record, store.Verdict, error) {
 		return store.Record{}, store.Unanswered, err
 	}
 	next.RefreshToken = f.answer.RefreshToken
+	if unfit != nil {
+		unfit = keptAlthough(unfit)
+	}
 	next.Offline, next.RefreshExpiry = kind(f.answer, f.issuer.Product(), next.Asked, next.Scopes)
 	if f.found.Offline && !next.Offline {
 		f.h.Warn("the issuer has changed the offline token into an online one; it will end with the user's session")
@@ -232,11 +235,15 @@ func keptAlthough(err error) error {
 	return fmt.Errorf("%w (the grant is kept: its refresh token is stored)", err)
 }
 
-// revokes reports whether the issuer refused a refresh token for good, with its words.
+// revokes reports whether the issuer refused a refresh token for good, with its words
+// as they may be stored.
 func revokes(err error) (bool, string) {
 	var refused *oidc.Error
-	if errors.As(err, &refused) && refused.Op == "refresh" && refused.Means() == oidc.MeansGrantEnded {
-		return true, refused.Error()
+	if !errors.As(err, &refused) || refused.Op != "refresh" || refused.Means() != oidc.MeansGrantEnded {
+		return false, ""
 	}
-	return false, ""
+	if refused.Redacted { // what is left of a secret is not stored
+		return true, fmt.Sprintf("HTTP %d, in words that repeated a secret", refused.Status)
+	}
+	return true, refused.Error()
 }
