@@ -148,6 +148,9 @@ func (f *refresher) next(unfit error) (store.Record, store.Verdict, error) {
 		return store.Record{}, store.Unanswered, err
 	}
 	next.RefreshToken = f.answer.RefreshToken
+	if unfit != nil {
+		unfit = keptAlthough(unfit)
+	}
 	answer := f.answer
 	if !f.request.Narrow.IsZero() {
 		answer.Scopes = nil // they are the access token's, not the grant's
@@ -241,11 +244,15 @@ func keptAlthough(err error) error {
 	return fmt.Errorf("%w (the grant is kept: its refresh token is stored)", err)
 }
 
-// revokes reports whether the issuer refused a refresh token for good, with its words.
+// revokes reports whether the issuer refused a refresh token for good, with its words
+// as they may be stored.
 func revokes(err error) (bool, string) {
 	var refused *oidc.Error
-	if errors.As(err, &refused) && refused.Op == "refresh" && refused.Means() == oidc.MeansGrantEnded {
-		return true, refused.Error()
+	if !errors.As(err, &refused) || refused.Op != "refresh" || refused.Means() != oidc.MeansGrantEnded {
+		return false, ""
 	}
-	return false, ""
+	if refused.Redacted { // what is left of a secret is not stored
+		return true, fmt.Sprintf("HTTP %d, in words that repeated a secret", refused.Status)
+	}
+	return true, refused.Error()
 }

@@ -60,7 +60,7 @@ func (s *Store) lookOnce(ctx context.Context, k Key) (known, error) {
 	value, rev, err := s.backend.Load(ctx, name)
 	value, rev, err = s.takeOldCopy(ctx, k, value, rev, err)
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return st, err
+		return st, damagedRecord(k, err)
 	}
 	st.rev, st.base = rev, digest(value)
 	missing := err

@@ -237,10 +237,10 @@ func (r *spending) notSent() error {
 func (r *spending) granted(ctx context.Context, sp Spender, next Record, unfit error) (Record, error) {
 	err := r.save(ctx, next, nil) // nothing comes between the answer and this
 	r.s.locks.countRefresh(r.name)
-	if err != nil {
-		return next, errors.Join(unfit, &hint.Error{
-			Kind: ErrLost, Detail: "the refresh token was spent, and the new one could not be stored: " + err.Error(), Remedy: hint.Of(err),
-		})
+	if err != nil { // this goes before what is wrong with the access token
+		return next, &hint.Error{
+			Kind: ErrLost, Detail: "the refresh token was spent, and the new one, which lives on at the issuer, could not be stored: " + err.Error(), Remedy: hint.Of(err),
+		}
 	}
 	verified := next
 	if unfit == nil {

@@ -18,7 +18,7 @@ func (s *Store) Load(ctx context.Context, k Key) (Record, error) {
 	}
 	value, _, err := s.backend.Load(ctx, k.item(kindGrant))
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return Record{}, err
+		return Record{}, damagedRecord(k, err)
 	}
 	var rec Record
 	if err == nil {
