@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/terradue/t2-cred/e2e/keycloak"
+	"github.com/terradue/t2-cred/e2e/parts"
 	"github.com/terradue/t2-cred/e2e/run"
 )
 
@@ -202,9 +203,10 @@ func TestHookLibraries_docker(t *testing.T) {
 	}
 }
 
-// TestHookLibraries_gix: gitoxide clones what demands the token, with git's configuration,
+// TestMore_gix: gitoxide clones what demands the token, with git's configuration,
 // and hands a refused token back by erase.
-func TestHookLibraries_gix(t *testing.T) {
+func TestMore_gix(t *testing.T) {
+	parts.More(t)
 	gix := needTool(t, "gix", "bin/gix")
 	p := newGitPlace(t, "")
 	p.front.repository(t, "team/data.git")
