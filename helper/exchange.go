@@ -62,6 +62,9 @@ func (h *Helper) Exchange(ctx context.Context, r ExchangeRequest) (store.Record,
 // learn asks whether the issuer calls the refresh token active, which is stored by now,
 // and keeps the answer.
 func (h *Helper) learn(ctx context.Context, r Request, issuer *oidc.Issuer, client oidc.Client, rec store.Record) store.Record {
+	if client.Auth == "" {
+		client.Auth = rec.ClientAuth // the one that was just accepted
+	}
 	if !h.introspects(ctx, issuer, client, rec.RefreshToken) {
 		return rec
 	}

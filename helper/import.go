@@ -36,7 +36,11 @@ func (h *Helper) Import(ctx context.Context, r ImportRequest) (store.Record, err
 	wait, cancel := lockTime(ctx)
 	defer cancel()
 	f := &importer{h: h, request: r, issuer: h.Issuer(r.Profile)}
-	return h.Store.Refresh(wait, r.key(), store.Want{}, f)
+	rec, err := h.Store.Refresh(wait, r.key(), store.Want{}, f)
+	if err != nil {
+		return rec, err
+	}
+	return h.learn(ctx, r.Request, f.issuer, f.client, rec), nil
 }
 
 // An importer is the issuer's side of an import. It implements store.Spender.
@@ -110,7 +114,7 @@ func (f *importer) failed(err error) (store.Record, store.Verdict, error) {
 	if refused, _ := revokes(err); refused {
 		return store.Record{}, store.Refused, loginRequired(f.request.Request, "import: the issuer does not take this refresh token", err)
 	}
-	if oidc.Sent(err) && oidc.OutcomeOf(err) != oidc.Answered {
+	if verdictOf(err) == store.Unanswered {
 		err = fmt.Errorf("import: the refresh token may have been spent: %w", err)
 	}
 	// The mark is of a grant that is not stored, so it is not left behind.

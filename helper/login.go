@@ -46,7 +46,10 @@ func (h *Helper) Login(ctx context.Context, r LoginRequest) (store.Record, error
 	}
 	rec, err := h.loggedIn(ctx, r, issuer, answer)
 	finish(err)
-	return rec, err
+	if err != nil {
+		return rec, err
+	}
+	return h.learn(ctx, r.Request, issuer, client, rec), nil
 }
 
 // ask has the user decide. finish tells the browser how it ended.

@@ -83,7 +83,7 @@ func (f *refresher) ask(ctx context.Context) (store.Record, error) {
 	case err != nil || !known || !active && !rec.Introspects:
 		f.h.Log.Debug("the issuer does not tell whether the refresh token was spent", "known", known, "error", err)
 	case active:
-		f.spent = ""
+		f.spent, f.found.Introspects = "", true // from now on its "inactive" is believed
 	default:
 		words := "the refresh token is spent: " + f.spent
 		rec.RevokedBy, rec.RevokedAt = words, f.h.Now()
@@ -128,7 +128,7 @@ func (f *refresher) Send(ctx context.Context, ready func() error) (store.Record,
 		f.issuer.ForgetClientAuth(f.client)
 		return old, store.Refused, err
 	}
-	return store.Record{}, f.verdict(err), f.explain(err)
+	return store.Record{}, verdictOf(err), f.explain(err)
 }
 
 // next is the record after an answer with a refresh token, or without one where the
@@ -168,8 +168,8 @@ func (f *refresher) sameSubject(subject string) error {
 	return nil
 }
 
-// verdict says what became of a refresh token whose request failed.
-func (f *refresher) verdict(err error) store.Verdict {
+// verdictOf says what became of a refresh token whose request failed.
+func verdictOf(err error) store.Verdict {
 	var refused *oidc.Error
 	switch outcome := oidc.OutcomeOf(err); {
 	case outcome == oidc.NotSent:
@@ -182,7 +182,7 @@ func (f *refresher) verdict(err error) store.Verdict {
 
 // explain says of a request without an answer that it may have spent the token.
 func (f *refresher) explain(err error) error {
-	if f.verdict(err) != store.Unanswered {
+	if verdictOf(err) != store.Unanswered {
 		return err
 	}
 	remedy := hint.Of(err)

@@ -124,7 +124,7 @@ func (h *Helper) refuseSecond(ctx context.Context, r Request, issuer *oidc.Issue
 		}
 		return &hint.Error{
 			Kind:   ErrNotGranted,
-			Detail: fmt.Sprintf("exchange: %s already has a grant of this login, and this Keycloak (before 26.1) ends one of the two when the other is refreshed or revoked; nothing was sent", oidc.Clean(first)),
+			Detail: fmt.Sprintf("exchange: %s already has a grant of this login, and this Keycloak (before 26.1) ends one when the other is refreshed or revoked; the user's token was not sent", oidc.Clean(first)),
 			Remedy: hint.Do(hint.Words("share that account: "), hint.Run("get").For(n.Key.Profile, n.Key.Account), hint.Words("; or exchange all the same: "), r.command("exchange").With("--token-file", "FILE", "--replace")),
 		}
 	}

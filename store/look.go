@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/terradue/t2-cred/helper/secret"
+	"github.com/terradue/t2-cred/store/agefile"
 	"github.com/terradue/t2-cred/store/backend"
 )
 
@@ -151,7 +152,7 @@ func (s *Store) openCopy(ctx context.Context, k Key, c *foundCopy) (value secret
 	if err != nil {
 		return "", err
 	}
-	if value, err = unseal(id, c.sealed); err != nil {
+	if value, err = agefile.Unseal(c.sealed, id); err != nil {
 		return "", nil //nolint:nilerr // it cannot be used, and so is a mark
 	}
 	rec, err := decodeFor(k, value)

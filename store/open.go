@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -105,12 +106,25 @@ func (o Options) check() error {
 	return nil
 }
 
-// InitFile makes the file store's identity; see [agefile.Init].
+// InitFile makes the file store's identity; see [agefile.Init]. Where one is there, the
+// identity for copies is encrypted to its first line.
 func InitFile(ctx context.Context, o Options) (path string, err error) {
 	if err := o.check(); err != nil {
 		return "", err
 	}
-	return agefile.Init(ctx, o.forBackend())
+	path, err = agefile.Init(ctx, o.forBackend())
+	if !errors.Is(err, fs.ErrExist) {
+		return path, err
+	}
+	o.Backend = "file"
+	s, openErr := Open(o)
+	if openErr == nil {
+		openErr = s.resealIdentity(ctx)
+	}
+	if openErr != nil {
+		return path, openErr
+	}
+	return path, err
 }
 
 // Name is the backend's name, as in the configuration.
@@ -182,10 +196,17 @@ func (s *Store) saveTo(ctx context.Context, b backend.Backend, name string, valu
 
 // saveAny saves a value over whatever is there, after looking at it.
 func (s *Store) saveAny(ctx context.Context, b backend.Backend, name string, value secret.Secret) error {
-	old, rev, err := b.Load(ctx, name)
+	old, _, err := b.Load(ctx, name)
 	if err == nil && old == value {
 		return nil
 	}
+	return s.saveAgain(ctx, b, name, value)
+}
+
+// saveAgain is saveAny, and writes also what is there already: to the first identity, in
+// the file store.
+func (s *Store) saveAgain(ctx context.Context, b backend.Backend, name string, value secret.Secret) error {
+	_, rev, err := b.Load(ctx, name)
 	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) {
 		return err
 	}

@@ -1,11 +1,8 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"io"
 
 	"filippo.io/age"
 
@@ -48,6 +45,20 @@ func (s *Store) sealIdentity(ctx context.Context) (*age.X25519Identity, error) {
 	return id, nil
 }
 
+// resealIdentity writes the identity for copies again, if there is one.
+func (s *Store) resealIdentity(ctx context.Context) error {
+	lock, err := s.lock(ctx, kindSeal)
+	if err != nil {
+		return err
+	}
+	defer lock.release()
+	id, err := s.sealIdentity(ctx)
+	if err != nil {
+		return ignore(err, ErrNotFound)
+	}
+	return s.saveAgain(ctx, s.backend, kindSeal, secret.Secret(id.String()))
+}
+
 func (s *Store) makeSealIdentity(ctx context.Context) (*age.X25519Identity, error) {
 	lock, err := s.lock(ctx, kindSeal)
 	if err != nil {
@@ -62,29 +73,4 @@ func (s *Store) makeSealIdentity(ctx context.Context) (*age.X25519Identity, erro
 		return nil, err
 	}
 	return id, s.saveAny(ctx, s.backend, kindSeal, secret.Secret(id.String()))
-}
-
-func seal(to age.Recipient, value secret.Secret) ([]byte, error) {
-	var sealed bytes.Buffer
-	w, err := age.Encrypt(&sealed, to)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := io.WriteString(w, value.Reveal()); err != nil { // leaves encrypted
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return sealed.Bytes(), nil
-}
-
-// unseal opens a copy. An error says nothing of what is in it.
-func unseal(id age.Identity, sealed []byte) (secret.Secret, error) {
-	r, err := age.Decrypt(bytes.NewReader(sealed), id)
-	if err != nil {
-		return "", fmt.Errorf("the copy cannot be opened: %w", err)
-	}
-	value, err := io.ReadAll(io.LimitReader(r, backend.MaxValue+1))
-	return secret.Secret(value), err
 }

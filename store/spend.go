@@ -160,10 +160,10 @@ func (r *spending) run(ctx context.Context, sp Spender, asked bool) (Record, err
 		return Record{}, stillWaits(r.k, r.st.waiting)
 	}
 	if err := r.makeRoom(ctx, prepared); err != nil {
-		return Record{}, err
+		return Record{}, unspent(err)
 	}
 	if err := r.mark(); err != nil {
-		return Record{}, errors.Join(r.notSent(), err)
+		return Record{}, errors.Join(r.notSent(), unspent(err))
 	}
 	next, verdict, err := sp.Send(ctx, r.ready)
 	// From here on nobody may interrupt: next may be all that is left of a grant.
@@ -207,10 +207,14 @@ func (r *spending) makeRoom(ctx context.Context, rec Record) (err error) {
 // mark writes down that the refresh token is being spent.
 func (r *spending) mark() error {
 	if err := r.room.mark(); err != nil {
-		return backend.Errorf(ErrUnavailable, err, nil, "cannot write down that the refresh token is being spent, so nothing was sent")
+		return backend.Errorf(ErrUnavailable, err, nil, "cannot write into the room for the new refresh token")
 	}
 	return nil
 }
+
+// unspent says of an error before the request that the refresh token is unspent. Other
+// requests (discovery, introspection) may have been sent.
+func unspent(err error) error { return fmt.Errorf("%w; so nothing was spent", err) }
 
 // ready is asked right before the first byte leaves: the lock is still ours.
 func (r *spending) ready() error {
@@ -231,10 +235,12 @@ func (r *spending) notSent() error {
 // granted keeps the new refresh token, first sealed and then in the item, and only then
 // has the access token verified. Refused or not, the refresh token stays.
 func (r *spending) granted(ctx context.Context, sp Spender, next Record, unfit error) (Record, error) {
-	err := r.save(ctx, next) // nothing comes between the answer and this
+	err := r.save(ctx, next, nil) // nothing comes between the answer and this
 	r.s.locks.countRefresh(r.name)
 	if err != nil {
-		return next, errors.Join(unfit, err)
+		return next, errors.Join(unfit, &hint.Error{
+			Kind: ErrLost, Detail: "the refresh token was spent, and the new one could not be stored: " + err.Error(), Remedy: hint.Of(err),
+		})
 	}
 	verified := next
 	if unfit == nil {
@@ -253,14 +259,18 @@ func (r *spending) granted(ctx context.Context, sp Spender, next Record, unfit e
 }
 
 // save is the step after the answer. When the item cannot be saved, the sealed copy is
-// kept and a warning says where: that is no error, as nothing is lost.
-func (r *spending) save(ctx context.Context, next Record) error {
+// kept and a warning says where: that is no error, as nothing is lost. noMark says why
+// there can be no copy.
+func (r *spending) save(ctx context.Context, next Record, noMark error) error {
 	value := encodeRecord(r.k, next)
 	if value == encodeRecord(r.k, r.st.rec) {
 		r.inItem = true
 		return r.settled() // the old refresh token goes on, and nothing else is new
 	}
-	sealErr := r.room.fill(value)
+	sealErr := noMark
+	if sealErr == nil {
+		sealErr = r.room.fill(value)
+	}
 	err := r.saveItem(ctx, next)
 	if err == nil {
 		return r.settled()

@@ -311,7 +311,65 @@ func TestRefresh_theMarkStaysWithoutAnOutcome(t *testing.T) {
 	}
 }
 
-// Without room nothing is sent.
+// The last place breaks after room was made there: the error says that the token was
+// spent, and is not that of a store that was found unavailable in time.
+func TestRefresh_theRoomBreaks(t *testing.T) {
+	copyPlaces(t, func(t *testing.T, reopen func() (*Store, *watched), _ *[]string) {
+		s, w := reopen()
+		if s.copyKernel.off || !isNotDir(s.copyDir()) {
+			t.Skip("a file that was opened cannot be made to fail")
+		}
+		w.refuse = refuseGrants("save")
+		_, err := refresh(context.Background(), s, alice, nil, func(old Record) (Record, error) {
+			s.copyKernel.off = true
+			old.RefreshToken = second
+			return old, nil
+		})
+		if !errors.Is(err, ErrLost) || errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "the refresh token was spent") || strings.Contains(err.Error(), "nothing was") {
+			t.Errorf("Refresh: %v", err)
+		}
+		s, _ = reopen()
+		if st, err := s.look(context.Background(), alice); err != nil || st.doubt == nil {
+			t.Errorf("the next refresh is not told: %+v, %v", st.doubt, err)
+		}
+	})
+}
+
+// A grant that was just obtained is stored also where its room has broken.
+func TestObtain_theRoomBreaks(t *testing.T) {
+	copyPlaces(t, func(t *testing.T, reopen func() (*Store, *watched), _ *[]string) {
+		s, w := reopen()
+		if s.copyKernel.off || !isNotDir(s.copyDir()) {
+			t.Skip("a file that was opened cannot be made to fail")
+		}
+		obtain := func() error {
+			s.copyKernel.off = false
+			_, err := s.Obtain(context.Background(), alice, func(Record) (Record, error) {
+				s.copyKernel.off = true
+				return sampleRecord("g9"), nil
+			})
+			return err
+		}
+		w.refuse = refuseGrants("save")
+		if err := obtain(); !errors.Is(err, ErrUnavailable) || strings.Contains(err.Error(), "nothing was") {
+			t.Errorf("with the item refused: %v", err)
+		}
+		w.refuse = nil
+		if err := obtain(); err != nil {
+			t.Error(err)
+		}
+		if rec, err := s.Load(context.Background(), alice); err != nil || rec.Grant != "g9" {
+			t.Errorf("Load: %+v, %v", rec, err)
+		}
+	})
+}
+
+func isNotDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir()
+}
+
+// Without room nothing is spent.
 func TestRefresh_withoutRoomNothingIsSent(t *testing.T) {
 	o := fileOptions(t)
 	s := open(t, o)
@@ -324,7 +382,7 @@ func TestRefresh_withoutRoomNothingIsSent(t *testing.T) {
 		t.Error("the refresh token was sent")
 		return old, nil
 	})
-	if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "nothing was sent") {
+	if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "so nothing was spent") {
 		t.Errorf("Refresh: %v", err)
 	}
 	stored(t, s, sampleRecord("g1").RefreshToken)

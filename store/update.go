@@ -139,9 +139,7 @@ func (r *spending) keep(ctx context.Context, rec Record) error {
 	}
 	var err error
 	if r.room != nil {
-		if err = r.mark(); err == nil {
-			err = r.save(ctx, rec)
-		}
+		err = r.save(ctx, rec, r.mark())
 	} else if err = r.saveItem(ctx, rec); err != nil {
 		err = fmt.Errorf("store the credential of account %v: %w", r.k, err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -328,24 +327,6 @@ func (g *guide) tryStore(ctx context.Context, name string) error {
 	}
 	g.store = s
 	fmt.Fprintf(g.Stderr, "ok: the %s store keeps secrets in %s\n\n", s.Name(), s.Where())
-	return nil
-}
-
-// makeIdentity makes the identity of the file store, unless there is one.
-func (a *app) makeIdentity(ctx context.Context, c *config) error {
-	o, err := a.storeOptions(c)
-	if err != nil {
-		return err
-	}
-	path, err := store.InitFile(ctx, o)
-	switch {
-	case errors.Is(err, fs.ErrExist):
-		fmt.Fprintf(a.Stderr, "an identity is there already: %s\n", path)
-		return nil
-	case err != nil:
-		return err
-	}
-	fmt.Fprintf(a.Stderr, "made the identity %s\n", path)
 	return nil
 }
 

@@ -70,7 +70,16 @@ failure.`,
 			if err != nil {
 				return err
 			}
-			k := &keeper{app: a, config: c, store: s, olderThan: time.Duration(older), rate: rate}
+			again := hint.Run("keepalive").For(a.flags.profile, "")
+			if account != "" { // the default one, too: without the flag all are meant
+				again = again.With("--account", account)
+			}
+			for _, name := range []string{"older-than", "rate"} {
+				if f := cmd.Flags().Lookup(name); f.Changed {
+					again = again.With("--"+name, f.Value.String())
+				}
+			}
+			k := &keeper{app: a, config: c, store: s, olderThan: time.Duration(older), rate: rate, again: again}
 			return k.keepAll(cmd.Context(), accounts)
 		},
 	}
@@ -104,6 +113,7 @@ type keeper struct {
 	store     *store.Store
 	olderThan time.Duration
 	rate      float64
+	again     hint.Command // this one
 
 	mu      sync.Mutex
 	stopped error // the store cannot be read at all
@@ -133,7 +143,7 @@ func (k *keeper) keepAll(ctx context.Context, accounts []store.Account) error {
 	if reached < len(accounts) && errors.Is(ctx.Err(), context.Canceled) {
 		return &hint.Error{
 			Kind: errInterrupted, Detail: fmt.Sprintf("keepalive: interrupted after %d of %d accounts", reached, len(accounts)),
-			Remedy: hint.Do(hint.Words("to go on with the others: "), hint.Run("keepalive").For(k.flags.profile, "")),
+			Remedy: hint.Do(hint.Words("to go on with the others: "), k.again),
 		}
 	}
 	return keptError(report.all)

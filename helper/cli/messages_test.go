@@ -57,7 +57,7 @@ func kinds() map[string]error {
 		"ErrProfile": helper.ErrProfile, "ErrNotMine": helper.ErrNotMine, "ErrUnreachable": oidc.ErrUnreachable, "ErrNoSuchFlow": oidc.ErrNoSuchFlow,
 		"ErrOpaque": oidc.ErrOpaque, "ErrUsage": setup.ErrUsage, "ErrConfiguration": setup.ErrConfiguration,
 		"ErrNotFound": store.ErrNotFound, "ErrLocked": store.ErrLocked, "ErrUnavailable": store.ErrUnavailable, "ErrTooLarge": store.ErrTooLarge,
-		"ErrCorrupt": store.ErrCorrupt, "ErrBusy": store.ErrBusy, "ErrMoved": store.ErrMoved, "ErrName": store.ErrName,
+		"ErrCorrupt": store.ErrCorrupt, "ErrBusy": store.ErrBusy, "ErrMoved": store.ErrMoved, "ErrLost": store.ErrLost, "ErrName": store.ErrName,
 	}
 }
 
