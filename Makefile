@@ -68,7 +68,7 @@ release-snapshot: ## make what a release would be, into bin/release, and publish
 
 .PHONY: site
 site: ## build the pages as a site, into bin/site
-	@bash e2e/setup.d/site.sh now
+	@bash e2e/setup.d/more/site.sh
 	NO_MKDOCS_2_WARNING=1 '$(dir $(TOOLS))venv-site/bin/mkdocs' build -q -f contrib/site/mkdocs.yml
 
 .PHONY: pictures

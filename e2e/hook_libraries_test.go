@@ -207,7 +207,7 @@ func TestHookLibraries_docker(t *testing.T) {
 // and hands a refused token back by erase.
 func TestMore_gix(t *testing.T) {
 	parts.More(t)
-	gix := needTool(t, "gix", "bin/gix")
+	gix := needTool(t, "more/gix", "bin/gix")
 	p := newGitPlace(t, "")
 	p.front.repository(t, "team/data.git")
 	host, caFile := startTLS(t, httptest.NewUnstartedServer(p.front)) // gix sends no password over http

@@ -20,7 +20,7 @@ import (
 // heading that does not exist.
 func buildSite(t *testing.T) (dir string) {
 	t.Helper()
-	mkdocs := needTool(t, "site", "venv-site/bin/mkdocs")
+	mkdocs := needTool(t, "more/site", "venv-site/bin/mkdocs")
 	top, err := parts.Checkout()
 	if err != nil {
 		t.Fatal(err)

@@ -1,10 +1,8 @@
 #!/usr/bin/env bash
-# gitoxide's gix, for the test of the hook git: built from its crate, which takes some ten
-# minutes, so only for make test-more.
-. "$(dirname "$0")/lib.bash"
+# gitoxide's gix, for the test of the hook git: built from its crate, which takes some ten minutes.
+. "$(dirname "$0")/../lib.bash"
 
 version=0.61.0
-[ "${T2_CRED_MORE:-}" = 1 ] || exit 0
 [ "$("$cache/bin/gix" --version 2>/dev/null)" = "gix $version" ] && exit 0
 command -v cargo >/dev/null || apt_install cargo
 say "building gix $version (some ten minutes, once)"
