@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -144,6 +146,41 @@ func (c *Cluster) eventually(what string, f func() error) {
 	if err := poll(ctx, f); err != nil {
 		c.t.Fatalf("openbao: %s: %v", what, err)
 	}
+}
+
+// Version tells how often the item below a prefix was written whose name has this end. It
+// is told by the present leader, and quickly.
+func (c *Cluster) Version(prefix, end string) func() int {
+	c.t.Helper()
+	path, leader := Mount+"/metadata/"+prefix+"/"+c.item(prefix, end), c.Leader()
+	return func() int {
+		c.t.Helper()
+		var answer struct {
+			Data struct {
+				Current int `json:"current_version"`
+			} `json:"data"`
+		}
+		if err := c.call(context.Background(), leader.URL, http.MethodGet, path, nil, &answer); err != nil {
+			c.t.Fatalf("openbao: %s: %v", path, err)
+		}
+		return answer.Data.Current
+	}
+}
+
+// item is the one name below a prefix that has an end.
+func (c *Cluster) item(prefix, end string) string {
+	c.t.Helper()
+	var answer struct {
+		Data struct {
+			Keys []string `json:"keys"`
+		} `json:"data"`
+	}
+	c.API("LIST", Mount+"/metadata/"+prefix, nil, &answer)
+	found := slices.DeleteFunc(answer.Data.Keys, func(name string) bool { return !strings.HasSuffix(name, end) })
+	if len(found) != 1 {
+		c.t.Fatalf("openbao: the items of %s below %s are %q", end, prefix, found)
+	}
+	return found[0]
 }
 
 func (c *Cluster) write(dir, name, text string) {
