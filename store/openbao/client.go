@@ -57,7 +57,7 @@ type request struct {
 	query        url.Values
 	body         any
 	bare         bool   // it needs no token
-	only         string // the one address that is asked; empty for any
+	only         string // the one address that is asked, once; empty for any
 	quick        bool   // it is not repeated
 }
 
@@ -174,7 +174,7 @@ func (c *client) call(ctx context.Context, r request, token secret.Secret) (repl
 			return reply{}, ctx.Err()
 		}
 		var a *away
-		if !errors.As(err, &a) || r.quick {
+		if !errors.As(err, &a) || r.quick || r.only != "" {
 			return rep, err
 		}
 		wait := max(a.retry, pause/2+rand.N(pause)) //nolint:gosec // only to wait apart from the others

@@ -129,14 +129,8 @@ func (s *Store) read(ctx context.Context, name, node string) (version, error) {
 // addresses, such as behind a load balancer, several nodes are likely asked, and the
 // newest state that any has is taken. sure reports whether the active node said it.
 func (s *Store) newest(ctx context.Context, name string) (v version, sure bool, err error) {
-	leader, err := s.c.leader(ctx)
-	if err != nil {
-		return version{}, false, err
-	}
-	if leader != "" {
-		s.c.prefer(leader) // what was just found to be old is not asked again
-		v, err = s.read(ctx, name, leader)
-		return v, err == nil, err
+	if v, sure, err = s.atLeader(ctx, name); sure || err != nil {
+		return v, sure, err
 	}
 	for try := 0; try < 4; try++ {
 		if try > 0 && !sleep(ctx, 100*time.Millisecond) {
@@ -151,6 +145,28 @@ func (s *Store) newest(ctx context.Context, name string) (v version, sure bool, 
 		}
 	}
 	return v, false, nil
+}
+
+// atLeader reads an item from the active node, if that is in the list of addresses. The
+// standbys name a node that has gone until there is another.
+func (s *Store) atLeader(ctx context.Context, name string) (v version, sure bool, err error) {
+	patient, cancel := context.WithTimeout(ctx, awayPatience)
+	defer cancel()
+	for pause := 100 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		leader, err := s.c.leader(patient)
+		if err != nil || leader == "" {
+			return version{}, false, err
+		}
+		v, err := s.read(patient, name, leader)
+		var gone *away
+		if !errors.As(err, &gone) {
+			s.c.prefer(leader) // what was just found to be old is not asked again
+			return v, err == nil, err
+		}
+		if !sleep(patient, pause) {
+			return version{}, false, err
+		}
+	}
 }
 
 // leader is the address of the active node; empty when no address of the list is it.
@@ -199,10 +215,14 @@ func (s *Store) Save(ctx context.Context, name string, value secret.Secret, repl
 			return "", backend.Conflict(name)
 		}
 	}
-	settled, cancel := context.WithTimeout(ctx, settleTime)
-	defer cancel()
+	// The wait for another active node does not count as disagreement.
+	left := settleTime
 	for node, pause := "", 20*time.Millisecond; ; pause *= 2 {
 		rev, refused, err := s.set(ctx, name, value, at, node)
+		var gone *away
+		if node != "" && errors.As(err, &gone) {
+			rev, refused, err = s.set(ctx, name, value, at, "")
+		}
 		if err != nil || !refused {
 			return rev, err
 		}
@@ -220,7 +240,7 @@ func (s *Store) Save(ctx context.Context, name string, value secret.Secret, repl
 		if node, err = s.c.leader(ctx); err != nil {
 			return "", err
 		}
-		if !sleep(settled, pause) {
+		if left -= pause; left < 0 || !sleep(ctx, pause) {
 			if now.number < at { // no node knows our version any more
 				return "", backend.Conflict(name)
 			}
