@@ -30,6 +30,9 @@ func backends(engine OpenBao) map[string]func(backend.Options) (backend.Backend,
 // OpenBao is where the shared store is, from the configuration.
 type OpenBao = openbao.Config
 
+// OpenBaoError is something wrong with one key of it.
+type OpenBaoError = openbao.KeyError
+
 // Backends lists the names that Options.Backend may have, sorted.
 func Backends() []string { return slices.Sorted(maps.Keys(backends(OpenBao{}))) }
 
