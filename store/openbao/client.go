@@ -218,8 +218,12 @@ func (c *client) round(ctx context.Context, r request, token secret.Secret) (rep
 
 // ask asks one address and follows it to another one of the list.
 func (c *client) ask(ctx context.Context, at string, r request, token secret.Secret) (reply, error) {
-	for range maxRedirects {
+	for followed := range maxRedirects {
 		rep, location, err := c.once(ctx, at, r, token)
+		var gone *away
+		if followed > 0 && errors.As(err, &gone) { // a standby refers to a leader that has gone, until there is another
+			return rep, &away{err: gone.err, patience: max(gone.patience, awayPatience), retry: gone.retry}
+		}
 		if err != nil || location == "" {
 			return rep, err
 		}

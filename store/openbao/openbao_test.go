@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -223,6 +224,29 @@ func TestPatience(t *testing.T) {
 	rev = save(t, b, "second", rev)
 	e.Set(func(f *baotest.Faults) { f.Hang = 1 })
 	save(t, b, "third", rev)
+}
+
+// TestPatience_forADeadLeader: a standby refers to the leader until there is another one,
+// which takes longer than an engine that has gone is waited for.
+func TestPatience_forADeadLeader(t *testing.T) {
+	var next atomic.Bool
+	dead := httptest.NewServer(http.NotFoundHandler())
+	dead.Close()
+	standby := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !next.Load() {
+			http.Redirect(w, r, dead.URL+r.URL.Path, http.StatusTemporaryRedirect)
+			return
+		}
+		_, _ = w.Write([]byte(`{"data":{"data":{"value":"found"},"metadata":{"version":1}}}`))
+	}))
+	defer standby.Close()
+	c := config(t, baotest.New(t, 1))
+	c.Address, c.CAFile = []string{dead.URL, standby.URL}, ""
+	timer := time.AfterFunc(4*time.Second, func() { next.Store(true) })
+	defer timer.Stop()
+	if v, _, err := open(t, c, nil).Load(t.Context(), name); err != nil || v != "found" {
+		t.Errorf("got %q, %v", v.Reveal(), err)
+	}
 }
 
 // keep is a machine's memory.
