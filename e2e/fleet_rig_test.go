@@ -30,6 +30,7 @@ type fleet struct {
 
 	issuer *oidctest.Issuer // nil with a real one
 	spent  *oidctest.Spendings
+	relays []*lab.Relay // to the issuer, one a machine
 }
 
 // A machine is one of a fleet. Its home runs the program on it, as its user.
@@ -175,7 +176,7 @@ func (f *fleet) newIssuer(opts ...oidctest.Option) {
 		issuer.Close()
 	})
 	for _, m := range f.machines {
-		m.Relay(issuer.URL())
+		f.relays = append(f.relays, m.Relay(issuer.URL()))
 	}
 	f.addProfile(issuer.URL(), issuer.ClientSecret())
 }
@@ -218,7 +219,7 @@ func (f *fleet) crowd(account string, each int, meanwhile func()) []run.Result {
 	var running []*run.Running
 	for range each {
 		for _, m := range f.machines {
-			running = append(running, m.gated.Start(run.Cmd{Args: []string{"get", "--account", account}, Deadline: 4 * time.Minute}))
+			running = append(running, m.gated.Start(run.Cmd{Args: []string{"get", "--account", account}, Dir: m.Home.Dir, Deadline: 4 * time.Minute}))
 		}
 	}
 	time.Sleep(500 * time.Millisecond) // the last ones get to the gate
@@ -232,6 +233,3 @@ func (f *fleet) crowd(account string, each int, meanwhile func()) []run.Result {
 	}
 	return results
 }
-
-// kill9 kills the process that holds a claim or not, at once.
-func kill9(r *run.Running) { r.SignalGroup(unix.SIGKILL) }

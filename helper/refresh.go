@@ -49,8 +49,11 @@ func (f *refresher) Prepare(ctx context.Context, found store.Found) (store.Recor
 	if err := ctx.Err(); err != nil {
 		return store.Record{}, err
 	}
-	if found.Doubt == nil && !found.Elsewhere {
+	switch {
+	case found.Doubt == nil && !found.Elsewhere:
 		return found.Record, nil
+	case found.Doubt != nil && found.Doubt.Node != "":
+		return f.askShared(ctx)
 	}
 	return f.ask(ctx)
 }
@@ -101,7 +104,10 @@ func (f *refresher) ask(ctx context.Context) (store.Record, error) {
 func doubtWords(found store.Found) string {
 	if d := found.Doubt; d != nil {
 		where := ""
-		if d.Elsewhere {
+		switch {
+		case d.Node != "":
+			where = " on machine " + oidc.Clean(d.Node)
+		case d.Elsewhere:
 			where = " on another machine"
 		}
 		return fmt.Sprintf("the refresh of %s%s got no answer, and the issuer may have replaced the token", d.Since.UTC().Format("2006-01-02 15:04Z"), where)

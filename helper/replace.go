@@ -109,7 +109,7 @@ func (h *Helper) refuseSecond(ctx context.Context, r Request, issuer *oidc.Issue
 	if err != nil || !meta.EndsTogether() {
 		return nil //nolint:nilerr // the exchange says what is wrong
 	}
-	notes, err := h.Store.Notes()
+	notes, err := h.Store.Notes(ctx)
 	if err != nil {
 		return err
 	}
