@@ -49,7 +49,7 @@ func (h *Helper) Exchange(ctx context.Context, r ExchangeRequest) (store.Record,
 	if err := h.refuseSecond(ctx, r.Request, issuer, sessionOf(r.Profile.Issuer, r.SubjectToken)); err != nil {
 		return store.Record{}, err
 	}
-	rec, err := h.replace(ctx, r.Request, bringer(r), func(request Request) (store.Record, error) {
+	rec, err := h.replace(ctx, r.Request, hint.Run("exchange", "--token-file", "FILE"), bringer(r), func(request Request) (store.Record, error) {
 		r.Request = request
 		return h.exchange(ctx, r, issuer, client)
 	})
@@ -62,6 +62,9 @@ func (h *Helper) Exchange(ctx context.Context, r ExchangeRequest) (store.Record,
 // learn asks whether the issuer calls the refresh token active, which is stored by now,
 // and keeps the answer.
 func (h *Helper) learn(ctx context.Context, r Request, issuer *oidc.Issuer, client oidc.Client, rec store.Record) store.Record {
+	if client.Auth == "" {
+		client.Auth = rec.ClientAuth // the one that was just accepted
+	}
 	if !h.introspects(ctx, issuer, client, rec.RefreshToken) {
 		return rec
 	}
@@ -96,7 +99,6 @@ func (h *Helper) exchange(ctx context.Context, r ExchangeRequest, issuer *oidc.I
 	trading, cancel := uninterrupted(ctx)
 	defer cancel()
 	answer, err := negotiate(trading, r, issuer, client)
-	err = userTokenRefused(err)
 	subject := answerSubject(r, answer.RefreshToken)
 	var rec store.Record
 	if err == nil {
@@ -135,16 +137,6 @@ func (h *Helper) begin(ctx context.Context, op string, r Request, issuer *oidc.I
 // clients may be anything.
 func (r ExchangeRequest) foreign(peek oidc.Unverified) bool {
 	return r.SubjectIssuer != "" || peek.Claims.Issuer != "" && peek.Claims.Issuer != r.Profile.Issuer
-}
-
-// userTokenRefused names the user's token as what the issuer refused. Nothing is wrong with
-// the client or the profile then.
-func userTokenRefused(err error) error {
-	var refused *oidc.Error
-	if errors.As(err, &refused) && refused.Op == "exchange" && refused.Means() == oidc.MeansUserTokenRefused {
-		return &hint.Error{Kind: ErrSubjectToken, Detail: "exchange: the issuer refuses the user's token", Err: err, Remedy: hint.Of(err)}
-	}
-	return err
 }
 
 // warnOtherSubject says that the two clients know the user by different subjects. That
@@ -247,10 +239,8 @@ func onlineOnly(r ExchangeRequest, life time.Duration) error {
 	p := &hint.Error{
 		Kind:   ErrNotGranted,
 		Detail: "exchange: the issuer quietly gave an online refresh token, which ends with the user's session; nothing was kept",
-		Remedy: hint.Say(fmt.Sprintf("ask the issuer's admin to make %s a Default client scope of %s; or log the user in with scope %s before the exchange; or keep the online token: --allow-online", offlineAccess, r.Profile.ClientID, offlineAccess)),
-	}
-	if !slices.Contains(r.Profile.Scopes, offlineAccess) {
-		p.Remedy = hint.Say(fmt.Sprintf("add %s to the profile's scopes; or keep the online token: --allow-online", offlineAccess))
+		Remedy: r.keepOnline(r.command("exchange").With("--token-file", "FILE"),
+			fmt.Sprintf("ask the issuer's admin to make %s a Default client scope of %s; or log the user in with scope %s before the exchange", offlineAccess, r.Profile.ClientID, offlineAccess)),
 	}
 	if life > 0 {
 		p.Detail += fmt.Sprintf(" (it would have lived %s)", life)

@@ -87,8 +87,8 @@ func isTrouble(err error) bool {
 	if _, ok := errors.AsType[*secret.CommandError](err); ok { // a vault that is away
 		return true
 	}
-	return errors.Is(err, oidc.ErrUnreachable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrBusy) ||
-		errors.Is(err, store.ErrLocked) || errors.Is(err, store.ErrUnavailable)
+	return errors.Is(err, ErrInDoubt) || errors.Is(err, oidc.ErrUnreachable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrBusy) ||
+		errors.Is(err, store.ErrLocked) || errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrLost)
 }
 
 func left(t store.Token, now time.Time) time.Duration {

@@ -149,7 +149,7 @@ func (r Request) narrowsHow(meta *oidc.Metadata) (atRefresh bool, err error) {
 			"this server narrows scopes only, at a refresh, and lists no token exchange")
 	case refreshes:
 		return true, nil
-	case meta.Exchanges(), meta.Product == oidc.Keycloak: // Keycloak before 26.2 does not list it
+	case meta.Exchanges():
 		return false, nil
 	}
 	return false, r.notNarrowed(admin("switch on token exchange (RFC 8693) for this client"),

@@ -4,6 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
+
+	"github.com/terradue/t2-cred/helper/hint"
 )
 
 // A Profile is one client at one issuer. It holds no secret: the client's own
@@ -38,6 +41,16 @@ type Profile struct {
 	// AssertionFile holds a JWT that somebody else signs and renews. AssertionAudience is
 	// an audience that it may name, beside the issuer's; AssertionType is one of oidc's.
 	AssertionFile, AssertionAudience, AssertionType string
+}
+
+// AddHost is the command that adds a host and keeps the others: the list of hosts is
+// replaced as a whole.
+func (p Profile) AddHost() hint.Command {
+	edit := hint.Run("profile", "edit", p.Name)
+	for _, host := range append(slices.Clone(p.Hosts), "HOST") {
+		edit = edit.With("--host", host)
+	}
+	return edit
 }
 
 // binding is a fingerprint of what a token depends on. A cached token made

@@ -49,8 +49,11 @@ func (f *refresher) Prepare(ctx context.Context, found store.Found) (store.Recor
 	if err := ctx.Err(); err != nil {
 		return store.Record{}, err
 	}
-	if found.Doubt == nil && !found.Elsewhere {
+	switch {
+	case found.Doubt == nil && !found.Elsewhere:
 		return found.Record, nil
+	case found.Doubt != nil && found.Doubt.Node != "":
+		return f.askShared(ctx)
 	}
 	return f.ask(ctx)
 }
@@ -85,7 +88,7 @@ func (f *refresher) ask(ctx context.Context) (store.Record, error) {
 	case err != nil || !known || !active && !rec.Introspects:
 		f.h.Log.Debug("the issuer does not tell whether the refresh token was spent", "known", known, "error", err)
 	case active:
-		f.spent = ""
+		f.spent, f.found.Introspects = "", true // from now on its "inactive" is believed
 	default:
 		words := "the refresh token is spent: " + f.spent
 		rec.RevokedBy, rec.RevokedAt = words, f.h.Now()
@@ -101,7 +104,10 @@ func (f *refresher) ask(ctx context.Context) (store.Record, error) {
 func doubtWords(found store.Found) string {
 	if d := found.Doubt; d != nil {
 		where := ""
-		if d.Elsewhere {
+		switch {
+		case d.Node != "":
+			where = " on machine " + oidc.Clean(d.Node)
+		case d.Elsewhere:
 			where = " on another machine"
 		}
 		return fmt.Sprintf("the refresh of %s%s got no answer, and the issuer may have replaced the token", d.Since.UTC().Format("2006-01-02 15:04Z"), where)
@@ -130,7 +136,7 @@ func (f *refresher) Send(ctx context.Context, ready func() error) (store.Record,
 		f.issuer.ForgetClientAuth(f.client)
 		return old, store.Refused, err
 	}
-	return store.Record{}, f.verdict(err), f.explain(err)
+	return store.Record{}, verdictOf(err), f.explain(err)
 }
 
 // next is the record after an answer with a refresh token, or without one where the
@@ -148,6 +154,9 @@ func (f *refresher) next(unfit error) (store.Record, store.Verdict, error) {
 		return store.Record{}, store.Unanswered, err
 	}
 	next.RefreshToken = f.answer.RefreshToken
+	if unfit != nil {
+		unfit = keptAlthough(unfit)
+	}
 	answer := f.answer
 	if !f.request.Narrow.IsZero() {
 		answer.Scopes = nil // they are the access token's, not the grant's
@@ -174,8 +183,8 @@ func (f *refresher) sameSubject(subject string) error {
 	return nil
 }
 
-// verdict says what became of a refresh token whose request failed.
-func (f *refresher) verdict(err error) store.Verdict {
+// verdictOf says what became of a refresh token whose request failed.
+func verdictOf(err error) store.Verdict {
 	var refused *oidc.Error
 	switch outcome := oidc.OutcomeOf(err); {
 	case outcome == oidc.NotSent:
@@ -188,7 +197,7 @@ func (f *refresher) verdict(err error) store.Verdict {
 
 // explain says of a request without an answer that it may have spent the token.
 func (f *refresher) explain(err error) error {
-	if f.verdict(err) != store.Unanswered {
+	if verdictOf(err) != store.Unanswered {
 		return err
 	}
 	remedy := hint.Of(err)
@@ -241,11 +250,15 @@ func keptAlthough(err error) error {
 	return fmt.Errorf("%w (the grant is kept: its refresh token is stored)", err)
 }
 
-// revokes reports whether the issuer refused a refresh token for good, with its words.
+// revokes reports whether the issuer refused a refresh token for good, with its words
+// as they may be stored.
 func revokes(err error) (bool, string) {
 	var refused *oidc.Error
-	if errors.As(err, &refused) && refused.Op == "refresh" && refused.Means() == oidc.MeansGrantEnded {
-		return true, refused.Error()
+	if !errors.As(err, &refused) || refused.Op != "refresh" || refused.Means() != oidc.MeansGrantEnded {
+		return false, ""
 	}
-	return false, ""
+	if refused.Redacted { // what is left of a secret is not stored
+		return true, fmt.Sprintf("HTTP %d, in words that repeated a secret", refused.Status)
+	}
+	return true, refused.Error()
 }

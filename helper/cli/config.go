@@ -12,6 +12,7 @@ import (
 
 	"github.com/terradue/t2-cred/helper"
 	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/store"
 )
 
 // The configuration is config.toml, which a person writes, and a directory with one
@@ -23,6 +24,7 @@ type config struct {
 	DefaultProfile string
 	Store          string
 	Identity       []string
+	OpenBao        *store.OpenBao // nil where the table is missing
 	Profiles       map[string]profileConfig
 
 	path   string            // of config.toml; it names the store's namespace
@@ -37,9 +39,11 @@ type handConfig struct {
 	DefaultProfile string                   `toml:"default_profile"`
 	Store          string                   `toml:"store"`
 	Identity       []string                 `toml:"identity_command"`
+	Stores         storesConfig             `toml:"stores"`
 	Profiles       map[string]profileConfig `toml:"profiles"`
 
-	text []byte
+	text    []byte
+	openbao *store.OpenBao
 }
 
 // settings is the content of settings.toml.
@@ -184,7 +188,7 @@ func (c *config) readSettings() error {
 	}
 	c.DefaultProfile = or(c.byHand.DefaultProfile, c.set.DefaultProfile)
 	c.Store = or(c.byHand.Store, c.set.Store)
-	c.Identity = c.byHand.Identity
+	c.Identity, c.OpenBao = c.byHand.Identity, c.byHand.openbao
 	c.Profiles = map[string]profileConfig{}
 	return nil
 }

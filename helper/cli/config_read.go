@@ -65,6 +65,10 @@ func parseByHand(path string, text []byte) (handConfig, error) {
 	if len(c.Identity) > 0 && !filepath.IsAbs(c.Identity[0]) {
 		return c, configErrorf(nil, "configuration %s: identity_command begins with %q, not an absolute path", at(path, text, "identity_command"), c.Identity[0])
 	}
+	var err error
+	if c.openbao, err = checkOpenBao(path, text, c.Stores.OpenBao); err != nil {
+		return c, err
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Profiles)) {
 		if err := checkProfile(name, c.Profiles[name]); err != nil {
 			return c, configErrorf(nil, "configuration %s: profile %s: %v", atKey(path, text, err, "profiles", name), name, err)
@@ -87,7 +91,7 @@ func parsePart(path string, text []byte, name string, files configFiles) (handCo
 			if inHead && name == "" {
 				name = defaultOf(path, kept, files)
 			}
-			inHead, inTable = false, string(table) == "[profiles."+name+"]" || string(table) == "[[profiles."+name+".narrow]]"
+			inHead, inTable = false, slices.Contains([]string{"[profiles." + name + "]", "[[profiles." + name + ".narrow]]", "[stores.openbao]"}, string(table))
 		}
 		if inHead || inTable {
 			kept = append(kept, line...)
@@ -139,6 +143,8 @@ func unknownKey(path string, line int, key []string) error {
 	case last == "client_secret" || last == "client_key":
 		remedy = hint.Do(hint.Words("delete the line; a secret goes into the store: "), hint.Run("profile", "set-secret", "NAME"))
 		detail = "; a secret does not belong here"
+	case len(key) > 1 && key[0] == "stores":
+		detail = didYouMean(last, openbaoKeys())
 	case slices.Contains(headKeys(), last):
 		detail = "; it belongs to the head of config.toml"
 	case slices.Contains(profileKeys(), last):
@@ -150,7 +156,7 @@ func unknownKey(path string, line int, key []string) error {
 }
 
 func headKeys() []string {
-	return []string{"default_profile", "store", "identity_command", "profiles"}
+	return []string{"default_profile", "store", "identity_command", "profiles", "stores"}
 }
 
 func profileKeys() []string {
@@ -175,6 +181,8 @@ func wrongValue(path string, text []byte, line int, bad *toml.DecodeError) error
 		must, example = "a table", "[profiles.NAME]"
 	case last == "narrow":
 		must, example = "a list of tables", "[["+strings.Join(key, ".")+"]]"
+	case last == "stores" || len(key) == 2 && key[0] == "stores":
+		must, example = "a table", "[stores.openbao]"
 	case slices.Contains([]string{"scopes", "required_scopes", "audience", "hosts", "client_secret_command", "identity_command"}, last):
 		must, example = "a list", fmt.Sprintf("%s = [%s]", last, wordsOf(text, line))
 	}

@@ -103,7 +103,7 @@ func cannotRun(name string, err error) error {
 	}
 	return &hint.Error{
 		Kind: kind, Detail: fmt.Sprintf("run %q", name), Err: err,
-		Remedy: hint.Say("t2-cred exec [--env NAME] -- COMMAND [ARGUMENT…]"),
+		Remedy: hint.Do(hint.Words("name a command on PATH; see "), hint.Run("exec", "--help")),
 	}
 }
 

@@ -33,8 +33,13 @@ more for the answer, and no signal ends that wait.
 
   --format token    the token (the default)
   --format header   Authorization: Bearer TOKEN
+  --format headers  {"Authorization": "Bearer TOKEN"}
   --format json     {"access_token", "token_type", "expires_at", "expires_in", …}
-  --format env      export T2_CRED_ACCESS_TOKEN='TOKEN'`,
+  --format env      export T2_CRED_ACCESS_TOKEN='TOKEN'
+
+With --url, or with --url-env for programs that put the address into a variable, the
+profile is the one that has the address's host among its hosts, as for hooks. Every other
+host is refused.`,
 		Example: `  t2-cred get --format header | curl -H @- https://api.example.org/
   eval "$(t2-cred get --format env)"
   t2-cred get --scope "openid gep" --audience api`,

@@ -277,7 +277,7 @@ func (a *app) exactHosts() (hosts []string, err error) {
 func notMine(u *url.URL) error {
 	p := &hint.Error{
 		Kind: helper.ErrNotMine, Detail: fmt.Sprintf("%v: %s", helper.ErrNotMine, clean(u.Host)),
-		Remedy: hint.Say("if it may have the token, add it to hosts of a profile; t2-cred profile show shows them"),
+		Remedy: hint.Do(hint.Words("if it may have the token, add it to the hosts of a profile: "), hint.Run("profile", "list")),
 	}
 	if u.Scheme != "https" && !oidc.Loopback(u.Hostname()) {
 		p.Remedy = hint.Say("a token goes to https alone, and to http on loopback")

@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,14 +13,14 @@ import (
 // narrowFlags ask for a narrower token: by what it may open, or by where it goes.
 type narrowFlags struct {
 	scope, audience []string
-	place           string
+	place           destination
 }
 
 func (n *narrowFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringArrayVar(&n.scope, "scope", nil, "a narrower token with these scopes alone, separated by spaces; may be repeated")
 	f.StringArrayVar(&n.audience, "audience", nil, "a narrower token for this audience alone; may be repeated")
-	f.StringVar(&n.place, "url", "", "the token that hooks send there: one host of the profile's, with the profile's narrow table for it")
+	n.place.flags(cmd)
 }
 
 // narrow is what --scope and --audience say.
@@ -35,7 +34,7 @@ func (n *narrowFlags) narrow(cmd *cobra.Command) (helper.Narrow, error) {
 	switch {
 	case cmd.Flags().Changed("scope") && len(out.Scopes) == 0:
 		return out, usageError(errors.New("--scope names no scope"))
-	case asked && cmd.Flags().Changed("url"):
+	case asked && n.place.given(cmd):
 		return out, usageError(errors.New("--url says which token goes there; leave --scope and --audience out"))
 	}
 	for _, s := range append(out.Scopes, out.Audience...) {
@@ -52,14 +51,10 @@ func (a *app) openNarrow(cmd *cobra.Command, n narrowFlags) (*helper.Helper, hel
 	if err != nil {
 		return nil, helper.Request{}, err
 	}
-	if !cmd.Flags().Changed("url") {
+	if !n.place.given(cmd) {
 		h, r, err := a.openHelper()
 		r.Narrow = asked
 		return h, r, err
 	}
-	place, err := url.Parse(n.place)
-	if err != nil || place.Host == "" {
-		return nil, helper.Request{}, usageError(errors.New("--url is not https://HOST[:PORT][/PATH]"))
-	}
-	return (&getter{app: a}).resolve(helper.Request{URL: place})
+	return a.openHelperFor(n.place)
 }

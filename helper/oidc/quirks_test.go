@@ -24,6 +24,9 @@ func TestMeans(t *testing.T) {
 	}{
 		// Dead grants.
 		{Keycloak, "refresh", 400, "invalid_grant", "Token is not active", MeansGrantEnded, true},
+		{Keycloak, "refresh", 400, "invalid_grant", "Stale token", MeansGrantEnded, true},
+		{Keycloak, "refresh", 400, "invalid_grant", "Session doesn't have required client", MeansGrantEnded, true},
+		{Keycloak, "refresh", 400, "invalid_grant", "Offline user session not found", MeansGrantEnded, true},
 		{Keycloak, "refresh", 400, "invalid_grant", "Maximum allowed refresh token reuse exceeded", MeansGrantEnded, true},
 		{Dex, "refresh", 400, "invalid_request", "Refresh token is invalid or has already been claimed by another client.", MeansGrantEnded, true},
 		{"", "refresh", 400, "invalid_request", "Refresh token is invalid or has already been claimed by another client.", MeansGrantEnded, true},
@@ -52,6 +55,8 @@ func TestMeans(t *testing.T) {
 		// Refused clients.
 		{Keycloak, "refresh", 401, "unauthorized_client", "Invalid client or Invalid client credentials", MeansClientRefused, false},
 		{Keycloak, "exchange", 400, "unauthorized_client", "Invalid client secret", MeansClientRefused, false},
+		{Keycloak, "refresh", 401, "unauthorized_client", "Invalid client secret", MeansClientRefused, false}, // 18
+		{Keycloak, "refresh", 400, "invalid_client", "Invalid client credentials", MeansClientRefused, false}, // 18
 		{"", "refresh", 401, "invalid_client", "", MeansClientRefused, false},
 		{"", "refresh", 400, "invalid_client", "", MeansClientRefused, false},
 		{UAA, "refresh", 401, "unauthorized", "Bad credentials", MeansClientRefused, false},
@@ -169,8 +174,8 @@ func TestHint_namesNoOtherProduct(t *testing.T) {
 		e    Error
 		want string
 	}{
-		{Error{Op: "exchange", Status: 400, Code: "unsupported_grant_type"}, "ask the issuer's admin: the server has no token exchange (RFC 8693); or log the user in, which needs no exchange: t2-cred login --profile gep --account a1"},
-		{Error{Op: "exchange", Status: 400, Code: "unsupported_grant_type", Product: Keycloak}, "ask the issuer's admin: the server has no token exchange (Keycloak: feature token-exchange, or 26.2 and later with the client's switch on); or log the user in, which needs no exchange: t2-cred login --profile gep --account a1"},
+		{Error{Op: "exchange", Status: 400, Code: "unsupported_grant_type"}, "ask the issuer's admin: enable token exchange (RFC 8693); or log the user in, which needs no exchange: t2-cred login --profile gep --account a1"},
+		{Error{Op: "exchange", Status: 400, Code: "unsupported_grant_type", Product: Keycloak}, "ask the issuer's admin: enable token exchange (Keycloak: feature token-exchange, or 26.2 and later with the client's switch on); or log the user in, which needs no exchange: t2-cred login --profile gep --account a1"},
 		{Error{Op: "refresh", Status: 401, Code: "invalid_client"}, "the client id or its secret is wrong, or the secret was changed at the issuer: t2-cred profile set-secret gep"},
 		{Error{Op: "exchange", Status: 400, Code: "invalid_token"}, "the user's token has expired, its session has ended, the user is disabled, or another issuer made it; get a new access token for the user and exchange that one"},
 		{Error{Op: "refresh", Status: 400, Code: "invalid_request", Description: "DPoP proof is missing"}, "the issuer demands DPoP (RFC 9449) of this client, which t2-cred does not speak; ask the issuer's admin: switch off DPoP-bound access tokens for this client"},
