@@ -189,6 +189,7 @@ func negotiate(ctx context.Context, r ExchangeRequest, issuer *oidc.Issuer, clie
 	if err == nil && answer.RefreshToken == "" && ask.RequestedTokenType == "" {
 		ask.RequestedTokenType = oidc.TypeRefreshToken
 		answer, err = issuer.Exchange(ctx, client, ask)
+		err = onlyAccessToken(err)
 	}
 	if r.AllowOnline && refusesOffline(err) {
 		ask.Scopes = slices.DeleteFunc(slices.Clone(ask.Scopes), func(s string) bool { return s == offlineAccess })
@@ -213,6 +214,16 @@ func negotiate(ctx context.Context, r ExchangeRequest, issuer *oidc.Issuer, clie
 		return answer, onlineOnly(r, end.Sub(answer.Received))
 	}
 	return answer, nil
+}
+
+// onlyAccessToken says what the first answer was, where the second request, for a refresh
+// token, was refused: the first alone says that the exchange as such works.
+func onlyAccessToken(err error) error {
+	var refused *oidc.Error
+	if !errors.As(err, &refused) || refused.Temporary() {
+		return err
+	}
+	return fmt.Errorf("the issuer gave an access token and no refresh token; asked for one, it said: %w", err)
 }
 
 // bareRefreshToken is for issuers that follow RFC 8693 §2.2.1 to the letter: the

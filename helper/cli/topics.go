@@ -113,6 +113,7 @@ func keysOfProfile() []entry {
 		{"client_assertion_audience", "the aud of that JWT, if not the issuer or its token endpoint"},
 		{"client_assertion_type", "the kind of that JWT: jwt-bearer or jwt-spiffe"},
 		{"access_token", "opaque: access tokens are taken unread; jwt: only verified ones"},
+		{"authorize_params", "a table: further parameters of a login in a browser, as access_type"},
 		{"narrow", "tables with hosts, scopes and audience: what those hosts get in place of the whole token"},
 	}
 }
