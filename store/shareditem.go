@@ -73,7 +73,9 @@ func (i item) token(grant string, now time.Time) Token {
 	return t
 }
 
-// shared reports whether several machines use this store.
+// Shared reports whether several machines use this store.
+func (s *Store) Shared() bool { return s.shared() }
+
 func (s *Store) shared() bool { return s.sharer != nil }
 
 // loadItem loads an account's item. An item with a claim alone is ErrNotFound; the item

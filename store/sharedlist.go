@@ -141,6 +141,18 @@ func (s *Store) sharedAccount(ctx context.Context, name string, k Key) (Account,
 	return a, nil
 }
 
+// A Finding is what Probe saw of one thing.
+type Finding = backend.Finding
+
+// Probe tries a shared store through each of its addresses, and writes items of its own
+// for that. It finds nothing on a store of one machine.
+func (s *Store) Probe(ctx context.Context) []Finding {
+	if !s.shared() {
+		return nil
+	}
+	return s.sharer.Probe(ctx)
+}
+
 // Release clears the claim and the doubt of an account of a shared store: a person knows
 // that the machine which claimed it is gone, and that the refresh token was not sent. It
 // returns what was cleared. The copies and marks of this machine are settled first.

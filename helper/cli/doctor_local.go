@@ -69,7 +69,18 @@ func (d *doctor) checkStore(ctx context.Context) []finding {
 	if err := s.CheckWritable(ctx); err != nil {
 		return []finding{failing(name, fmt.Errorf("%s: %w", s.Name(), err))}
 	}
-	return []finding{fine(name, "%s: it can be read, and has room for a renewed credential", s.Name())}
+	found := []finding{fine(name, "%s: it can be read, and has room for a renewed credential", s.Name())}
+	for _, f := range s.Probe(ctx) {
+		switch {
+		case f.Err != nil:
+			found = append(found, failing("engine", f.Err))
+		case f.Warn:
+			found = append(found, warning("engine", "", "%s", clean(f.What)))
+		default:
+			found = append(found, fine("engine", "%s", clean(f.What)))
+		}
+	}
+	return found
 }
 
 // checkAccount says how the account's grant is, as far as its record tells.

@@ -17,6 +17,7 @@ import (
 	"github.com/terradue/t2-cred/helper/hook"
 	"github.com/terradue/t2-cred/helper/oidc/oidctest"
 	"github.com/terradue/t2-cred/store"
+	"github.com/terradue/t2-cred/store/openbao/baotest"
 )
 
 func TestMain(m *testing.M) {
@@ -81,6 +82,7 @@ func TestScripts(t *testing.T) {
 			"issuer": cmdIssuer, "set": cmdSet, "usertoken": cmdUserToken, "advance": cmdAdvance,
 			"count": cmdCount, "fault": cmdFault, "admin": cmdAdmin, "code": cmdCode, "together": cmdTogether, "sts": cmdSTS,
 			"clientkey": cmdClientKey, "clientcert": cmdClientCert, "named": cmdNamed, "registry": cmdRegistry,
+			"engine": cmdEngine, "machine": cmdMachine, "writes": cmdWrites,
 		},
 	})
 }
@@ -91,12 +93,14 @@ type world struct {
 	issuer *oidctest.Issuer
 	all    []*oidctest.Issuer
 	sts    *fakeSTS
+	engine *baotest.Engine
+	stop   func(func()) // runs something when the script is over
 }
 
 type worldKey struct{}
 
 func setupScript(env *testscript.Env) error {
-	w := &world{dir: env.WorkDir}
+	w := &world{dir: env.WorkDir, stop: env.Defer}
 	env.Values[worldKey{}] = w
 	data := filepath.Join(env.WorkDir, "identity")
 	identity, err := store.InitFile(context.Background(), store.Options{

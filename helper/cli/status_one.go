@@ -112,6 +112,9 @@ func (a *app) printStatus(n store.Account) {
 	if n.Doubt != nil {
 		line("in doubt", "%s", doubtWords(n.Doubt))
 	}
+	if n.Claim != nil {
+		line("claimed by", "%s", holderWords(n.Claim))
+	}
 	if n.RevokedBy != "" {
 		line("refused", "%s: %s", ago(n.RevokedAt, now), clean(n.RevokedBy))
 	}
@@ -140,7 +143,13 @@ func (a *app) printStatus(n store.Account) {
 // doubtWords say what a refresh without an answer means.
 func doubtWords(d *store.Doubt) string {
 	where := ""
-	if d.Elsewhere {
+	switch {
+	case d.Node != "" && !d.Lost:
+		return fmt.Sprintf("machine %s claimed the refresh of %s and has not stored an answer; the issuer may have replaced the token",
+			clean(d.Node), d.Since.UTC().Format("2006-01-02 15:04Z"))
+	case d.Node != "":
+		where = " on machine " + clean(d.Node)
+	case d.Elsewhere:
 		where = " on another machine"
 	}
 	return fmt.Sprintf("the refresh of %s%s got no answer; the issuer may have replaced the token", d.Since.UTC().Format("2006-01-02 15:04Z"), where)
