@@ -11,9 +11,8 @@ import (
 	"github.com/terradue/t2-cred/store/backend"
 )
 
-// verifyTime is for how long the verification of an access token may hold up the save of
-// the refresh token that came with it, which lies in a sealed copy by then. One save then
-// does for both.
+// verifyTime is for how long the verification of an access token may hold up the save. The
+// refresh token that came with it lies in a sealed copy by then, and one save does for both.
 const verifyTime = 250 * time.Millisecond
 
 // refreshShared is refreshOnce on a shared store, with this machine's lock held.
