@@ -113,7 +113,7 @@ func keysOfProfile() []entry {
 		{"client_assertion_audience", "the aud of that JWT, if not the issuer or its token endpoint"},
 		{"client_assertion_type", "the kind of that JWT: jwt-bearer or jwt-spiffe"},
 		{"access_token", "opaque: access tokens are taken unread; jwt: only verified ones"},
-		{"narrow", "tables with hosts, scopes and audience: what those hosts get in place of the whole token"},
+		{"narrow", "tables with hosts, and the scopes and audience that those get"},
 	}
 }
 
