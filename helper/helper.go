@@ -52,6 +52,9 @@ func (h *Helper) Get(ctx context.Context, r Request) (Credential, error) {
 			h.Warn(fmt.Sprintf("no new token (%v); this one is valid for %s more", err, left(cached, h.Now())))
 			return credential(r, cached), nil
 		}
+		if errors.Is(err, store.ErrBusy) && errors.Is(missed, store.ErrUnavailable) {
+			return Credential{}, missed // the store took all the time, and not the lock's holder
+		}
 		return Credential{}, err
 	}
 	if errors.Is(ctx.Err(), context.Canceled) {
