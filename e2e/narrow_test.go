@@ -110,8 +110,7 @@ func TestNarrow_keycloakEndedSession(t *testing.T) {
 func TestNarrow_keycloakLegacy(t *testing.T) {
 	s := newStage(t, server(t).NewRealm(t, keycloak.Rotation))
 	s.exchange("alice")
-	account := []string{"--account", "alice"}
-	get := func(args ...string) run.Result { return s.Run(slices.Concat([]string{"get"}, args, account)...) }
+	get := func(args ...string) run.Result { return s.Run(append([]string{"get"}, args...)...) }
 	wantFailure(t, get("--scope", "gep"), 8, "the issuer gave these scopes too", "ask for all that it gives")
 	wantFailure(t, get("--audience", "portal"), 8, "Client not allowed to exchange", "Standard token exchange")
 	for range 3 {

@@ -49,7 +49,7 @@ func (h *Helper) Exchange(ctx context.Context, r ExchangeRequest) (store.Record,
 	if err := h.refuseSecond(ctx, r.Request, issuer, sessionOf(r.Profile.Issuer, r.SubjectToken)); err != nil {
 		return store.Record{}, err
 	}
-	rec, err := h.replace(ctx, r.Request, hint.Run("exchange", "--token-file", "FILE"), bringer(r.SubjectToken), func(request Request) (store.Record, error) {
+	rec, err := h.replace(ctx, r.Request, hint.Run("exchange", "--token-file", "FILE"), bringer(r), func(request Request) (store.Record, error) {
 		r.Request = request
 		return h.exchange(ctx, r, issuer, client)
 	})
@@ -99,7 +99,7 @@ func (h *Helper) exchange(ctx context.Context, r ExchangeRequest, issuer *oidc.I
 	trading, cancel := uninterrupted(ctx)
 	defer cancel()
 	answer, err := negotiate(trading, r, issuer, client)
-	subject := answerSubject(r.SubjectToken, answer.RefreshToken, r.Profile.ClientID)
+	subject := answerSubject(r, answer.RefreshToken)
 	var rec store.Record
 	if err == nil {
 		rec, err = h.begin(trading, "exchange", r.Request, issuer, answer, subject, r.AllowOnline)
@@ -107,7 +107,9 @@ func (h *Helper) exchange(ctx context.Context, r ExchangeRequest, issuer *oidc.I
 	if err != nil {
 		return store.Record{}, h.abandon(trading, r.Request, answer.RefreshToken, subject, err)
 	}
-	h.warnOtherSubject(r.SubjectToken, rec.Subject)
+	if r.SubjectIssuer == "" { // else it is the other issuer's name for the user
+		h.warnOtherSubject(r.SubjectToken, rec.Subject)
+	}
 	return rec, nil
 }
 
@@ -129,6 +131,12 @@ func (h *Helper) begin(ctx context.Context, op string, r Request, issuer *oidc.I
 	rec := h.newRecord(r, issuer, answer, token, claims)
 	missing := lacks(rec.Asked, rec.Scopes, answer, rec.Offline || allowOnline)
 	return rec, h.checkScopes(op, r.Profile, missing, nil, "nothing was kept")
+}
+
+// foreign reports whether the user's token is another issuer's. Its names for users and
+// clients may be anything.
+func (r ExchangeRequest) foreign(peek oidc.Unverified) bool {
+	return r.SubjectIssuer != "" || peek.Claims.Issuer != "" && peek.Claims.Issuer != r.Profile.Issuer
 }
 
 // warnOtherSubject says that the two clients know the user by different subjects. That

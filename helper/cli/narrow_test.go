@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/terradue/t2-cred/helper/oidc/oidctest"
 )
 
 // cmdClaims compares claims of the one JWT in a file, a part of a tool's answer perhaps:
@@ -17,6 +19,17 @@ func cmdClaims(ts *testscript.TestScript, _ bool, args []string) {
 	for _, problem := range wrongClaims(ts.ReadFile(args[0]), args[1:]) {
 		ts.Fatalf("%s", problem)
 	}
+}
+
+// cmdActor has the issuer's access tokens carry a claim from now on: actor CLAIM JSON.
+func cmdActor(ts *testscript.TestScript, _ bool, args []string) {
+	var value any
+	ts.Check(json.Unmarshal([]byte(args[1]), &value))
+	here(ts).issuer.Inject(oidctest.Fault{Endpoint: oidctest.Token, Token: func(_ *oidctest.Call, d *oidctest.Draft) {
+		if d.Claims["typ"] == "Bearer" {
+			d.Claims[args[0]] = value
+		}
+	}})
 }
 
 // wrongClaims says which claims of the one JWT in a text are not as wanted.

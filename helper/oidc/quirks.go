@@ -96,6 +96,9 @@ var quirks = []quirk{
 	// Keycloak 26 of a user's token that has expired, or whose session or user is gone;
 	// 18 and 24 say invalid_token.
 	{product: Keycloak, op: "exchange", code: "invalid_request", words: "invalid token", means: MeansUserTokenRefused},
+	// Keycloak of a partner's user that it does not know as one of its own, with the code of
+	// a bad token.
+	{op: "exchange", words: "user already exists", means: MeansRefused},
 	// Keycloak says unauthorized_client of a wrong secret, some versions with 400.
 	{code: "unauthorized_client", words: "invalid client", means: MeansClientRefused},
 	{code: "unauthorized_client", words: "invalid method used to get client secret", means: MeansClientRefused},

@@ -81,6 +81,7 @@ var remedies = []remedy{
 	{op: "exchange", words: "supports access tokens only", do: newSubject(notAnAccessToken)},
 	{op: "exchange", words: "must be access token", do: newSubject(notAnAccessToken)},
 	{product: Keycloak, op: "exchange", code: "invalid_request", words: "invalid token", do: newSubject(tokenEnded)},
+	{op: "exchange", words: "user already exists", do: ask("link the user's account to that identity provider (Keycloak: Identity provider links); a user of this name is there, and is not linked")},
 	{op: "exchange", code: "invalid_token", do: newSubject(tokenEnded)},
 	{op: "exchange", words: "not within the token audience", do: ask("add an audience mapper that puts this client's id into the access tokens of the client where the user logs in")},
 	{op: "exchange", words: "client not allowed to exchange", do: ask("give this client the token-exchange permission (legacy exchange, fine-grained admin permissions v1)")},
