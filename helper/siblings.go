@@ -19,7 +19,7 @@ type Siblings struct {
 // siblingsTime bounds a question whose answer can be done without.
 const siblingsTime = 5 * time.Second
 
-// Siblings looks at the accounts in all, but for those that are erased anyway. The
+// Siblings looks at all accounts, except those that are erased anyway. The
 // issuer's discovery document is needed; without it only login sessions are known.
 func (h *Helper) Siblings(ctx context.Context, p Profile, all []store.Note, erased func(store.Key) bool) Siblings {
 	s := Siblings{sessions: map[string][]store.Note{}, users: map[string][]store.Note{}}

@@ -192,8 +192,7 @@ func ignore(err, kind error) error {
 
 // CheckWritable shows that the store can be read and that what is got next can be
 // kept: there is room for a sealed copy. To be called before anything is asked for
-// (a login, an exchange) whose fruit must then be kept. A keyring is not written to
-// for it, but for the identity that copies are sealed to, once.
+// (a login, an exchange) whose fruit must then be kept. A keyring is written to once, for the identity that copies are sealed to, and for nothing else.
 func (s *Store) CheckWritable(ctx context.Context) error {
 	lock, err := s.lock(ctx, kindProof)
 	if err != nil {

@@ -217,7 +217,7 @@ func stillWaits(k Key, c *foundCopy) error {
 		"the renewed credential of account %v waits %s, and must be stored first", k, c.where)
 }
 
-// makeRoom is the step before anything is sent: there is a place for what comes. With
+// makeRoom is the step before anything is sent: there is a place for the new token. With
 // an earlier doubt the old mark stays until the new one is written over it.
 func (r *spending) makeRoom(ctx context.Context, rec Record) (err error) {
 	value := encodeRecord(r.k, rec)

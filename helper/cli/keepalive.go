@@ -101,7 +101,7 @@ func (a *app) toKeep(ctx context.Context, c *config, s *store.Store, account str
 		return a.flags.profile != "" && n.Key.Profile != a.flags.profile || account != "" && n.Key.Account != account
 	})
 	if len(accounts) == 0 && (a.flags.profile != "" || account != "") {
-		return nil, &hint.Error{Kind: helper.ErrLoginRequired, Detail: "keepalive: nothing is stored for what was chosen", Remedy: hint.Do(hint.Run("list"))}
+		return nil, &hint.Error{Kind: helper.ErrLoginRequired, Detail: "keepalive: nothing is stored for the chosen accounts", Remedy: hint.Do(hint.Run("list"))}
 	}
 	now := a.Now()
 	used := func(n store.Account) time.Time { return lastUse(n.Note, now) }
