@@ -49,7 +49,7 @@ func (h *Helper) Exchange(ctx context.Context, r ExchangeRequest) (store.Record,
 	if err := h.refuseSecond(ctx, r.Request, issuer, sessionOf(r.Profile.Issuer, r.SubjectToken)); err != nil {
 		return store.Record{}, err
 	}
-	rec, err := h.replace(ctx, r.Request, bringer(r.SubjectToken), func(request Request) (store.Record, error) {
+	rec, err := h.replace(ctx, r.Request, hint.Run("exchange", "--token-file", "FILE"), bringer(r.SubjectToken), func(request Request) (store.Record, error) {
 		r.Request = request
 		return h.exchange(ctx, r, issuer, client)
 	})
@@ -231,10 +231,8 @@ func onlineOnly(r ExchangeRequest, life time.Duration) error {
 	p := &hint.Error{
 		Kind:   ErrNotGranted,
 		Detail: "exchange: the issuer quietly gave an online refresh token, which ends with the user's session; nothing was kept",
-		Remedy: hint.Say(fmt.Sprintf("ask the issuer's admin to make %s a Default client scope of %s; or log the user in with scope %s before the exchange; or keep the online token: --allow-online", offlineAccess, r.Profile.ClientID, offlineAccess)),
-	}
-	if !slices.Contains(r.Profile.Scopes, offlineAccess) {
-		p.Remedy = hint.Say(fmt.Sprintf("add %s to the profile's scopes; or keep the online token: --allow-online", offlineAccess))
+		Remedy: r.keepOnline(r.command("exchange").With("--token-file", "FILE"),
+			fmt.Sprintf("ask the issuer's admin to make %s a Default client scope of %s; or log the user in with scope %s before the exchange", offlineAccess, r.Profile.ClientID, offlineAccess)),
 	}
 	if life > 0 {
 		p.Detail += fmt.Sprintf(" (it would have lived %s)", life)

@@ -62,7 +62,7 @@ func (f *importer) Prepare(ctx context.Context, found store.Found) (store.Record
 		f.subject = peek.Claims.Subject
 	}
 	if who := (newcomer{subject: f.subject}); who.isAnother(f.old) {
-		if err := f.request.mayReplace(f.old, who); err != nil {
+		if err := f.request.mayReplace(hint.Run("import", "--token-file", "FILE"), f.old, who); err != nil {
 			return store.Record{}, err
 		}
 	}
@@ -96,13 +96,13 @@ func (f *importer) Send(ctx context.Context, ready func() error) (store.Record, 
 			return store.Record{}, store.Refused, err
 		}
 		if who := (newcomer{token.Subject, claims.Username}); who.isAnother(f.old) {
-			if err := f.request.mayReplace(f.old, who); err != nil {
+			if err := f.request.mayReplace(hint.Run("import", "--token-file", "FILE"), f.old, who); err != nil {
 				return store.Record{}, store.Refused, err
 			}
 		}
 		rec := f.h.newRecord(f.request.Request, f.issuer, f.answer, token, claims)
 		if !rec.Offline && !f.request.AllowOnline {
-			return store.Record{}, store.Refused, onlineImport("nothing was kept")
+			return store.Record{}, store.Refused, f.request.onlineImport("nothing was kept")
 		}
 	}
 	if err != nil {
@@ -138,15 +138,15 @@ func (f *importer) Verify(ctx context.Context, stored store.Record) (store.Recor
 	stored = withClaims(stored, token, claims)
 	f.h.warnReplaced(f.old, stored)
 	if !stored.Offline && !f.request.AllowOnline {
-		return stored, onlineImport("it is kept, since the one that was brought may be spent")
+		return stored, f.request.onlineImport("it is kept, since the one that was brought may be spent")
 	}
 	return stored, nil
 }
 
-func onlineImport(kept string) error {
+func (r Request) onlineImport(kept string) error {
 	return &hint.Error{
 		Kind: ErrNotGranted, Detail: "import: it is an online refresh token, which ends with the user's session; " + kept,
-		Remedy: hint.Say(fmt.Sprintf("get one with the scope %s, as t2-cred login does; or keep the online token: --allow-online", offlineAccess)),
+		Remedy: hint.Do(hint.Words("get one with the scope "+offlineAccess+": "), r.command("login"), hint.Words("; or keep the online token: "), r.command("import").With("--token-file", "FILE", "--allow-online")),
 	}
 }
 
@@ -180,7 +180,7 @@ func checkRefreshToken(r ImportRequest, now time.Time) error {
 		return refuse(hint.Do(hint.Words("get a new one: "), r.command("login")), "it expired %s ago, at %s",
 			now.Sub(peek.ExpiresAt()).Round(time.Second), peek.ExpiresAt().UTC().Format(time.RFC3339))
 	case c.Type == "Refresh" && !r.AllowOnline:
-		return onlineImport("it was not sent, and nothing was kept")
+		return r.onlineImport("it was not sent, and nothing was kept")
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/terradue/t2-cred/helper/hint"
@@ -127,10 +126,7 @@ func (h *Helper) loggedIn(ctx context.Context, r LoginRequest, issuer *oidc.Issu
 	if offline, _ := kind(answer, issuer.Product(), r.Profile.Scopes, r.Profile.Scopes); !offline && !r.AllowOnline {
 		p := &hint.Error{
 			Kind: ErrNotGranted, Detail: "login: the issuer gave an online refresh token, which ends with the user's session; nothing was kept",
-			Remedy: hint.Say(fmt.Sprintf("ask the issuer's admin for %s: as a scope of client %s, and as a role of the user; or keep the online token: --allow-online", offlineAccess, r.Profile.ClientID)),
-		}
-		if !slices.Contains(r.Profile.Scopes, offlineAccess) {
-			p.Remedy = hint.Say(fmt.Sprintf("add %s to the profile's scopes; or keep the online token: --allow-online", offlineAccess))
+			Remedy: r.keepOnline(r.command("login"), fmt.Sprintf("ask the issuer's admin for %s: as a scope of client %s, and as a role of the user", offlineAccess, r.Profile.ClientID)),
 		}
 		return store.Record{}, h.abandon(ctx, r.Request, answer.RefreshToken, "", p)
 	}
@@ -141,7 +137,7 @@ func (h *Helper) loggedIn(ctx context.Context, r LoginRequest, issuer *oidc.Issu
 		return store.Record{}, h.abandon(saving, r.Request, answer.RefreshToken, rec.Subject, err)
 	}
 	taken := false
-	kept, err := h.replace(saving, r.Request, newcomer{}, func(Request) (store.Record, error) {
+	kept, err := h.replace(saving, r.Request, hint.Run("login"), newcomer{}, func(Request) (store.Record, error) {
 		taken = true
 		return rec, nil
 	})

@@ -68,7 +68,7 @@ func (h *Helper) endsAlone(ctx context.Context, r Request, issuer *oidc.Issuer, 
 	if err != nil || !meta.EndsAlone() || subject == "" {
 		return false
 	}
-	notes, err := h.Store.Notes()
+	notes, err := h.Store.Notes(ctx)
 	if err != nil {
 		return false
 	}

@@ -1,6 +1,7 @@
 package helper
 
 import (
+	"encoding/base64"
 	"errors"
 	"strings"
 	"testing"
@@ -55,6 +56,28 @@ func TestSubject_whatSomeServersTake(t *testing.T) {
 			case !known && (sent == 0 || len(b.warned) == 0 || !strings.Contains(b.warned[0], name)):
 				t.Errorf("%s: %d sent, said %q", name, sent, b.warned)
 			}
+		}
+	}
+}
+
+// TestSubject_unsigned: Keycloak 16 to 24 answers it with status 500, which is no fault
+// of the server.
+func TestSubject_unsigned(t *testing.T) {
+	for _, known := range []bool{true, false} {
+		b := newBench(t)
+		if !known {
+			b = newBench(t, oidctest.Neutral())
+		}
+		parts := strings.Split(b.issuer.UserToken("alice"), ".")
+		for _, header := range []string{`{"alg":"none"}`, `{"typ":"JWT","alg":"NONE"}`} {
+			token := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + parts[1] + "."
+			_, err := b.Exchange(t.Context(), ExchangeRequest{Request: b.req, SubjectToken: secret.Secret(token)})
+			if sent := b.issuer.Count("token-exchange"); known && (!errors.Is(err, ErrSubjectToken) || sent != 0 || !strings.Contains(err.Error(), "it is not signed")) {
+				t.Errorf("Keycloak, %s: %d sent, %v", header, sent, err)
+			}
+		}
+		if !known && (b.issuer.Count("token-exchange") == 0 || len(b.warned) == 0 || !strings.Contains(b.warned[0], "it is not signed")) {
+			t.Errorf("another: %d sent, said %q", b.issuer.Count("token-exchange"), b.warned)
 		}
 	}
 }

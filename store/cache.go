@@ -60,7 +60,7 @@ func (s *Store) rescue(ctx context.Context, k Key, grant string) {
 		return // its holder is about to store it, or nobody can write here
 	}
 	defer lock.release()
-	if _, err := s.look(ctx, k); err != nil {
+	if _, err := s.look(ctx, k); err != nil && (!s.shared() || ctx.Err() == nil) {
 		s.opt.Warn("the renewed credential of account " + k.String() + " still waits " + copies[waits].where + ": " + err.Error())
 	}
 }
@@ -108,6 +108,10 @@ func (s *Store) cached(ctx context.Context, place string, k Key) (secret.Secret,
 		v, err := s.kernel.get(s.kernelName(k))
 		return secret.Secret(v), err
 	case placeItem:
+		if s.shared() {
+			i, _, err := s.loadItem(ctx, k)
+			return secret.Secret(i.Token), err
+		}
 		value, _, err := s.backend.Load(ctx, k.item(kindToken))
 		return value, err
 	}

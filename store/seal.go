@@ -72,5 +72,9 @@ func (s *Store) makeSealIdentity(ctx context.Context) (*age.X25519Identity, erro
 	if id, err = age.GenerateX25519Identity(); err != nil {
 		return nil, err
 	}
-	return id, s.saveAny(ctx, s.backend, kindSeal, secret.Secret(id.String()))
+	err = s.saveAny(ctx, s.backend, kindSeal, secret.Secret(id.String()))
+	if s.shared() && errors.Is(err, backend.ErrConflict) { // another machine was faster
+		return s.sealIdentity(ctx)
+	}
+	return id, err
 }

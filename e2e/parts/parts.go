@@ -14,14 +14,16 @@ import (
 	"github.com/terradue/t2-cred/e2e/tb"
 )
 
-// Part is one argument of setup.sh.
+// Part is one argument of setup.sh, or one script of setup.d, which setup.sh hooks runs.
 type Part string
 
 // The parts that tests ask for.
 const (
-	Keyring  Part = "keyring"
-	Keycloak Part = "keycloak"
-	Bench    Part = "bench"
+	Keyring    Part = "keyring"
+	Keycloak   Part = "keycloak"
+	Keycloak18 Part = "keycloak18"
+	Bench      Part = "bench"
+	OpenBao    Part = "openbao"
 )
 
 // commands of each part that must be in PATH.
@@ -29,10 +31,12 @@ func (p Part) commands() []string {
 	switch p {
 	case Keyring:
 		return []string{"dbus-daemon", "gnome-keyring-daemon", "secret-tool"}
-	case Keycloak:
+	case Keycloak, Keycloak18:
 		return []string{"java"}
 	case Bench:
 		return []string{"hyperfine", "docker-credential-secretservice", "oidc-agent", "curl"}
+	case OpenBao:
+		return []string{"unshare", "nsenter", "setpriv", "curl"}
 	}
 	return nil
 }
@@ -40,16 +44,35 @@ func (p Part) commands() []string {
 // files of each part that must be in the cache.
 func (p Part) files() []string {
 	switch p {
-	case Keycloak:
-		return []string{"keycloak/lib/quarkus-run.jar"}
+	case Keycloak, Keycloak18:
+		return []string{string(p) + "/lib/quarkus-run.jar"}
 	case Bench:
 		return []string{"venv/bin/python3"}
+	case OpenBao:
+		return []string{"bin/bao"}
 	}
 	return nil
 }
 
+// installer is the command that installs the part.
+func (p Part) installer() string {
+	if p == Keycloak18 {
+		return "e2e/setup.d/keycloak18.sh"
+	}
+	return "e2e/setup.sh " + string(p)
+}
+
 // Required tells whether this is a run in which nothing may be missing.
 func Required() bool { return os.Getenv("T2_CRED_E2E") == "1" }
+
+// More lets a test run in `make test-more` alone. Such a test is named TestMore_…, takes
+// too long for `make test`, and asks for its parts like any other.
+func More(t tb.T) {
+	t.Helper()
+	if os.Getenv("T2_CRED_MORE") != "1" {
+		t.Skipf("not a test of make test: make test-more runs it (T2_CRED_MORE=1)")
+	}
+}
 
 // CacheDir is where setup.sh keeps what it downloads and builds.
 func CacheDir() (string, error) {
@@ -84,12 +107,12 @@ func Find(name string) (string, error) {
 func Check(p Part) error {
 	for _, c := range p.commands() {
 		if _, err := exec.LookPath(c); err != nil {
-			return fmt.Errorf("%s is missing: run e2e/setup.sh %s", c, p)
+			return fmt.Errorf("%s is missing: run %s", c, p.installer())
 		}
 	}
 	for _, f := range p.files() {
 		if _, err := Find(f); err != nil {
-			return fmt.Errorf("%s is missing (%w): run e2e/setup.sh %s", f, err, p)
+			return fmt.Errorf("%s is missing (%w): run %s", f, err, p.installer())
 		}
 	}
 	return nil

@@ -88,9 +88,15 @@ func (a *app) configValues(cmd *cobra.Command, c *config) []configValue {
 	if !ok {
 		return values
 	}
+	tables := p.Narrow
+	p.Narrow = nil
 	for line := range strings.Lines(string(profileText(p))) {
 		key, _, _ := strings.Cut(line, " = ")
 		values = append(values, configValue{"profiles." + profile + "." + key, valueText(line), c.placeOf(profile, key)})
+	}
+	for n, rule := range narrowRules(tables) {
+		key := fmt.Sprintf("profiles.%s.narrow.%d", profile, n+1)
+		values = append(values, configValue{key, narrowLine(rule), c.placeOfNarrow(profile, n+1)})
 	}
 	return values
 }
@@ -106,6 +112,16 @@ func valueText(line string) string {
 		return fmt.Sprint(v)
 	}
 	return ""
+}
+
+// placeOfNarrow is the file and line of a table of narrow.
+func (c *config) placeOfNarrow(profile string, n int) string {
+	anyKey := &profileError{narrow: n}
+	if c.from[profile] == c.path {
+		return atKey(c.path, c.byHand.text, anyKey, "profiles", profile)
+	}
+	text, _ := readConfigFile(c.from[profile]) // as in placeOf
+	return atKey(c.from[profile], text, anyKey)
 }
 
 // placeOf is the file and line of a profile's key.

@@ -105,7 +105,12 @@ func TestKeepalive_goesOn(t *testing.T) {
 	h := newHome(t)
 	fill(h, 30)
 	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(700*time.Millisecond, cancel)
+	go func() {
+		for h.issuer.Count("refresh_token") < 5 && ctx.Err() == nil {
+			time.Sleep(10 * time.Millisecond)
+		}
+		cancel()
+	}()
 	code, out, said := h.attend(ctx, false, "", "keepalive", "--rate", "10", "--older-than", "36h")
 	if code != exitInterrupted || !strings.Contains(said, "keepalive: interrupted after ") || !strings.Contains(said, "hint: to go on with the others: t2-cred keepalive --older-than 36h0m0s --rate 10\n") {
 		t.Fatalf("interrupted: %d, %s", code, said)
@@ -138,9 +143,15 @@ func TestKeepalive_theHintIsTheSameRun(t *testing.T) {
 			args += " --older-than 0s"
 			want = strings.Replace(want, "7d", "0s", 1)
 		}
-		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(300*time.Millisecond, cancel)
 		h.issuer.Inject(oidctest.FaultNamed("hang").On(oidctest.Discovery))
+		ctx, cancel := context.WithCancel(t.Context())
+		before := len(h.issuer.Requests())
+		go func() {
+			for len(h.issuer.Requests()) == before && ctx.Err() == nil {
+				time.Sleep(10 * time.Millisecond)
+			}
+			cancel() // while discovery hangs
+		}()
 		if err := os.RemoveAll(h.env["XDG_CACHE_HOME"]); err != nil {
 			t.Fatal(err)
 		}

@@ -25,7 +25,7 @@ func (a *app) initCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "init", Short: "Set up the first profile, step by step on a terminal", Args: noArgs,
 		Annotations: map[string]string{ownTimeout: "15m"},
-		Long: `Ask for an issuer, a client, its scopes and hosts, and a store. Each answer is proven
+		Long: `Ask for an issuer, a client, its scopes, audience and hosts, and a store. Each answer is proven
 before the next question: the issuer is discovered, the client proves itself, the store
 is tried. A question whose answer fails is asked again. Enter takes the answer in
 brackets. The profile and the client's secret are saved after the last question.
@@ -69,7 +69,7 @@ type guide struct {
 func (g *guide) run(ctx context.Context) error {
 	fmt.Fprint(g.Stderr, "Enter takes the answer in brackets. Ctrl-C ends this, and nothing is saved.\n\n")
 	g.scopes = "openid offline_access"
-	for _, step := range []func(context.Context) error{g.askName, g.askIssuer, g.askClient, g.askScopes, g.askHosts, g.askStore} {
+	for _, step := range []func(context.Context) error{g.askName, g.askIssuer, g.askClient, g.askScopes, g.askAudience, g.askHosts, g.askStore} {
 		if err := g.until(ctx, step); err != nil {
 			return g.ended(err)
 		}

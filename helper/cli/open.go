@@ -35,6 +35,13 @@ func (a *app) openStoreNamed(c *config, name string) (*store.Store, error) {
 		}
 		return nil, configErrorf(hint.Say("mend store there: "+strings.Join(known, " or ")), "configuration %s: %v", c.path, err)
 	}
+	if name == "openbao" {
+		if c.OpenBao == nil {
+			return nil, configErrorf(hint.Do(hint.Run("store", "init", "--store", "openbao"), hint.Words(" shows the lines to add")),
+				"configuration %s: the table stores.openbao is missing", c.path)
+		}
+		o.OpenBao = *c.OpenBao
+	}
 	return store.Open(o)
 }
 

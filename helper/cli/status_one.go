@@ -43,12 +43,18 @@ this grant active before: some issuers call every refresh token inactive.`,
 			}
 			if a.flags.json {
 				m := accountJSON(account, a.accountState(account))
+				if len(r.Profile.Narrow) > 0 {
+					m["narrow"] = narrowJSON(r.Profile.Narrow)
+				}
 				if check {
 					m["checked"] = strings.ReplaceAll(said, " ", "_")
 				}
 				return a.printJSON(m)
 			}
 			a.printStatus(account)
+			for _, rule := range r.Profile.Narrow {
+				a.statusLine("narrow", "%s", narrowLine(rule))
+			}
 			if check {
 				if err != nil {
 					said += ": " + oneLine(err.Error())

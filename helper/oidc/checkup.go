@@ -143,8 +143,9 @@ func (i *Issuer) ProbeExchange(ctx context.Context, c Client) error {
 	return err
 }
 
-// Exchanges says whether the issuer lists token exchange among its grants; one that
-// lists none (RFC 8414 §2), or no list, leaves it open.
+// Exchanges reports whether the issuer may exchange tokens: it lists that among its
+// grants, lists nothing (RFC 8414 §2), or is a Keycloak, which before 26.2 did not list it
+// (keycloak#10888).
 func (m *Metadata) Exchanges() bool {
-	return len(m.GrantTypes) == 0 || slices.Contains(m.GrantTypes, grantExchange)
+	return m.ListsExchange() || len(m.GrantTypes) == 0 || m.Product == Keycloak
 }
