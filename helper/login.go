@@ -166,5 +166,8 @@ func (h *Helper) loggedIn(ctx context.Context, r LoginRequest, issuer *oidc.Issu
 	if err != nil && !taken { // replace sees to what it was given
 		err = h.abandon(saving, r.Request, answer.RefreshToken, rec.Subject, err)
 	}
+	if err == nil {
+		h.warnEnded(saving, r.Request, issuer, kept)
+	}
 	return kept, err
 }

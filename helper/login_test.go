@@ -57,3 +57,33 @@ func TestExchange_withoutRefreshToken(t *testing.T) {
 		t.Errorf("the hint is %q", todo)
 	}
 }
+
+// TestLogin_endsTheOtherAccount: Dex keeps one refresh token for each user and client, so
+// that a new login ends the other account's grant. Its name is said.
+func TestLogin_endsTheOtherAccount(t *testing.T) {
+	for _, dex := range []bool{true, false} {
+		b := newBench(t, oidctest.Neutral())
+		b.issuer.Inject(oidctest.Fault{Name: "as Dex", Endpoint: oidctest.Discovery, Edit: func(_ *oidctest.Call, o map[string]any) {
+			if dex {
+				o["device_authorization_endpoint"] = b.issuer.URL() + "/device/code"
+			}
+		}})
+		rec, err := b.exchange("alice")
+		b.must(err)
+		issuer := b.Issuer(b.req.Profile)
+		b.warned = nil
+		b.warnEnded(t.Context(), b.req, issuer, rec) // the same account
+		other := b.req
+		other.Account = "other"
+		bob := rec
+		bob.Subject = "bob"
+		b.warnEnded(t.Context(), other, issuer, bob) // another user
+		if len(b.warned) != 0 {
+			t.Errorf("said %q", b.warned)
+		}
+		b.warnEnded(t.Context(), other, issuer, rec)
+		if said := strings.Join(b.warned, "\n"); dex != strings.Contains(said, "this ended the grant of p/default: Dex keeps one") {
+			t.Errorf("Dex: %v, said %q", dex, said)
+		}
+	}
+}
