@@ -161,7 +161,7 @@ func (s *Store) makeRoom(ctx context.Context, k Key, head copyHead, size int) (*
 	_, _ = rand.Read(filler) // never fails
 	if !kernelOutlives() || r.put(filler) != nil {
 		return nil, backend.Errorf(ErrUnavailable, fileErr,
-			hint.Say("make "+s.copyDir()+" writable, with room for 70 kB"), "there is no room for the new refresh token")
+			hint.Say("make "+s.copyDir()+" writable, with room for 80 kB"), "there is no room for the new refresh token")
 	}
 	return r, nil
 }

@@ -108,7 +108,7 @@ func (r *spending) checkLease() error {
 		return nil
 	}
 	return backend.Errorf(ErrBusy, errClaimOver, hint.Do(hint.Words("try again: "), hint.Run("get").For(r.k.Profile, r.k.Account)),
-		"the claim of account %v has too little time left for a refresh, so nothing was sent", r.k)
+		"the claim of account %v has too little time left for a refresh, so nothing was spent", r.k)
 }
 
 // unanswered keeps the doubt of a request of this process that got no answer. Nobody else
