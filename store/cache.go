@@ -47,6 +47,9 @@ func (s *Store) cachedToken(ctx context.Context, k Key) (Token, error) {
 // to be stored.
 const rescueWait = 200 * time.Millisecond
 
+// sharedRescueWait is how long it then waits for the engine of a shared store.
+const sharedRescueWait = time.Second
+
 func (s *Store) rescue(ctx context.Context, k Key, grant string) {
 	copies := append(s.findCopy(k, grant), s.findCopy(k, newGrant)...)
 	waits := slices.IndexFunc(copies, foundCopy.holdsRecord)
@@ -60,7 +63,11 @@ func (s *Store) rescue(ctx context.Context, k Key, grant string) {
 		return // its holder is about to store it, or nobody can write here
 	}
 	defer lock.release()
-	if _, err := s.look(ctx, k); err != nil && (!s.shared() || ctx.Err() == nil) {
+	if s.shared() { // an engine that is away must not hold up a cached token
+		ctx, cancel = context.WithTimeout(ctx, sharedRescueWait)
+		defer cancel()
+	}
+	if _, err := s.look(ctx, k); err != nil {
 		s.opt.Warn("the renewed credential of account " + k.String() + " still waits " + copies[waits].where + ": " + err.Error())
 	}
 }

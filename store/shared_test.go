@@ -478,7 +478,17 @@ func TestShared_noAnswer(t *testing.T) {
 	if _, err := f.get(b, m); !errors.Is(err, errDoubtful) || !m.lost {
 		t.Errorf("on another machine: %v, lost %v", err, m.lost)
 	}
+	// A change that sends nothing says nothing about it. A new grant does.
+	if _, err := b.Update(context.Background(), alice, func(old Record) (Record, error) {
+		old.Introspects = true
+		return old, nil
+	}); err != nil || f.item().Doubt == nil {
+		t.Errorf("after a change: doubt %v, %v", f.item().Doubt, err)
+	}
 	f.once(1)
+	if _, err := b.Obtain(context.Background(), alice, func(Record) (Record, error) { return sampleRecord("g2"), nil }); err != nil || f.item().Doubt != nil {
+		t.Errorf("after a new grant: doubt %v, %v", f.item().Doubt, err)
+	}
 }
 
 // TestShared_engineGoesAway after the answer: the sealed copy is kept, and brings the

@@ -32,6 +32,8 @@ const (
 	// releaseTime bounds giving up a claim that came to nothing.
 	releaseTime = 3 * time.Second
 	maxPoll     = 500 * time.Millisecond
+	// freshPoll is the pause from which on a waiter asks where writes are decided.
+	freshPoll = 200 * time.Millisecond
 )
 
 // errClaimOver says that the claim's lease does not last for the request and the save.
@@ -56,7 +58,7 @@ func (r *spending) takeClaim(ctx context.Context, spends bool, serve func(Token)
 		r.st.noted = true
 	}
 	for pause := 50 * time.Millisecond; ; pause = min(pause*3/2, maxPoll) {
-		now, rev, err := s.loadItem(ctx, r.k)
+		now, rev, err := r.poll(ctx, holder != nil && pause > freshPoll)
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			r.st.rev = rev
 			return false, waitOver(ctx, err, holder, s.boot()-started)
@@ -84,6 +86,15 @@ func (r *spending) takeClaim(ctx context.Context, spends bool, serve func(Token)
 		}
 		return false, nil
 	}
+}
+
+// poll reads the item. Whoever waits for long asks where writes are decided: a standby that
+// is cut off would show the claim for ever.
+func (r *spending) poll(ctx context.Context, newest bool) (item, backend.Revision, error) {
+	if newest {
+		return itemOf(r.s.sharer.LoadNewest(ctx, r.name))
+	}
+	return r.s.loadItem(ctx, r.k)
 }
 
 // waitOver is the error of a wait that ended. An interrupt is not the engine's fault, and

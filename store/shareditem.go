@@ -82,6 +82,11 @@ func (s *Store) shared() bool { return s.sharer != nil }
 // and the revision are good beside it.
 func (s *Store) loadItem(ctx context.Context, k Key) (item, backend.Revision, error) {
 	value, rev, err := s.backend.Load(ctx, k.item(kindGrant))
+	return itemOf(value, rev, err)
+}
+
+// itemOf is what a Load gave of an account's item.
+func itemOf(value secret.Secret, rev backend.Revision, err error) (item, backend.Revision, error) {
 	if err != nil {
 		return item{}, rev, err
 	}

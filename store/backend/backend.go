@@ -76,6 +76,8 @@ type Asker interface {
 type Sharer interface {
 	// Terms say how claims count.
 	Terms() Terms
+	// LoadNewest is Load from where writes are decided, as far as that can be reached.
+	LoadNewest(ctx context.Context, name string) (secret.Secret, Revision, error)
 	// Annotate replaces what is read of an item without its value. It changes no revision.
 	Annotate(ctx context.Context, name string, about map[string]string) error
 	// Annotations are a page of items with what Annotate kept, as List's. The error is
