@@ -11,8 +11,9 @@ import (
 	"github.com/terradue/t2-cred/store/backend"
 )
 
-// verifyTime is for how long the verification of an access token may hold up the save. The
-// refresh token that came with it lies in a sealed copy by then, and one save does for both.
+// verifyTime is for how long the save of a refresh token waits for the verification of the
+// access token that came with it. One save then does for both. The refresh token lies in a
+// sealed copy by then.
 const verifyTime = 250 * time.Millisecond
 
 // refreshShared is refreshOnce on a shared store, with this machine's lock held.
@@ -108,7 +109,7 @@ func (r *spending) checkLease() error {
 		return nil
 	}
 	return backend.Errorf(ErrBusy, errClaimOver, hint.Do(hint.Words("try again: "), hint.Run("get").For(r.k.Profile, r.k.Account)),
-		"the claim of account %v has too little time left for a refresh, so nothing was spent", r.k)
+		"the claim of account %v has too little time left for a refresh, so nothing was sent", r.k)
 }
 
 // unanswered keeps the doubt of a request of this process that got no answer. Nobody else
@@ -274,7 +275,7 @@ func (r *spending) grantedShared(ctx context.Context, sp Spender, next Record, u
 	r.s.locks.countRefresh(r.name)
 	if err != nil {
 		r.claim.doubt.Lost = true
-		return kept, lost(err)
+		return kept, errors.Join(unfit, err)
 	}
 	if !done {
 		if kept, unfit = wait(); unfit == nil && r.inItem {
