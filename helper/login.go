@@ -141,7 +141,7 @@ func (h *Helper) loggedIn(ctx context.Context, r LoginRequest, issuer *oidc.Issu
 	if answer.RefreshToken == "" {
 		return store.Record{}, &hint.Error{
 			Kind: ErrNotGranted, Detail: "login: the issuer gave an access token but no refresh token, so nothing could be kept",
-			Remedy: hint.Say(fmt.Sprintf("the profile's scopes must have %s, and this client must be allowed it", offlineAccess)),
+			Remedy: hint.Say(fmt.Sprintf("the profile's scopes must have %s, and this client must be allowed it; some issuers want a parameter instead, in the profile: authorize_params = { access_type = \"offline\" }", offlineAccess)),
 		}
 	}
 	if offline, _ := kind(answer, issuer.Product(), r.Profile.Scopes, r.Profile.Scopes); !offline && !r.AllowOnline {
@@ -162,6 +162,9 @@ func (h *Helper) loggedIn(ctx context.Context, r LoginRequest, issuer *oidc.Issu
 		taken = true
 		return rec, nil
 	})
+	if err == nil && issuer.Product() == oidc.Dex {
+		h.warnOnlyOne(saving, r.Request, kept)
+	}
 	if err != nil && !taken { // replace sees to what it was given
 		err = h.abandon(saving, r.Request, answer.RefreshToken, rec.Subject, err)
 	}
@@ -169,4 +172,19 @@ func (h *Helper) loggedIn(ctx context.Context, r LoginRequest, issuer *oidc.Issu
 		h.warnEnded(saving, r.Request, issuer, kept)
 	}
 	return kept, err
+}
+
+// warnOnlyOne names the accounts whose grant this login has ended: Dex keeps one refresh
+// token for a user and a client.
+func (h *Helper) warnOnlyOne(ctx context.Context, r Request, kept store.Record) {
+	notes, err := h.Store.Notes(ctx)
+	if err != nil {
+		h.Log.Debug("other accounts of the user are not known", "error", err)
+		return
+	}
+	for _, n := range notes {
+		if n.Key != r.key() && n.Issuer == kept.Issuer && n.ClientID == kept.ClientID && n.Subject == kept.Subject && n.Subject != "" && n.RevokedBy == "" {
+			h.Warn(fmt.Sprintf("Dex keeps one refresh token for a user and a client: this login has ended the grant of %s", oidc.Clean(n.Key.Profile+"/"+n.Key.Account)))
+		}
+	}
 }
