@@ -18,6 +18,7 @@ import (
 
 	"github.com/terradue/t2-cred/helper"
 	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/helper/safefile"
 )
 
 // An awsServer is the other end of the container credential provider, on
@@ -196,7 +197,7 @@ func (s *awsServer) writeAuthorization() (path string, remove func(), err error)
 			err = replaceAuthorization(path, s.authorization)
 		}
 		return path, func() {
-			if text, err := os.ReadFile(path); err == nil && string(text) == s.authorization {
+			if text, err := safefile.Read(path, safefile.Want{Max: authorizationSize}); err == nil && string(text) == s.authorization {
 				_ = os.Remove(path)
 			}
 		}, err
@@ -212,8 +213,11 @@ func (s *awsServer) writeAuthorization() (path string, remove func(), err error)
 	return path, remove, err
 }
 
+// authorizationSize is how many characters rand.Text has.
+const authorizationSize = 26
+
 // mayReplace is nil if there is no file, or one that an earlier server left: it has the
-// 26 characters of rand.Text. A user's token must not be overwritten.
+// characters of rand.Text. A user's token must not be overwritten.
 func mayReplace(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -222,8 +226,8 @@ func mayReplace(path string) error {
 	if err != nil {
 		return err
 	}
-	if info.Mode().IsRegular() && info.Size() == 26 {
-		text, err := os.ReadFile(path)
+	if info.Mode().IsRegular() && info.Size() == authorizationSize {
+		text, err := safefile.Read(path, safefile.Want{Max: authorizationSize})
 		if err != nil {
 			return err
 		}
@@ -234,18 +238,8 @@ func mayReplace(path string) error {
 	return fmt.Errorf("%w: %s is there, and not of an earlier aws serve: it is not overwritten", ErrUsage, path)
 }
 
-// replaceAuthorization leaves the old file unchanged if it fails.
+// replaceAuthorization leaves the old file unchanged if it fails. A server that is killed
+// at it leaves at most one temporary file, which the next one overwrites.
 func replaceAuthorization(path, text string) error {
-	temp, err := os.CreateTemp(filepath.Dir(path), ".t2-cred-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = temp.WriteString(text)
-	if err = errors.Join(err, temp.Close()); err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(temp.Name())
-	}
-	return err
+	return safefile.Replace(path, []byte(text), safefile.Write{Mode: safefile.FileMode})
 }

@@ -5,16 +5,21 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/http"
-	"os"
 	"time"
+
+	"github.com/terradue/t2-cred/helper/safefile"
 )
+
+// maxCAFile is more than any system's whole list of authorities, in bytes.
+const maxCAFile = 4 << 20
 
 // newClient is for requests of a hook's own. It trusts the certificates in caFile, if
 // any, beside the system's. It follows no redirect: the token must reach no other server.
 func newClient(caFile string) (*http.Client, error) {
 	conf := &tls.Config{MinVersion: tls.VersionTLS12}
 	if caFile != "" {
-		pem, err := os.ReadFile(caFile)
+		// Whoever may write it decides which servers get a token.
+		pem, err := safefile.Read(caFile, safefile.Want{Max: maxCAFile, Trust: safefile.Ours})
 		if err != nil {
 			return nil, fmt.Errorf("%w: the CA's certificates: %w", ErrUsage, err)
 		}
