@@ -320,6 +320,34 @@ func TestAWSServe_aPipe(t *testing.T) {
 	}
 }
 
+// TestNewClient_noHTTP2: GODEBUG=http2debug=2 would print the token that it carries.
+func TestNewClient_noHTTP2(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) }))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	client, err := newClient(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if proto, err := io.ReadAll(resp.Body); err != nil || string(proto) != "HTTP/1.1" {
+		t.Errorf("it speaks %s, %v", proto, err)
+	}
+}
+
 // TestNewClient_theCAFileIsOurs: a CA file that another user may write, or that is no
 // file, is refused.
 func TestNewClient_theCAFileIsOurs(t *testing.T) {

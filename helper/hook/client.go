@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/terradue/t2-cred/helper"
 	"github.com/terradue/t2-cred/helper/safefile"
 )
 
@@ -34,7 +35,8 @@ func newClient(caFile string) (*http.Client, error) {
 	}
 	return &http.Client{
 		Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment, TLSClientConfig: conf, ForceAttemptHTTP2: true,
+			Proxy: helper.ProxyFromEnvironment, TLSClientConfig: conf,
+			TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{}, // no HTTP/2, which GODEBUG can have printed
 			TLSHandshakeTimeout: 10 * time.Second, MaxResponseHeaderBytes: 64 << 10,
 			DisableCompression: true, // so that a small answer is a small answer
 		},
