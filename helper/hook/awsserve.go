@@ -119,11 +119,22 @@ func (s *awsServer) keys(ctx context.Context, fresh bool) (awsKeys, error) {
 	}
 }
 
+// caught gets keys in a goroutine of its own, where a panic would end the server and
+// print its value.
+func (s *awsServer) caught(ctx context.Context, fresh bool) (keys awsKeys, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			keys, err = awsKeys{}, fmt.Errorf("internal error (%T)", r)
+		}
+	}()
+	return getKeys(ctx, s.Call, s.ask, fresh)
+}
+
 // fetch gets keys for all waiting clients. After a refusal no client gets the last keys.
 func (s *awsServer) fetch(ctx context.Context, f *keyFetch, fresh bool) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
-	f.keys, f.err = getKeys(ctx, s.Call, s.ask, fresh)
+	f.keys, f.err = s.caught(ctx, fresh)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, code := containerError(f.err); f.err == nil || code != "ServiceUnavailable" {
