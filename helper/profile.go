@@ -28,6 +28,8 @@ type Profile struct {
 	// RequiredScopes must be granted, or an exchange, a login or a refresh fails. Without
 	// any it is the scope offline_access, where it is asked for and --allow-online is not.
 	RequiredScopes []string
+	// AuthorizeParams are further parameters of a login in a browser, such as access_type.
+	AuthorizeParams map[string]string
 	// DiscoveryURL is where the discovery document lies, if not where the issuer's
 	// identifier says.
 	DiscoveryURL string

@@ -11,8 +11,9 @@ import (
 	"github.com/terradue/t2-cred/store/backend"
 )
 
-// verifyTime is for how long the verification of an access token may hold up the save. The
-// refresh token that came with it lies in a sealed copy by then, and one save does for both.
+// verifyTime is for how long the save of a refresh token waits for the verification of the
+// access token that came with it. One save then does for both. The refresh token lies in a
+// sealed copy by then.
 const verifyTime = 250 * time.Millisecond
 
 // refreshShared is refreshOnce on a shared store, with this machine's lock held.

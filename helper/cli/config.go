@@ -75,6 +75,8 @@ type profileConfig struct {
 	AssertionAudience string `toml:"client_assertion_audience,omitempty"`
 	AssertionType     string `toml:"client_assertion_type,omitempty"`
 
+	AuthorizeParams map[string]string `toml:"authorize_params,omitempty,inline"`
+
 	Narrow []narrowConfig `toml:"narrow,omitempty"` // last, as TOML has tables after keys
 }
 
@@ -325,8 +327,8 @@ func chooseOne(names []string) hint.Remedy {
 
 func (p profileConfig) named(name string) helper.Profile {
 	return helper.Profile{
-		Narrow: narrowRules(p.Narrow),
-		Name:   name, Issuer: p.Issuer, ClientID: p.ClientID, Audience: p.Audience, Scopes: p.Scopes,
+		Narrow: narrowRules(p.Narrow), AuthorizeParams: p.AuthorizeParams,
+		Name: name, Issuer: p.Issuer, ClientID: p.ClientID, Audience: p.Audience, Scopes: p.Scopes,
 		Hosts: p.Hosts, ClientAuth: p.auth(), CAFile: p.CAFile, DiscoveryURL: p.DiscoveryURL, AccessToken: p.AccessToken, RequiredScopes: p.Required,
 		SecretFile: p.SecretFile, SecretCommand: p.SecretCommand, KeyFile: p.KeyFile, KeyID: p.KeyID, CertFile: p.CertFile,
 		AssertionFile: p.AssertionFile, AssertionAudience: p.AssertionAudience, AssertionType: p.AssertionType,

@@ -15,6 +15,7 @@ import (
 
 	"github.com/terradue/t2-cred/helper"
 	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/helper/safefile"
 )
 
@@ -91,7 +92,7 @@ func parsePart(path string, text []byte, name string, files configFiles) (handCo
 			if inHead && name == "" {
 				name = defaultOf(path, kept, files)
 			}
-			inHead, inTable = false, slices.Contains([]string{"[profiles." + name + "]", "[[profiles." + name + ".narrow]]", "[stores.openbao]"}, string(table))
+			inHead, inTable = false, slices.Contains(tablesOf(name), string(table))
 		}
 		if inHead || inTable {
 			kept = append(kept, line...)
@@ -103,6 +104,12 @@ func parsePart(path string, text []byte, name string, files configFiles) (handCo
 	}
 	c.text = text
 	return c, nil
+}
+
+// tablesOf are the heads of the tables that a get for a profile reads.
+func tablesOf(name string) []string {
+	profile := "profiles." + name
+	return []string{"[" + profile + "]", "[" + profile + ".authorize_params]", "[[" + profile + ".narrow]]", "[stores.openbao]"}
 }
 
 // defaultOf is the default profile by the head of config.toml, else by settings.toml.
@@ -163,7 +170,8 @@ func profileKeys() []string {
 	return []string{
 		"issuer", "discovery_url", "client_id", "audience", "scopes", "hosts", "client_auth", "ca_file", "access_token", "required_scopes",
 		"client_secret_file", "client_secret_command", "client_key_file", "client_key_id", "client_cert_file",
-		"client_assertion_file", "client_assertion_audience", "client_assertion_type", "narrow",
+		"client_assertion_file", "client_assertion_audience", "client_assertion_type",
+		"authorize_params", "narrow",
 	}
 }
 
@@ -179,6 +187,8 @@ func wrongValue(path string, text []byte, line int, bad *toml.DecodeError) error
 	switch {
 	case last == "profiles" || len(key) == 2 && key[0] == "profiles":
 		must, example = "a table", "[profiles.NAME]"
+	case last == "authorize_params":
+		must, example = "a table", `authorize_params = { access_type = "offline" }`
 	case last == "narrow":
 		must, example = "a list of tables", "[["+strings.Join(key, ".")+"]]"
 	case last == "stores" || len(key) == 2 && key[0] == "stores":
@@ -322,6 +332,11 @@ func checkProfile(name string, p profileConfig) error {
 	for _, s := range p.Required {
 		if !slices.Contains(p.Scopes, s) {
 			return wrong("required_scopes", "required_scopes has %q, which scopes does not ask for", shownWord(s))
+		}
+	}
+	for name, value := range p.AuthorizeParams {
+		if slices.Contains(oidc.OwnParams(), name) || name == "" || strings.ContainsFunc(name+value, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			return wrong("authorize_params", "authorize_params: %q cannot be set by a profile", shownWord(name))
 		}
 	}
 	if err := checkNarrow(p); err != nil {

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -114,9 +116,21 @@ func valueText(line string) string {
 		if list, ok := v.([]any); ok {
 			return strings.Trim(fmt.Sprint(list), "[]")
 		}
+		if table, ok := v.(map[string]any); ok {
+			return paramsText(table)
+		}
 		return fmt.Sprint(v)
 	}
 	return ""
+}
+
+// paramsText is a table of parameters on one line, in order.
+func paramsText[V any](table map[string]V) string {
+	words := make([]string, 0, len(table))
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		words = append(words, fmt.Sprintf("%s=%v", name, table[name]))
+	}
+	return strings.Join(words, " ")
 }
 
 // placeOfNarrow is the file and line of a table of narrow.

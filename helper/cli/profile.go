@@ -67,7 +67,7 @@ func profileJSON(c *config, name string) map[string]any {
 		"client_key_file": p.KeyFile, "client_key_id": p.KeyID, "client_cert_file": p.CertFile,
 		"client_assertion_file": p.AssertionFile, "client_assertion_audience": p.AssertionAudience, "client_assertion_type": p.AssertionType,
 		"discovery_url": p.DiscoveryURL, "access_token": p.AccessToken, "required_scopes": list(p.RequiredScopes),
-		"narrow": narrowJSON(p.Narrow),
+		"narrow": narrowJSON(p.Narrow), "authorize_params": p.AuthorizeParams,
 	}
 }
 
@@ -93,7 +93,7 @@ func (a *app) profileShow() *cobra.Command {
 				{"client_assertion_file", p.AssertionFile}, {"client_assertion_audience", p.AssertionAudience}, {"client_assertion_type", p.AssertionType},
 				{"access_token", p.AccessToken}, {"required_scopes", strings.Join(p.RequiredScopes, " ")},
 				{"scopes", strings.Join(p.Scopes, " ")}, {"audience", strings.Join(p.Audience, " ")},
-				{"hosts", strings.Join(p.Hosts, " ")}, {"ca_file", p.CAFile},
+				{"hosts", strings.Join(p.Hosts, " ")}, {"ca_file", p.CAFile}, {"authorize_params", paramsText(p.AuthorizeParams)},
 			}
 			for _, rule := range p.Narrow {
 				lines = append(lines, [2]string{"narrow", narrowLine(rule)})

@@ -114,6 +114,7 @@ func keysOfProfile() []entry {
 		{"client_assertion_audience", "the aud of that JWT, if not the issuer or its token endpoint"},
 		{"client_assertion_type", "the kind of that JWT: jwt-bearer or jwt-spiffe"},
 		{"access_token", "opaque: access tokens are taken unread; jwt: only verified ones"},
+		{"authorize_params", "a table: further parameters of a login in a browser, as access_type"},
 		{"narrow", "tables with hosts, and the scopes and audience that those get"},
 	}
 }
