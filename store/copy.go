@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -281,17 +280,15 @@ func (s *Store) findCopies(k Key, grant string) (found []foundCopy, err error) {
 	return recordsFirst(found), nil
 }
 
-func recordsFirst(all []foundCopy) []foundCopy {
-	slices.SortStableFunc(all, func(a, b foundCopy) int {
-		switch {
-		case a.holdsRecord() == b.holdsRecord():
-			return 0
-		case a.holdsRecord():
-			return -1
+func recordsFirst(all []foundCopy) (sorted []foundCopy) {
+	for _, holds := range []bool{true, false} {
+		for _, c := range all {
+			if c.holdsRecord() == holds {
+				sorted = append(sorted, c)
+			}
 		}
-		return 1
-	})
-	return all
+	}
+	return sorted
 }
 
 // holdsRecord reports whether there is a sealed record in a copy, and not only room.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sort"
 	"sync"
 	"time"
 
@@ -109,7 +110,7 @@ func (a *app) toKeep(ctx context.Context, c *config, s *store.Store, account str
 		rand.Shuffle(len(accounts), func(i, j int) { accounts[i], accounts[j] = accounts[j], accounts[i] })
 		used = func(n store.Account) time.Time { return lastUse(n.Note, now).Truncate(day) }
 	}
-	slices.SortStableFunc(accounts, func(x, y store.Account) int { return used(x).Compare(used(y)) })
+	sort.SliceStable(accounts, func(i, j int) bool { return used(accounts[i]).Before(used(accounts[j])) })
 	return accounts, nil
 }
 
