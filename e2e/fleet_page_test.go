@@ -92,8 +92,19 @@ func TestFleetPage_manifests(t *testing.T) {
 	for name, text := range map[string]string{"the page": toml, "the ConfigMap": config.Data["config.toml"]} {
 		h := program(t).NewHome(t)
 		writeIn(t, filepath.Join(h.Dir), "config.toml", text)
-		if r := h.Run("config", "show", "--config", filepath.Join(h.Dir, "config.toml")); r.Code != 0 || !strings.Contains(r.Stdout, "openbao") {
+		config := filepath.Join(h.Dir, "config.toml")
+		if r := h.Run("store", "init", "--store", "openbao", "--config", config); r.Code != 0 || !strings.Contains(readTop(t, "docs/fleet.md"), policyIn(r.Stdout)) {
+			t.Errorf("%s has another policy than the program: %s", name, r)
+		}
+		if r := h.Run("config", "show", "--config", config); r.Code != 0 || !strings.Contains(r.Stdout, "openbao") {
 			t.Errorf("%s: %s", name, r)
 		}
 	}
+}
+
+// policyIn is the policy in what store init prints.
+func policyIn(text string) string {
+	_, rest, _ := strings.Cut(text, "path ")
+	policy, _, _ := strings.Cut("path "+rest, "EOF\n")
+	return policy
 }

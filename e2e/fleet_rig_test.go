@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,8 +42,9 @@ type machine struct {
 	gated *run.Home // the same, held back until the fleet's gate opens
 }
 
-// firstUser is the user of the first machine. Nobody has that number.
-const firstUser = 64101
+// newUser is the user of a machine. Nobody has that number: it is new, so that the quota of
+// kernel keys is not used up by an earlier fleet.
+func newUser() int { return 1_000_000 + rand.IntN(1_000_000_000) }
 
 // newFleet starts an engine and makes three machines with a configuration, and no profile.
 func newFleet(t *testing.T, o openbao.Options) *fleet {
@@ -81,7 +83,7 @@ func (f *fleet) binary() string { return filepath.Join(f.dir, "t2-cred") }
 func (f *fleet) newMachine(number int) *machine {
 	f.t.Helper()
 	name := fmt.Sprintf("node-%d", number+1)
-	m := &machine{Machine: f.net.Machine(name), uid: firstUser + number}
+	m := &machine{Machine: f.net.Machine(name), uid: newUser()}
 	home := func(suffix, first string) *run.Home {
 		script := filepath.Join(f.dir, name+suffix)
 		text := fmt.Sprintf("#!/bin/sh\n%sexec %s setpriv --reuid=%d --regid=%d --clear-groups -- %s \"$@\"\n",

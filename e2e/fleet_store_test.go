@@ -140,21 +140,26 @@ func TestFleetMove(t *testing.T) {
 			m.Want(0, "get", "--fresh", "--account", a, "--store", store)
 		}
 	}
+	twice := func(what string) {
+		t.Helper()
+		if twice := f.spent.Twice(); len(twice) != 0 {
+			t.Errorf("%s: %d refresh tokens were sent twice: %s", what, len(twice), tell(f.spent.All()))
+		}
+	}
+	f.spent.Forget() // of the proofs that the client is known
 	serve(one, "file")
 	one.Want(0, "store", "move", "--store", "file", "--to", "openbao")
+	twice("moved")
 	serve(two, "openbao")
 	serve(one, "openbao")
-	if r := one.Run("get", "--account", "a", "--store", "file"); r.Code != 4 {
-		t.Errorf("what was moved is still in the file store: %s", r)
-	}
+	twice("served by the engine")
+	wantFailure(t, one.Run("get", "--account", "a", "--store", "file"), 5, "account gep/a is in the openbao store", "t2-cred store move --to openbao")
 	one.Want(0, "store", "move", "--store", "openbao", "--to", "file")
 	serve(one, "file")
 	if r := two.Run("get", "--account", "a", "--fresh"); r.Code != 4 {
 		t.Errorf("what was moved is still in the engine: %s", r)
 	}
-	if twice := f.spent.Twice(); len(twice) != 0 {
-		t.Errorf("%d refresh tokens were sent twice", len(twice))
-	}
+	twice("moved back")
 }
 
 // TestFleetCost measures refreshes through the engine beside those of the file store. The

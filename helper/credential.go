@@ -24,8 +24,7 @@ type Credential struct {
 type Request struct {
 	Profile Profile
 	Account string
-	// URL is where the token is to be sent, when a hook asks. Who fills in the
-	// profile for it demands that the profile Serves it.
+	// URL is where the token is to be sent, when a hook asks. The caller that sets Profile must check Profile.Serves(URL).
 	URL *url.URL
 	// Beside is another place that gets the same token, if there is one.
 	Beside *url.URL

@@ -57,8 +57,7 @@ func (h *Helper) Derive(ctx context.Context, r Request, d Derivation) (Derived, 
 	sum := sha256.Sum256([]byte(text))
 	name := hex.EncodeToString(sum[:16])
 	var kept Derived
-	// The grant is noted before the credential is got: were the account given to
-	// another user in between, the new keys would not be kept under either.
+	// The grant is noted before the credential is got: if the account went to another user in between, the new keys are kept under neither.
 	note, missed := h.Store.Note(r.key())
 	if missed == nil {
 		var found store.Secondary

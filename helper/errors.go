@@ -12,7 +12,7 @@ import (
 var (
 	// ErrLoginRequired: nothing is stored, or the issuer refused it for good.
 	ErrLoginRequired = errors.New("login or exchange needed")
-	// ErrNotGranted: the issuer answered, but not with what was asked for.
+	// ErrNotGranted: the issuer answered, but did not give what it was asked for.
 	ErrNotGranted = errors.New("the issuer did not grant what was asked")
 	// ErrSubjectToken: the token brought to an exchange or an import cannot be used.
 	ErrSubjectToken = errors.New("the token that was brought cannot be used")

@@ -189,6 +189,10 @@ func negotiate(ctx context.Context, r ExchangeRequest, issuer *oidc.Issuer, clie
 	if err == nil && answer.RefreshToken == "" && ask.RequestedTokenType == "" {
 		ask.RequestedTokenType = oidc.TypeRefreshToken
 		answer, err = issuer.Exchange(ctx, client, ask)
+		var refused *oidc.Error
+		if errors.As(err, &refused) && refused.Means() == oidc.MeansRefused && issuer.Product() != oidc.Keycloak {
+			return oidc.Response{}, noRefreshToken(r, issuer.Product(), err)
+		}
 		err = onlyAccessToken(err)
 	}
 	if r.AllowOnline && refusesOffline(err) {
@@ -205,10 +209,7 @@ func negotiate(ctx context.Context, r ExchangeRequest, issuer *oidc.Issuer, clie
 		}
 	}
 	if answer.RefreshToken == "" {
-		return oidc.Response{}, &hint.Error{
-			Kind: ErrNotGranted, Detail: "exchange: the issuer gave an access token but no refresh token, so nothing could be kept",
-			Remedy: hint.Say("ask the issuer's admin: this client must be allowed refresh tokens in exchanges (Keycloak standard exchange: \"Allow refresh token in Standard Token Exchange\"; for offline tokens the legacy exchange)"),
-		}
+		return oidc.Response{}, noRefreshToken(r, issuer.Product(), nil)
 	}
 	if offline, end := kind(answer, issuer.Product(), r.Profile.Scopes, r.Profile.Scopes); !offline && !r.AllowOnline {
 		return answer, onlineOnly(r, end.Sub(answer.Received))
@@ -216,14 +217,33 @@ func negotiate(ctx context.Context, r ExchangeRequest, issuer *oidc.Issuer, clie
 	return answer, nil
 }
 
-// onlyAccessToken says what the first answer was, where the second request, for a refresh
+// noRefreshToken is of an exchange that succeeds and gives nothing to keep. second is the
+// refusal of the request that asked for a refresh token by its type. Keycloak's refusals
+// say more than this, and stand for themselves.
+func noRefreshToken(r ExchangeRequest, product oidc.Product, second error) error {
+	asked := ""
+	if second != nil {
+		asked = fmt.Sprintf("; asked for a refresh token by its type, it answered %v", second)
+	}
+	remedy := hint.Do(hint.Words("log the user in, which needs no exchange: "), r.command("login"), hint.Words("; or "+oidc.AskAdmin+"this client must be allowed refresh tokens in exchanges"))
+	if product == oidc.Keycloak {
+		remedy = hint.Say(oidc.AskAdmin + "this client must be allowed refresh tokens in exchanges (standard exchange: \"Allow refresh token in Standard Token Exchange\"; for offline tokens the legacy exchange)")
+	}
+	return &hint.Error{
+		Kind:   ErrNotGranted,
+		Detail: "exchange: the issuer gave an access token but no refresh token, so nothing could be kept" + asked,
+		Remedy: remedy,
+	}
+}
+
+// onlyAccessToken says what the first answer was, if the second request, for a refresh
 // token, was refused: the first alone says that the exchange as such works.
 func onlyAccessToken(err error) error {
 	var refused *oidc.Error
 	if !errors.As(err, &refused) || refused.Temporary() {
 		return err
 	}
-	return fmt.Errorf("the issuer gave an access token and no refresh token; asked for one, it said: %w", err)
+	return fmt.Errorf("the issuer gave an access token but no refresh token; asked for one, it said: %w", err)
 }
 
 // bareRefreshToken is for issuers that follow RFC 8693 §2.2.1 to the letter: the

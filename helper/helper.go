@@ -12,7 +12,7 @@ import (
 	"github.com/terradue/t2-cred/store"
 )
 
-// A Helper gets credentials. All of its fields must be set, but for Elsewhere.
+// A Helper gets credentials. All of its fields must be set, except Elsewhere.
 type Helper struct {
 	Store  *store.Store
 	Issuer func(Profile) *oidc.Issuer
@@ -52,6 +52,9 @@ func (h *Helper) Get(ctx context.Context, r Request) (Credential, error) {
 			h.Warn(fmt.Sprintf("no new token (%v); this one is valid for %s more", err, left(cached, h.Now())))
 			return credential(r, cached), nil
 		}
+		if errors.Is(err, store.ErrBusy) && errors.Is(missed, store.ErrUnavailable) {
+			return Credential{}, missed // the store took all the time, and not the lock's holder
+		}
 		return Credential{}, err
 	}
 	if errors.Is(ctx.Err(), context.Canceled) {
@@ -66,8 +69,7 @@ func (h *Helper) Get(ctx context.Context, r Request) (Credential, error) {
 	return credential(r, rec.Token), nil
 }
 
-// lockTime leaves a part of the deadline, ten seconds or a half of it, for what
-// is done under the lock: whoever gets the lock late must not spend a refresh
+// lockTime leaves a part of the deadline, ten seconds or a half of it, for the work under the lock: whoever gets the lock late must not spend a refresh
 // token with no time left to read the answer.
 func lockTime(ctx context.Context) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()

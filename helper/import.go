@@ -20,15 +20,14 @@ type ImportRequest struct {
 	AllowOnline bool
 }
 
-// Import proves a refresh token by one refresh and stores what came. There is room for
-// what comes, and the issuer's keys are at hand, before the token is sent.
+// Import proves a refresh token by one refresh and stores what came. There is room for the new token, and the issuer's keys are at hand, before the token is sent.
 //
 // An issuer that rotates takes the token that was brought out of use and answers
 // with another: from then on that one is the grant. It is kept even when the access
 // token beside it cannot be verified, or when it turns out to be an online one, since
 // there would be none else left; the error says so. Errors: ErrSubjectToken,
 // ErrLoginRequired (the issuer does not take the token), ErrNotGranted, ErrProfile, and
-// those of store and oidc; but for the cases above, the store is as it was.
+// those of store and oidc; in all other cases the store is as it was.
 func (h *Helper) Import(ctx context.Context, r ImportRequest) (store.Record, error) {
 	if err := checkRefreshToken(r, h.Now()); err != nil {
 		return store.Record{}, err

@@ -16,8 +16,8 @@ import (
 // our own access token. Whatever fails, no other token is returned.
 func (h *Helper) getNarrow(ctx context.Context, r Request) (Credential, error) {
 	name := r.Narrow.name(r.Profile)
-	// The grant is noted before a token is got: were the account given to another user
-	// in between, the new token would not be kept under either.
+	// The grant is noted before a token is got. If the account is given to another user
+	// in between, the new token is kept for neither of them.
 	note, noteErr := h.Store.Note(r.key())
 	kept, missed := h.cachedNarrow(ctx, r, note.Grant, name)
 	if missed == nil && !r.Fresh && r.serves(kept, h.Now()) {
@@ -204,8 +204,8 @@ func (h *Helper) warnUnasked(answer oidc.Response) {
 	}
 }
 
-// acceptNarrow verifies a narrower token as any access token, and compares it with what
-// was asked for.
+// acceptNarrow verifies a narrower token as any access token, and compares it with the
+// request.
 func (h *Helper) acceptNarrow(ctx context.Context, r Request, issuer *oidc.Issuer, answer oidc.Response, e expected, base seen) (store.Token, error) {
 	for _, token := range []secret.Secret{answer.RefreshToken, answer.IDToken} {
 		if err := sameSubject(token, e.subject); err != nil {

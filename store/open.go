@@ -58,8 +58,8 @@ type Store struct {
 
 	sharer             backend.Sharer // nil for a store of one machine
 	terms              backend.Terms
-	node               string // this machine's name, for people
-	bootID             string // of this run of the machine
+	node               func() string // this machine's name, for people
+	bootID             func() string // of this run of the machine
 	boot               func() time.Duration
 	owner              func() string // names the state directory in this run; empty where that is not known
 	sendTime, saveTime time.Duration
@@ -107,10 +107,11 @@ func With(b backend.Backend, o Options) (*Store, error) {
 
 // share makes it a shared store.
 func (s *Store) share(b backend.Sharer) {
-	s.sharer, s.terms, s.node = b, b.Terms(), hostname()
+	s.sharer, s.terms = b, b.Terms()
 	s.sendTime, s.saveTime = sendTime, saveTime
-	s.bootID, s.boot = bootClock()
-	s.owner = sync.OnceValue(s.findOwner)
+	s.boot = bootClock()
+	// A cached get needs none of these.
+	s.node, s.bootID, s.owner = sync.OnceValue(hostname), sync.OnceValue(bootID), sync.OnceValue(s.findOwner)
 }
 
 func (o Options) forBackend() backend.Options {
@@ -192,8 +193,7 @@ func ignore(err, kind error) error {
 
 // CheckWritable shows that the store can be read and that what is got next can be
 // kept: there is room for a sealed copy. To be called before anything is asked for
-// (a login, an exchange) whose fruit must then be kept. A keyring is not written to
-// for it, but for the identity that copies are sealed to, once.
+// (a login, an exchange) whose fruit must then be kept. A keyring is written to once, for the identity that copies are sealed to, and for nothing else.
 func (s *Store) CheckWritable(ctx context.Context) error {
 	lock, err := s.lock(ctx, kindProof)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/terradue/t2-cred/store/backend"
 )
 
-// kindSecondary is the item of what was got for an account's access tokens.
+// kindSecondary is the item of a credential that was got for an account's access tokens.
 const kindSecondary = "keys"
 
 // maxSecondary bounds what is kept for one account: the kernel gives a user 20,000

@@ -11,9 +11,9 @@ import (
 	"github.com/terradue/t2-cred/store/backend"
 )
 
-// verifyTime is for how long the verification of an access token may hold up the save of
-// the refresh token that came with it, which lies in a sealed copy by then. One save then
-// does for both.
+// verifyTime is for how long the save of a refresh token waits for the verification of the
+// access token that came with it. One save then does for both. The refresh token lies in a
+// sealed copy by then.
 const verifyTime = 250 * time.Millisecond
 
 // refreshShared is refreshOnce on a shared store, with this machine's lock held.
@@ -109,7 +109,7 @@ func (r *spending) checkLease() error {
 		return nil
 	}
 	return backend.Errorf(ErrBusy, errClaimOver, hint.Do(hint.Words("try again: "), hint.Run("get").For(r.k.Profile, r.k.Account)),
-		"the claim of account %v has too little time left for a refresh, so nothing was sent", r.k)
+		"the claim of account %v has too little time left for a refresh, so nothing was spent", r.k)
 }
 
 // unanswered keeps the doubt of a request of this process that got no answer. Nobody else
@@ -134,7 +134,7 @@ func (r *spending) giveUp(ctx context.Context) {
 	r.claim = nil
 	left := c.item
 	left.Claim, left.Doubt = nil, c.doubt
-	if left.Record == "" && left.Doubt == nil {
+	if left.Record == "" {
 		if r.s.boot() < c.until {
 			_ = r.s.backend.Delete(ctx, r.name) // the claim proved that there is nothing
 		}
@@ -298,8 +298,10 @@ func (r *spending) verified(ctx context.Context, sp Spender, next Record) (wait 
 	}
 	finished := make(chan result, 1)
 	go func() {
-		rec, err := sp.Verify(ctx, next)
-		finished <- result{rec, err}
+		one := result{rec: next}
+		defer func() { finished <- one }()
+		defer caught(&one.err)
+		one.rec, one.err = sp.Verify(ctx, next)
 	}()
 	var got *result
 	wait = func() (Record, error) {

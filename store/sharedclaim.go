@@ -32,6 +32,8 @@ const (
 	// releaseTime bounds giving up a claim that came to nothing.
 	releaseTime = 3 * time.Second
 	maxPoll     = 500 * time.Millisecond
+	// freshPoll is the pause from which on a waiter asks where writes are decided.
+	freshPoll = 200 * time.Millisecond
 )
 
 // errClaimOver says that the claim's lease does not last for the request and the save.
@@ -56,7 +58,7 @@ func (r *spending) takeClaim(ctx context.Context, spends bool, serve func(Token)
 		r.st.noted = true
 	}
 	for pause := 50 * time.Millisecond; ; pause = min(pause*3/2, maxPoll) {
-		now, rev, err := s.loadItem(ctx, r.k)
+		now, rev, err := r.poll(ctx, holder != nil && pause > freshPoll)
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			r.st.rev = rev
 			return false, waitOver(ctx, err, holder, s.boot()-started)
@@ -84,6 +86,15 @@ func (r *spending) takeClaim(ctx context.Context, spends bool, serve func(Token)
 		}
 		return false, nil
 	}
+}
+
+// poll reads the item. Whoever waits for long asks where writes are decided: a standby that
+// is cut off would show the claim for ever.
+func (r *spending) poll(ctx context.Context, newest bool) (item, backend.Revision, error) {
+	if newest {
+		return itemOf(r.s.sharer.LoadNewest(ctx, r.name))
+	}
+	return r.s.loadItem(ctx, r.k)
 }
 
 // waitOver is the error of a wait that ended. An interrupt is not the engine's fault, and
@@ -126,7 +137,7 @@ func (r *spending) claimItem(ctx context.Context, now item, rev backend.Revision
 	}
 	begun := s.boot()
 	now.Claim = &claim{
-		ID: rand.Text(), Node: s.node, Owner: s.owner(), PID: os.Getpid(),
+		ID: rand.Text(), Node: s.node(), Owner: s.owner(), PID: os.Getpid(),
 		Seconds: int((s.terms.Lease + time.Second - 1) / time.Second), Since: atRest(s.opt.Now()), Spends: spends,
 	}
 	rev, err := s.backend.Save(ctx, r.name, now.encode(), rev)
@@ -149,7 +160,7 @@ func (s *Store) isMine(c *claim) bool {
 // item, for a quarter longer than its lease. What is seen is written down, as one process
 // seldom waits for so long.
 func (s *Store) ranOut(name string, rev backend.Revision, c *claim) bool {
-	bootID, now := s.bootID, s.boot()
+	bootID, now := s.bootID(), s.boot()
 	path := filepath.Join(s.locks.dir, name+".seen")
 	text, err := safefile.Read(path, safefile.Want{Max: 1 << 10, Trust: safefile.Ours})
 	if w := readWords(string(text), "seen1", 5); err == nil && w != nil && w[1] == bootID && w[2] == c.ID && w[3] == string(rev) {

@@ -205,8 +205,8 @@ func (r *spending) run(ctx context.Context, sp Spender, asked bool) (Record, err
 // saving bounds what is left to do once the issuer has answered. Nobody may interrupt it.
 func (r *spending) saving(ctx context.Context) (context.Context, context.CancelFunc) {
 	limit := saveLimit
-	if r.claim != nil {
-		limit = r.s.saveTime
+	if r.claim != nil { // a save is safe at any time; while the lease runs nobody takes over
+		limit = max(r.s.saveTime, min(2*r.s.saveTime, r.claim.until-r.s.boot()))
 	}
 	return context.WithTimeout(context.WithoutCancel(ctx), limit)
 }
@@ -217,7 +217,7 @@ func stillWaits(k Key, c *foundCopy) error {
 		"the renewed credential of account %v waits %s, and must be stored first", k, c.where)
 }
 
-// makeRoom is the step before anything is sent: there is a place for what comes. With
+// makeRoom is the step before anything is sent: there is a place for the new token. With
 // an earlier doubt the old mark stays until the new one is written over it.
 func (r *spending) makeRoom(ctx context.Context, rec Record) (err error) {
 	value := encodeRecord(r.k, rec)

@@ -32,7 +32,7 @@ var (
 // A Key names one account of a profile.
 type Key struct{ Profile, Account string }
 
-// A Token is an access token with what is needed to use it again.
+// A Token is an access token and all that its next use needs.
 type Token struct {
 	AccessToken secret.Secret
 	Type        string    // "Bearer"

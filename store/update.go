@@ -146,6 +146,7 @@ func (r *spending) keep(ctx context.Context, rec Record) error {
 		}
 		return r.settled()
 	}
+	r.keepsDoubt = rec.Grant == r.st.rec.Grant // no refresh token was sent
 	var err error
 	if r.room != nil {
 		err = r.save(ctx, rec, r.mark())

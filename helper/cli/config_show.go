@@ -86,6 +86,11 @@ func (a *app) configValues(cmd *cobra.Command, c *config) []configValue {
 	if len(c.Identity) > 0 {
 		values = append(values, configValue{"identity_command", strings.Join(c.Identity, " "), c.at("identity_command")})
 	}
+	if t := c.byHand.Stores.OpenBao; t != nil {
+		for _, v := range t.values() {
+			values = append(values, configValue{"stores.openbao." + v[0], v[1], c.at("stores", "openbao", v[0])})
+		}
+	}
 	p, ok := c.Profiles[profile]
 	if !ok {
 		return values

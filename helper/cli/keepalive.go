@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sort"
 	"sync"
 	"time"
 
@@ -101,7 +102,7 @@ func (a *app) toKeep(ctx context.Context, c *config, s *store.Store, account str
 		return a.flags.profile != "" && n.Key.Profile != a.flags.profile || account != "" && n.Key.Account != account
 	})
 	if len(accounts) == 0 && (a.flags.profile != "" || account != "") {
-		return nil, &hint.Error{Kind: helper.ErrLoginRequired, Detail: "keepalive: nothing is stored for what was chosen", Remedy: hint.Do(hint.Run("list"))}
+		return nil, &hint.Error{Kind: helper.ErrLoginRequired, Detail: "keepalive: nothing is stored for the chosen accounts", Remedy: hint.Do(hint.Run("list"))}
 	}
 	now := a.Now()
 	used := func(n store.Account) time.Time { return lastUse(n.Note, now) }
@@ -109,7 +110,7 @@ func (a *app) toKeep(ctx context.Context, c *config, s *store.Store, account str
 		rand.Shuffle(len(accounts), func(i, j int) { accounts[i], accounts[j] = accounts[j], accounts[i] })
 		used = func(n store.Account) time.Time { return lastUse(n.Note, now).Truncate(day) }
 	}
-	slices.SortStableFunc(accounts, func(x, y store.Account) int { return used(x).Compare(used(y)) })
+	sort.SliceStable(accounts, func(i, j int) bool { return used(accounts[i]).Before(used(accounts[j])) })
 	return accounts, nil
 }
 

@@ -187,9 +187,9 @@ func ofLiteral(lit *ast.CompositeLit) (m message) {
 func TestMessages(t *testing.T) {
 	var page bytes.Buffer
 	page.WriteString("# Messages\n\nEvery error message that the source has, with its exit code and its hint. `%s` and the like,\n" +
-		"and `…`, stand for what is known when it happens. An issuer's own words are not listed.\n\n" +
+		"and `…`, stand for the values of the moment. An issuer's own words are not listed.\n\n" +
 		"This page is generated: `go test ./helper/cli -run TestMessages -update`.\n")
-	page.WriteString("\n## Words that begin a message\n\nMessages of these kinds begin so, and go on with what was seen.\n\n| message | exit | hint |\n|---|---|---|\n")
+	page.WriteString("\n## Words that begin a message\n\nMessages of these kinds begin so, and then say what was seen.\n\n| message | exit | hint |\n|---|---|---|\n")
 	var sentinels []string
 	for _, kind := range kinds() {
 		code, _ := classify(kind)

@@ -254,3 +254,30 @@ func TestClientAuth_isInTheRecord(t *testing.T) {
 		}
 	}
 }
+
+// TestRefresh_theLargestToken: the largest refresh token that is taken from an answer has
+// room in a record. One that is larger is none.
+func TestRefresh_theLargestToken(t *testing.T) {
+	for size, taken := range map[int]bool{64 << 10: true, 64<<10 + 1: false} {
+		h, _ := grantedHome(t)
+		large := strings.Repeat("Rt4-", size/4) + strings.Repeat("x", size%4)
+		h.issuer.Inject(oidctest.Fault{
+			Name: "large", Endpoint: oidctest.Token, Grant: "refresh_token", About: "a large refresh token",
+			Edit: func(_ *oidctest.Call, object map[string]any) { object["refresh_token"] = large },
+		}, oidctest.First(1))
+		code := h.run("get", "--fresh")
+		if taken != (code == exitOK) || strings.Contains(h.stderr.String(), "could not be stored") {
+			t.Errorf("%d bytes: exit %d: %s", size, code, h.stderr.String())
+		}
+		if left, _ := filepath.Glob(filepath.Join(h.env["XDG_DATA_HOME"], "t2-cred", "*", "copies", "*")); taken && len(left) > 0 {
+			t.Errorf("%d bytes: copies are left: %q", size, left)
+		}
+		for _, kind := range []string{"STATE", "DATA", "CACHE"} {
+			for _, text := range h.files("XDG_" + kind + "_HOME") {
+				if strings.Contains(text, large[:64]) {
+					t.Errorf("%d bytes: the refresh token lies in clear", size)
+				}
+			}
+		}
+	}
+}

@@ -206,7 +206,7 @@ func readDockerServer(in io.Reader) (string, error) {
 }
 
 // dockerURL is where a registry is. A name without a scheme is reached by https,
-// but for those on loopback, where clients try http too.
+// except on loopback, where clients try http too.
 func dockerURL(server string) *url.URL {
 	scheme, rest, ok := strings.Cut(server, "://")
 	if !ok {

@@ -95,8 +95,8 @@ func ParseUnverified(token secret.Secret) (u Unverified, ok bool) {
 	return u, err1 == nil && err2 == nil && u.Header.Alg != ""
 }
 
-// Actors are the claims act and may_act of a JWT (RFC 8693 §4.1, §4.4): who acts for the
-// user with it, and who may. They are nil where it has none. Nothing is verified.
+// Actors are the claims act and may_act of a JWT (RFC 8693 §4.1, §4.4): the party that acts
+// for the user, and the one that may. They are nil where it has none. Nothing is verified.
 func Actors(token secret.Secret) (act, mayAct json.RawMessage) {
 	parts := strings.Split(token.Reveal(), ".") // taken apart here, not passed on
 	if len(parts) != 3 {

@@ -300,7 +300,7 @@ func (i *Issuer) verifySignature(ctx context.Context, token secret.Secret, h hea
 // maxTried is how many keys are tried for one token.
 const maxTried = 8
 
-// verify ends when ctx does, but for the first key: an answer that came late is worth the
+// verify ends when ctx does, except for the first key: an answer that came late is worth the
 // milliseconds that one try takes, as key sizes are bounded.
 func (s *keySet) verify(ctx context.Context, token secret.Secret, h header) ([]byte, error) {
 	why := errNoKey

@@ -26,7 +26,7 @@ func Seal(to age.Recipient, value secret.Secret) ([]byte, error) {
 	return sealed.Bytes(), nil
 }
 
-// Unseal decrypts what Seal made. The error says nothing of what is in it.
+// Unseal decrypts what Seal made. The error says nothing about its content.
 func Unseal(sealed []byte, ids ...age.Identity) (secret.Secret, error) {
 	r, err := age.Decrypt(bytes.NewReader(sealed), ids...)
 	if err != nil {

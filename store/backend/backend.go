@@ -31,8 +31,9 @@ var (
 	ErrNoAnswer = errors.New("not asked again")
 )
 
-// MaxValue is the largest value of an item, in bytes, in every backend.
-const MaxValue = 64 << 10
+// MaxValue is the largest value of an item, in bytes, in every backend. The largest token
+// that is taken from an issuer has 64 KiB, and a record has to hold it beside the rest.
+const MaxValue = 72 << 10
 
 // A Revision names one state of one item. It is opaque to everybody but the backend
 // that gave it. The empty revision is that of a missing item.
@@ -76,6 +77,8 @@ type Asker interface {
 type Sharer interface {
 	// Terms say how claims count.
 	Terms() Terms
+	// LoadNewest is Load from where writes are decided, as far as that can be reached.
+	LoadNewest(ctx context.Context, name string) (secret.Secret, Revision, error)
 	// Annotate replaces what is read of an item without its value. It changes no revision.
 	Annotate(ctx context.Context, name string, about map[string]string) error
 	// Annotations are a page of items with what Annotate kept, as List's. The error is

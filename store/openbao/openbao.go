@@ -77,8 +77,19 @@ func (v version) revision() backend.Revision {
 func (s *Store) Load(ctx context.Context, name string) (secret.Secret, backend.Revision, error) {
 	v, err := s.read(ctx, name, "")
 	if err == nil && !v.there {
-		v, _, err = s.newest(ctx, name)
+		return s.LoadNewest(ctx, name)
 	}
+	return v.loaded(err)
+}
+
+// LoadNewest implements backend.Sharer.
+func (s *Store) LoadNewest(ctx context.Context, name string) (secret.Secret, backend.Revision, error) {
+	v, _, err := s.newest(ctx, name)
+	return v.loaded(err)
+}
+
+// loaded is the answer to a Load.
+func (v version) loaded(err error) (secret.Secret, backend.Revision, error) {
 	switch {
 	case err != nil:
 		return "", "", err

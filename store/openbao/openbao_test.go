@@ -110,7 +110,7 @@ func TestSave_refusedByAStandby(t *testing.T) {
 	if got, seen, err := other.Load(t.Context(), name); err != nil || got != "first" || seen != rev {
 		t.Fatalf("an item that the standby does not know: %v, %q, %v", got.Reveal(), seen, err)
 	}
-	if next := save(t, other, "second", rev); next != "2" || e.Calls("refused") == 0 {
+	if next := save(t, open(t, behind(config(t, e)), nil), "second", rev); next != "2" || e.Calls("refused") == 0 {
 		t.Errorf("revision %q, %d refused", next, e.Calls("refused"))
 	}
 	// What somebody else wrote is a conflict through any node.

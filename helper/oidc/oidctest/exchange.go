@@ -116,7 +116,7 @@ func (i *Issuer) legacyExchange(client string, form url.Values) (*issued, *refus
 	return out, nil
 }
 
-// audienceFor is the aud of what is issued. The caller holds mu.
+// audienceFor is the aud of the new token. The caller holds mu.
 func (i *Issuer) audienceFor(form url.Values) []string {
 	audience := slices.Clone(form["audience"])
 	if !slices.Contains(audience, "account") {
