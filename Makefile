@@ -66,6 +66,16 @@ release-snapshot: ## make what a release would be, into bin/release, and publish
 	PATH='$(TOOLS)':"$$PATH" GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=remote.origin.url \
 	  GIT_CONFIG_VALUE_0=https://github.com/terradue/t2-cred.git goreleaser release --snapshot --clean
 
+.PHONY: site
+site: ## build the pages as a site, into bin/site
+	@bash e2e/setup.d/more/site.sh
+	NO_MKDOCS_2_WARNING=1 '$(dir $(TOOLS))venv-site/bin/mkdocs' build -q -f contrib/site/mkdocs.yml
+
+.PHONY: pictures
+pictures: build ## record docs/pictures/session.svg anew, and draw the benchmarks' plot
+	cd e2e && T2_CRED_BIN='$(CURDIR)/bin/t2-cred' go run ./cmd/picture ../docs/pictures/session.svg
+	cd e2e && go test ./cmd/bench -run TestPlot -update
+
 .PHONY: fuzz
 fuzz: ## fuzz each target for FUZZTIME (30s)
 	@e2e/fuzz.sh $(FUZZTIME)

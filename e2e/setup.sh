@@ -3,7 +3,7 @@
 # name, Keycloak through Maven, the linters through Go. Run again, it finds all in
 # place and does nothing. As root, or as a user who may sudo.
 #
-#   e2e/setup.sh [race] [lint] [keyring] [keycloak] [bench] [hooks] [more]
+#   e2e/setup.sh [race] [lint] [keyring] [keycloak] [openbao] [bench] [hooks] [more]
 #
 # Without an argument it installs all but more, which make test-more alone needs.
 #
@@ -175,6 +175,9 @@ setup_more() {
   done
 }
 
+# The engine of a shared store. setup_hooks installs it too.
+setup_openbao() { bash "$(dirname "$0")/setup.d/openbao.sh" </dev/null || die openbao; }
+
 # The tools whose hooks are tested, and what a job server is made of, one file each; each
 # finds its own in place and does nothing.
 setup_hooks() {
@@ -195,8 +198,8 @@ fi
 [ $# -gt 0 ] || set -- race lint keyring keycloak bench hooks
 for part; do
   case $part in
-    race | lint | keyring | keycloak | bench | hooks | more) "setup_$part" ;;
-    *) die "no part is called $part: race, lint, keyring, keycloak, bench, hooks, more" ;;
+    race | lint | keyring | keycloak | openbao | bench | hooks | more) "setup_$part" ;;
+    *) die "no part is called $part: race, lint, keyring, keycloak, openbao, bench, hooks, more" ;;
   esac
 done
 say "ready: $*"

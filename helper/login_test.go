@@ -11,7 +11,7 @@ import (
 )
 
 // without has a discovery document with a device endpoint, but for these members.
-func without(members ...string) oidctest.Fault {
+func discoveryLacks(members ...string) oidctest.Fault {
 	return oidctest.Fault{Name: "without", Endpoint: oidctest.Discovery, Edit: func(_ *oidctest.Call, o map[string]any) {
 		o["device_authorization_endpoint"] = o["token_endpoint"]
 		for _, m := range members {
@@ -33,7 +33,7 @@ func TestLogin_notOffered(t *testing.T) {
 		"browser":               {[]string{"authorization_endpoint"}, false, "t2-cred login --device --profile p"},
 	} {
 		b := newBench(t)
-		b.issuer.Inject(without(tt.without...))
+		b.issuer.Inject(discoveryLacks(tt.without...))
 		r := LoginRequest{Request: b.req, Browser: func(string, string) {}}
 		if tt.device {
 			r.Device = func(*oidc.Device) func() { return func() {} }

@@ -21,7 +21,7 @@ type Siblings struct {
 // siblingsTime bounds a question whose answer can be done without.
 const siblingsTime = 5 * time.Second
 
-// Siblings looks at the accounts in all, but for those that are erased anyway. The
+// Siblings looks at all accounts, except those that are erased anyway. The
 // issuer's discovery document is needed; without it only login sessions are known.
 func (h *Helper) Siblings(ctx context.Context, p Profile, all []store.Note, erased func(store.Key) bool) Siblings {
 	s := Siblings{sessions: map[string][]store.Note{}, users: map[string][]store.Note{}}
@@ -70,7 +70,7 @@ func (h *Helper) warnEnded(ctx context.Context, r Request, issuer *oidc.Issuer, 
 	if err != nil || !meta.KeepsOne() {
 		return
 	}
-	notes, err := h.Store.Notes()
+	notes, err := h.Store.Notes(ctx)
 	if err != nil {
 		h.Log.Debug("the accounts that may have ended are not known", "error", err)
 		return
@@ -93,7 +93,7 @@ func (h *Helper) endsAlone(ctx context.Context, r Request, issuer *oidc.Issuer, 
 	if err != nil || !meta.EndsAlone() || subject == "" {
 		return false
 	}
-	notes, err := h.Store.Notes()
+	notes, err := h.Store.Notes(ctx)
 	if err != nil {
 		return false
 	}

@@ -4,27 +4,38 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/terradue/t2-cred/helper/secret"
 	"github.com/terradue/t2-cred/store/agefile"
 	"github.com/terradue/t2-cred/store/backend"
 	"github.com/terradue/t2-cred/store/keyring"
+	"github.com/terradue/t2-cred/store/openbao"
 )
 
 // backends are the places that Options.Backend may name.
-func backends() map[string]func(backend.Options) (backend.Backend, error) {
+func backends(engine OpenBao) map[string]func(backend.Options) (backend.Backend, error) {
 	return map[string]func(backend.Options) (backend.Backend, error){
 		"keyring": keyring.Open,
 		"file":    agefile.Open,
+		"openbao": func(o backend.Options) (backend.Backend, error) { return openbao.Open(engine, o) },
 	}
 }
 
+// OpenBao is where the shared store is, from the configuration.
+type OpenBao = openbao.Config
+
+// OpenBaoError is something wrong with one key of it.
+type OpenBaoError = openbao.KeyError
+
 // Backends lists the names that Options.Backend may have, sorted.
-func Backends() []string { return slices.Sorted(maps.Keys(backends())) }
+func Backends() []string { return slices.Sorted(maps.Keys(backends(OpenBao{}))) }
 
 // A Store keeps the records of one configuration in one backend. Its methods may
 // be called at once from many goroutines and processes.
@@ -42,12 +53,22 @@ type Store struct {
 	// copies are in the kernel's keyring only where disk is refused.
 	copyKernel kernelRing
 	ahead      prefetch
+
+	// What follows is of a shared store.
+
+	sharer             backend.Sharer // nil for a store of one machine
+	terms              backend.Terms
+	node               func() string // this machine's name, for people
+	bootID             func() string // of this run of the machine
+	boot               func() time.Duration
+	owner              func() string // names the state directory in this run; empty where that is not known
+	sendTime, saveTime time.Duration
 }
 
 // Open checks the options and touches nothing: no file, no keyring. The error of
 // an unknown Backend names those there are.
 func Open(o Options) (*Store, error) {
-	open, ok := backends()[o.Backend]
+	open, ok := backends(o.OpenBao)[o.Backend]
 	if !ok {
 		return nil, fmt.Errorf("unknown store %q, there are: %s", o.Backend, strings.Join(Backends(), ", "))
 	}
@@ -75,8 +96,22 @@ func With(b backend.Backend, o Options) (*Store, error) {
 	}
 	s.kernel = kernelRing{off: !s.is.KernelCache}
 	s.locks = fileLocks{dir: filepath.Join(o.StateDir, s.ns, "locks"), now: o.Now}
-	s.notes = dirNotes{dir: filepath.Join(o.StateDir, s.ns, "notes-"+s.is.Name)}
+	notes := "notes-" + s.is.Name
+	if sharer, ok := b.(backend.Sharer); ok {
+		s.share(sharer)
+		notes += "-" + shortHash(s.is.Where)[:8] // another engine or prefix has other grants
+	}
+	s.notes = dirNotes{dir: filepath.Join(o.StateDir, s.ns, notes)}
 	return s, nil
+}
+
+// share makes it a shared store.
+func (s *Store) share(b backend.Sharer) {
+	s.sharer, s.terms = b, b.Terms()
+	s.sendTime, s.saveTime = sendTime, saveTime
+	s.boot = bootClock()
+	// A cached get needs none of these.
+	s.node, s.bootID, s.owner = sync.OnceValue(hostname), sync.OnceValue(bootID), sync.OnceValue(s.findOwner)
 }
 
 func (o Options) forBackend() backend.Options {
@@ -87,6 +122,7 @@ func (o Options) forBackend() backend.Options {
 	return backend.Options{
 		Namespace: namespace(o), DataDir: o.DataDir, IdentityCommand: o.IdentityCommand,
 		Getenv: o.Getenv, Warn: warn, Attended: o.Attended, Label: o.label,
+		Now: o.Now, Memory: memory{dir: o.RuntimeDir},
 	}
 }
 
@@ -105,12 +141,25 @@ func (o Options) check() error {
 	return nil
 }
 
-// InitFile makes the file store's identity; see [agefile.Init].
+// InitFile makes the file store's identity; see [agefile.Init]. Where one is there, the
+// identity for copies is encrypted to its first line.
 func InitFile(ctx context.Context, o Options) (path string, err error) {
 	if err := o.check(); err != nil {
 		return "", err
 	}
-	return agefile.Init(ctx, o.forBackend())
+	path, err = agefile.Init(ctx, o.forBackend())
+	if !errors.Is(err, fs.ErrExist) {
+		return path, err
+	}
+	o.Backend = "file"
+	s, openErr := Open(o)
+	if openErr == nil {
+		openErr = s.resealIdentity(ctx)
+	}
+	if openErr != nil {
+		return path, openErr
+	}
+	return path, err
 }
 
 // Name is the backend's name, as in the configuration.
@@ -144,8 +193,7 @@ func ignore(err, kind error) error {
 
 // CheckWritable shows that the store can be read and that what is got next can be
 // kept: there is room for a sealed copy. To be called before anything is asked for
-// (a login, an exchange) whose fruit must then be kept. A keyring is not written to
-// for it, but for the identity that copies are sealed to, once.
+// (a login, an exchange) whose fruit must then be kept. A keyring is written to once, for the identity that copies are sealed to, and for nothing else.
 func (s *Store) CheckWritable(ctx context.Context) error {
 	lock, err := s.lock(ctx, kindProof)
 	if err != nil {
@@ -182,10 +230,17 @@ func (s *Store) saveTo(ctx context.Context, b backend.Backend, name string, valu
 
 // saveAny saves a value over whatever is there, after looking at it.
 func (s *Store) saveAny(ctx context.Context, b backend.Backend, name string, value secret.Secret) error {
-	old, rev, err := b.Load(ctx, name)
+	old, _, err := b.Load(ctx, name)
 	if err == nil && old == value {
 		return nil
 	}
+	return s.saveAgain(ctx, b, name, value)
+}
+
+// saveAgain is saveAny, and writes also what is there already: to the first identity, in
+// the file store.
+func (s *Store) saveAgain(ctx context.Context, b backend.Backend, name string, value secret.Secret) error {
+	_, rev, err := b.Load(ctx, name)
 	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) {
 		return err
 	}

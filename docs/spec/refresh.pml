@@ -23,6 +23,9 @@
 #ifndef CRASHES
 #define CRASHES 0     /* machines that die for good while they hold the claim */
 #endif
+#ifndef KILLS
+#define KILLS 0       /* gets that are killed when the answer is in a sealed copy on their machine */
+#endif
 #ifndef CUTS
 #define CUTS 0        /* answers of the issuer that are lost on the way */
 #endif
@@ -57,6 +60,9 @@
 #ifndef BYNAME
 #define BYNAME 0      /* 1: a claim is known by its machine, and not by the one get that made it */
 #endif
+#ifndef BLIND
+#define BLIND 0       /* 1: a sealed copy is saved whatever the item holds by now */
+#endif
 #ifndef DROP
 #define DROP 0        /* 1: a refused save is taken to mean that somebody was first */
 #endif
@@ -67,6 +73,7 @@
 #define OWN       2   /* a node found its own claim after a lost answer */
 #define ACTIVE    3   /* a successor asked, and may spend */
 #define INACTIVE  4   /* a successor asked, or did not, and may not spend */
+#define COPY      5   /* a machine saved a copy that a killed get had left */
 #ifndef REACH
 #define REACH 0
 #endif
@@ -107,7 +114,7 @@ byte valid = 0;       /* the refresh token that came with an access token that i
 byte sent[8];         /* how often each refresh token was sent */
 
 byte inside = 0;      /* nodes between their last check and the end of the save */
-byte expiries = EXPIRIES, lapses = LAPSES, hiccups = HICCUPS, crashes = CRASHES, cuts = CUTS;
+byte expiries = EXPIRIES, lapses = LAPSES, hiccups = HICCUPS, crashes = CRASHES, cuts = CUTS, kills = KILLS;
 
 inline copy(to, from) {
   to.version = from.version; to.token = from.token; to.owner = from.owner; to.doubt = from.doubt
@@ -153,6 +160,9 @@ proctype node(byte me) {
   byte mine = 0;                /* the version that my claim makes */
   byte used = 0;                /* the claim with which I sent: no later get may go on with it */
   bool ok = false, wrote = false, unsure = false;
+#if KILLS
+  byte copied = 0, base = 0;    /* the sealed copy: its token, and the token that it replaces */
+#endif
 
 next:
   /* What is no longer needed is cleared: fewer states. */
@@ -176,6 +186,7 @@ look:
      version was the newest. */
   if
   :: view.owner == FREE || !lease
+  :: view.owner == me                        /* a get of this machine left it, and has ended */
   :: else -> goto look                       /* wait for the holder */
   fi;
   unsure = view.doubt || view.owner != FREE;
@@ -208,6 +219,16 @@ look:
     fi
   };
   read(view);
+#endif
+
+#if KILLS
+  /* A copy that is newer than the item was left by a get that was killed. It ends the
+     doubt, and nothing is sent. */
+  if
+  :: copied != 0 && (BLIND || view.token == base) -> got = copied; goto restore
+  :: copied != 0 && !BLIND && view.token != base -> copied = 0; base = 0
+  :: else
+  fi;
 #endif
 
 #if CLAIM != NONE
@@ -260,6 +281,13 @@ look:
   :: got == 0 -> unsure = true; goto after
   :: else
   fi;
+#if KILLS
+  copied = got; base = view.token;
+  if
+  :: kills > 0 -> kills--; inside--; goto next   /* killed: the claim and the copy stay */
+  :: true
+  fi;
+#endif
 
 save:
   cas(view.version, got, FREE, false);
@@ -274,6 +302,12 @@ save:
      fi
   fi;
   atomic { if :: got == GOAL -> REACHED(REFRESHES) :: else fi };
+#if KILLS
+  if
+  :: kills > 0 -> kills--                        /* killed: the copy stays, and is old soon */
+  :: copied = 0; base = 0
+  fi;
+#endif
 
 after:
 #if CLAIM != NONE
@@ -299,6 +333,22 @@ release:
   };
 #endif
   goto next;
+
+#if KILLS
+restore:
+  cas(view.version, got, FREE, false);
+  if
+  :: ok -> REACHED(COPY)
+  :: else ->
+     read(view);
+     if
+     :: view.token >= got && !BLIND
+     :: else -> goto restore
+     fi
+  fi;
+  copied = 0; base = 0;
+  goto next;
+#endif
 
 dead:
 #if CLAIM != NONE

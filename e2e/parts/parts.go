@@ -23,6 +23,7 @@ const (
 	Keycloak   Part = "keycloak"
 	Keycloak18 Part = "keycloak18"
 	Bench      Part = "bench"
+	OpenBao    Part = "openbao"
 )
 
 // commands of each part that must be in PATH.
@@ -34,6 +35,8 @@ func (p Part) commands() []string {
 		return []string{"java"}
 	case Bench:
 		return []string{"hyperfine", "docker-credential-secretservice", "oidc-agent", "curl"}
+	case OpenBao:
+		return []string{"unshare", "nsenter", "setpriv", "curl"}
 	}
 	return nil
 }
@@ -45,6 +48,8 @@ func (p Part) files() []string {
 		return []string{string(p) + "/lib/quarkus-run.jar"}
 	case Bench:
 		return []string{"venv/bin/python3"}
+	case OpenBao:
+		return []string{"bin/bao"}
 	}
 	return nil
 }
