@@ -192,6 +192,9 @@ func (i *Issuer) StartDevice(ctx context.Context, c Client, scopes []string) (*D
 	if meta.DeviceEndpoint == "" {
 		return nil, noSuchFlow("device_authorization_endpoint", meta.AuthorizationEndpoint, hint.Run("login", "--browser").For(i.opt.Profile, ""))
 	}
+	if meta.Product == Dex && c.Auth == "" {
+		c.Auth = AuthPost // when the user has decided, Dex compares the secret of this form
+	}
 	body, err := i.submit(ctx, "login", meta, authEndpoint{meta.DeviceEndpoint, meta.Aliases.DeviceEndpoint}, c, url.Values{
 		"client_id": {c.ID}, // also beside Basic: RFC 8628 §3.1 has it REQUIRED for some, and Dex reads nothing else
 		"scope":     {strings.Join(scopes, " ")},
