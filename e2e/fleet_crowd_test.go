@@ -77,6 +77,9 @@ func (f *fleet) wantOne(t *testing.T, account string, meanwhile func()) {
 	for _, r := range f.crowd(account, each, meanwhile) {
 		if r.Code != 0 {
 			line, _, _ := strings.Cut(r.Stderr, "\n")
+			if len(failed) == 0 {
+				t.Logf("the first that failed: %s", r)
+			}
 			failed[fmt.Sprintf("exit %d: %s", r.Code, digits.ReplaceAllString(line, "N"))]++
 			continue
 		}

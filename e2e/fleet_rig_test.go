@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,6 +31,7 @@ type fleet struct {
 
 	issuer *oidctest.Issuer // nil with a real one
 	spent  *oidctest.Spendings
+	relays []*lab.Relay // to the issuer, one a machine
 }
 
 // A machine is one of a fleet. Its home runs the program on it, as its user.
@@ -40,8 +42,9 @@ type machine struct {
 	gated *run.Home // the same, held back until the fleet's gate opens
 }
 
-// firstUser is the user of the first machine. Nobody has that number.
-const firstUser = 64101
+// newUser is the user of a machine. Nobody has that number: it is new, so that the quota of
+// kernel keys is not used up by an earlier fleet.
+func newUser() int { return 1_000_000 + rand.IntN(1_000_000_000) }
 
 // newFleet starts an engine and makes three machines with a configuration, and no profile.
 func newFleet(t *testing.T, o openbao.Options) *fleet {
@@ -80,7 +83,7 @@ func (f *fleet) binary() string { return filepath.Join(f.dir, "t2-cred") }
 func (f *fleet) newMachine(number int) *machine {
 	f.t.Helper()
 	name := fmt.Sprintf("node-%d", number+1)
-	m := &machine{Machine: f.net.Machine(name), uid: firstUser + number}
+	m := &machine{Machine: f.net.Machine(name), uid: newUser()}
 	home := func(suffix, first string) *run.Home {
 		script := filepath.Join(f.dir, name+suffix)
 		text := fmt.Sprintf("#!/bin/sh\n%sexec %s setpriv --reuid=%d --regid=%d --clear-groups -- %s \"$@\"\n",
@@ -175,7 +178,7 @@ func (f *fleet) newIssuer(opts ...oidctest.Option) {
 		issuer.Close()
 	})
 	for _, m := range f.machines {
-		m.Relay(issuer.URL())
+		f.relays = append(f.relays, m.Relay(issuer.URL()))
 	}
 	f.addProfile(issuer.URL(), issuer.ClientSecret())
 }
@@ -218,7 +221,7 @@ func (f *fleet) crowd(account string, each int, meanwhile func()) []run.Result {
 	var running []*run.Running
 	for range each {
 		for _, m := range f.machines {
-			running = append(running, m.gated.Start(run.Cmd{Args: []string{"get", "--account", account}, Deadline: 4 * time.Minute}))
+			running = append(running, m.gated.Start(run.Cmd{Args: []string{"get", "--account", account}, Dir: m.Home.Dir, Deadline: 4 * time.Minute}))
 		}
 	}
 	time.Sleep(500 * time.Millisecond) // the last ones get to the gate
@@ -232,6 +235,3 @@ func (f *fleet) crowd(account string, each int, meanwhile func()) []run.Result {
 	}
 	return results
 }
-
-// kill9 kills the process that holds a claim or not, at once.
-func kill9(r *run.Running) { r.SignalGroup(unix.SIGKILL) }

@@ -29,7 +29,13 @@ type Helper struct {
 // refresh token. When the issuer, the lock or the store is in trouble, a token
 // that is still valid is returned with a warning. Errors: ErrLoginRequired,
 // ErrProfile, and those of store and oidc.
+//
+// A request for a narrower token gets that one and no other: by its Narrow, or by the
+// profile's rule for its URL. Errors then are ErrNotGranted too.
 func (h *Helper) Get(ctx context.Context, r Request) (Credential, error) {
+	if r = r.narrowed(); !r.Narrow.IsZero() {
+		return h.getNarrow(ctx, r)
+	}
 	binding := r.Profile.binding()
 	enough := func(t store.Token) bool { return t.Binding == binding && r.serves(t, h.Now()) }
 	cached, missed := h.Store.Token(ctx, r.key())
@@ -45,6 +51,9 @@ func (h *Helper) Get(ctx context.Context, r Request) (Credential, error) {
 		if missed == nil && !r.Fresh && cached.Binding == binding && cached.Expiry.After(h.Now()) && isTrouble(err) {
 			h.Warn(fmt.Sprintf("no new token (%v); this one is valid for %s more", err, left(cached, h.Now())))
 			return credential(r, cached), nil
+		}
+		if errors.Is(err, store.ErrBusy) && errors.Is(missed, store.ErrUnavailable) {
+			return Credential{}, missed // the store took all the time, and not the lock's holder
 		}
 		return Credential{}, err
 	}
@@ -80,7 +89,7 @@ func isTrouble(err error) bool {
 	if _, ok := errors.AsType[*secret.CommandError](err); ok { // a vault that is away
 		return true
 	}
-	return errors.Is(err, oidc.ErrUnreachable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrBusy) ||
+	return errors.Is(err, ErrInDoubt) || errors.Is(err, oidc.ErrUnreachable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrBusy) ||
 		errors.Is(err, store.ErrLocked) || errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrLost)
 }
 

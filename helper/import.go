@@ -104,8 +104,16 @@ func (f *importer) Send(ctx context.Context, ready func() error) (store.Record, 
 			return store.Record{}, store.Refused, f.request.onlineImport("nothing was kept")
 		}
 	}
+	if err != nil {
+		err = importedAlthough(err)
+	}
 	rec := f.h.newRecord(f.request.Request, f.issuer, f.answer, store.Token{Subject: f.subject}, oidc.Claims{})
 	return rec, store.Granted, err
+}
+
+// importedAlthough says that a refused access token has cost nothing.
+func importedAlthough(err error) error {
+	return fmt.Errorf("import: the refresh token is kept, but %w", err)
 }
 
 // failed says what became of the token that was brought.
@@ -124,7 +132,7 @@ func (f *importer) failed(err error) (store.Record, store.Verdict, error) {
 func (f *importer) Verify(ctx context.Context, stored store.Record) (store.Record, error) {
 	token, claims, err := f.h.accept(ctx, f.request.Request, f.issuer, f.answer, expected{subject: f.subject, first: true})
 	if err != nil {
-		return stored, fmt.Errorf("import: the refresh token is kept, but %w", err)
+		return stored, importedAlthough(err)
 	}
 	stored = withClaims(stored, token, claims)
 	f.h.warnReplaced(f.old, stored)

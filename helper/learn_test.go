@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/helper/oidc/oidctest"
 	"github.com/terradue/t2-cred/helper/secret"
+	"github.com/terradue/t2-cred/store"
 )
 
 // withDevices puts a front before the issuer that has logins by RFC 8628: alice has
@@ -160,6 +162,48 @@ func TestImport_mayBeSpent(t *testing.T) {
 		err := b.take("alice")
 		if err == nil || strings.Contains(err.Error(), "may have been spent") != spent {
 			t.Errorf("%s: %v", fault, err)
+		}
+	}
+}
+
+// TestGet_onAnotherMachine: the first refresh of a copied store asks the issuer where
+// that is known to tell, and warns. A token that the first machine has spent is not sent.
+func TestGet_onAnotherMachine(t *testing.T) {
+	if _, err := os.Stat("/etc/machine-id"); err != nil {
+		t.Skip("NOT CHECKED: this machine has no /etc/machine-id")
+	}
+	for _, spent := range []bool{false, true} {
+		b := newBench(t, oidctest.Refresh(oidctest.Revoke))
+		_, err := b.exchange("alice")
+		b.must(err)
+		old := b.stored()
+		if spent {
+			b.advance(time.Hour)
+			_, err = b.Get(t.Context(), b.req)
+			b.must(err)
+		}
+		_, err = b.Store.Update(t.Context(), b.req.key(), func(rec store.Record) (store.Record, error) {
+			rec.RefreshToken, rec.Machine = old.RefreshToken, "the-first-machine"
+			return rec, nil
+		})
+		b.must(err)
+		b.advance(time.Hour)
+		sent := b.issuer.Count("refresh_token")
+		_, err = b.Get(t.Context(), b.req)
+		sent = b.issuer.Count("refresh_token") - sent
+		if spent {
+			if !errors.Is(err, ErrLoginRequired) || !strings.Contains(err.Error(), "the store was copied from another machine") || sent != 0 {
+				t.Errorf("spent there: sent %d times, %v", sent, err)
+			}
+			continue
+		}
+		b.must(err)
+		if sent != 1 || len(b.warned) != 1 || !strings.Contains(b.warned[0], "this store was last used on another machine; a copied store ends grants") {
+			t.Errorf("sent %d times, warned %q", sent, b.warned)
+		}
+		b.advance(time.Hour)
+		if _, err = b.Get(t.Context(), b.req); err != nil || len(b.warned) != 1 {
+			t.Errorf("the next refresh: %v, %q", err, b.warned)
 		}
 	}
 }

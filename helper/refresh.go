@@ -25,6 +25,8 @@ type refresher struct {
 	answer oidc.Response
 	// spent says in words that the refresh token may have been spent before.
 	spent string
+	// narrow is the token of a refresh that asks for fewer scopes; see verifyNarrow.
+	narrow store.Token
 }
 
 // Prepare implements store.Spender: the client's secret and the issuer's documents are
@@ -47,8 +49,11 @@ func (f *refresher) Prepare(ctx context.Context, found store.Found) (store.Recor
 	if err := ctx.Err(); err != nil {
 		return store.Record{}, err
 	}
-	if found.Doubt == nil && !found.Elsewhere {
+	switch {
+	case found.Doubt == nil && !found.Elsewhere:
 		return found.Record, nil
+	case found.Doubt != nil && found.Doubt.Node != "":
+		return f.askShared(ctx)
 	}
 	return f.ask(ctx)
 }
@@ -68,7 +73,7 @@ func (f *refresher) usable(ctx context.Context) error {
 	case old.RefreshToken == "":
 		return loginRequired(r, "the stored record has no refresh token", nil)
 	}
-	return nil
+	return r.within(old.Scopes)
 }
 
 // ask looks into a refresh token that may have been spent: by a refresh that got no
@@ -99,7 +104,10 @@ func (f *refresher) ask(ctx context.Context) (store.Record, error) {
 func doubtWords(found store.Found) string {
 	if d := found.Doubt; d != nil {
 		where := ""
-		if d.Elsewhere {
+		switch {
+		case d.Node != "":
+			where = " on machine " + oidc.Clean(d.Node)
+		case d.Elsewhere:
 			where = " on another machine"
 		}
 		return fmt.Sprintf("the refresh of %s%s got no answer, and the issuer may have replaced the token", d.Since.UTC().Format("2006-01-02 15:04Z"), where)
@@ -111,7 +119,7 @@ func doubtWords(found store.Found) string {
 func (f *refresher) Send(ctx context.Context, ready func() error) (store.Record, store.Verdict, error) {
 	old := f.found.Record
 	var err error
-	f.answer, err = f.issuer.Spend(ctx, f.client, oidc.RefreshGrant(old.RefreshToken), oidc.Spending{Before: ready})
+	f.answer, err = f.issuer.Spend(ctx, f.client, oidc.RefreshGrant(old.RefreshToken, f.request.Narrow.Scopes...), oidc.Spending{Before: ready})
 	if err == nil || f.answer.RefreshToken != "" {
 		return f.next(err)
 	}
@@ -146,7 +154,14 @@ func (f *refresher) next(unfit error) (store.Record, store.Verdict, error) {
 		return store.Record{}, store.Unanswered, err
 	}
 	next.RefreshToken = f.answer.RefreshToken
-	next.Offline, next.RefreshExpiry = kind(f.answer, f.issuer.Product(), next.Asked, next.Scopes)
+	if unfit != nil {
+		unfit = keptAlthough(unfit)
+	}
+	answer := f.answer
+	if !f.request.Narrow.IsZero() {
+		answer.Scopes = nil // they are the access token's, not the grant's
+	}
+	next.Offline, next.RefreshExpiry = kind(answer, f.issuer.Product(), next.Asked, next.Scopes)
 	if f.found.Offline && !next.Offline {
 		f.h.Warn("the issuer has changed the offline token into an online one; it will end with the user's session")
 	}
@@ -195,6 +210,9 @@ func (f *refresher) explain(err error) error {
 // Verify implements store.Spender: the access token of an answer whose refresh token is
 // stored by now. What is shown of the user is what the last verified token says.
 func (f *refresher) Verify(ctx context.Context, stored store.Record) (store.Record, error) {
+	if !f.request.Narrow.IsZero() {
+		return f.verifyNarrow(ctx, stored)
+	}
 	token, claims, err := f.h.accept(ctx, f.request, f.issuer, f.answer, expected{subject: stored.Subject, verified: stored.Verified})
 	if err != nil {
 		return stored, keptAlthough(err)
@@ -232,11 +250,15 @@ func keptAlthough(err error) error {
 	return fmt.Errorf("%w (the grant is kept: its refresh token is stored)", err)
 }
 
-// revokes reports whether the issuer refused a refresh token for good, with its words.
+// revokes reports whether the issuer refused a refresh token for good, with its words
+// as they may be stored.
 func revokes(err error) (bool, string) {
 	var refused *oidc.Error
-	if errors.As(err, &refused) && refused.Op == "refresh" && refused.Means() == oidc.MeansGrantEnded {
-		return true, refused.Error()
+	if !errors.As(err, &refused) || refused.Op != "refresh" || refused.Means() != oidc.MeansGrantEnded {
+		return false, ""
 	}
-	return false, ""
+	if refused.Redacted { // what is left of a secret is not stored
+		return true, fmt.Sprintf("HTTP %d, in words that repeated a secret", refused.Status)
+	}
+	return true, refused.Error()
 }

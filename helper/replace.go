@@ -16,10 +16,11 @@ import (
 // A newcomer is whom a new grant is for, as far as it is known before it is asked for.
 type newcomer struct{ subject, username string }
 
-// bringer reads whom a user's token is for.
-func bringer(token secret.Secret) newcomer {
-	peek, ok := oidc.ParseUnverified(token)
-	if !ok {
+// bringer reads whom a user's token is for. What another issuer calls the user says
+// nothing here.
+func bringer(r ExchangeRequest) newcomer {
+	peek, ok := oidc.ParseUnverified(r.SubjectToken)
+	if !ok || r.foreign(peek) {
 		return newcomer{}
 	}
 	return newcomer{peek.Claims.Subject, peek.Claims.Username}
@@ -109,7 +110,7 @@ func (h *Helper) refuseSecond(ctx context.Context, r Request, issuer *oidc.Issue
 	if err != nil || !meta.EndsTogether() {
 		return nil //nolint:nilerr // the exchange says what is wrong
 	}
-	notes, err := h.Store.Notes()
+	notes, err := h.Store.Notes(ctx)
 	if err != nil {
 		return err
 	}

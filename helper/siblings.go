@@ -2,6 +2,8 @@ package helper
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/terradue/t2-cred/helper/oidc"
@@ -61,6 +63,29 @@ func userOf(n store.Note) string {
 	return n.Issuer + "\n" + n.ClientID + "\n" + n.Subject
 }
 
+// warnEnded names the accounts whose grants a new one has ended, where the issuer keeps
+// one refresh token for each user and client.
+func (h *Helper) warnEnded(ctx context.Context, r Request, issuer *oidc.Issuer, now store.Record) {
+	meta, err := issuer.Metadata(ctx)
+	if err != nil || !meta.KeepsOne() {
+		return
+	}
+	notes, err := h.Store.Notes(ctx)
+	if err != nil {
+		h.Log.Debug("the accounts that may have ended are not known", "error", err)
+		return
+	}
+	var ended []string
+	for _, n := range notes {
+		if n.Key != r.key() && userOf(n) != "" && userOf(n) == userOf(store.Note{GrantInfo: now.GrantInfo}) {
+			ended = append(ended, oidc.Clean(n.Key.Profile+"/"+n.Key.Account))
+		}
+	}
+	if len(ended) > 0 {
+		h.Warn(fmt.Sprintf("this ended the grant of %s: %s keeps one refresh token for each user and client; use one account for them", strings.Join(ended, ", "), meta.Product))
+	}
+}
+
 // endsAlone reports whether revoking a grant of that subject is known to end no grant of
 // another account that is stored here.
 func (h *Helper) endsAlone(ctx context.Context, r Request, issuer *oidc.Issuer, subject string) bool {
@@ -68,7 +93,7 @@ func (h *Helper) endsAlone(ctx context.Context, r Request, issuer *oidc.Issuer, 
 	if err != nil || !meta.EndsAlone() || subject == "" {
 		return false
 	}
-	notes, err := h.Store.Notes()
+	notes, err := h.Store.Notes(ctx)
 	if err != nil {
 		return false
 	}

@@ -98,3 +98,29 @@ func TestSubject_foreignIssuer(t *testing.T) {
 		t.Errorf("subject_issuer %v, subject_token_type %v", form["subject_issuer"], form["subject_token_type"])
 	}
 }
+
+// TestSubject_foreignNamesDecideNothing: another issuer may have a client of our name and
+// call the user what it likes. Its subject is neither expected nor compared.
+func TestSubject_foreignNamesDecideNothing(t *testing.T) {
+	b := newBench(t)
+	ours, theirs := b.issuer.UserToken("alice"), b.issuer.UserToken("alice", oidctest.FromIssuer("https://other.example.org"), oidctest.IssuedTo(oidctest.ClientID))
+	for name, tt := range map[string]struct {
+		token, alias string
+		known        bool
+	}{
+		"ours, for another client": {ours, "", true}, "theirs": {theirs, "", false}, "theirs, with its alias": {theirs, "partner", false},
+		"an alias says it": {ours, "partner", false},
+	} {
+		r := ExchangeRequest{Request: b.req, SubjectToken: secret.Secret(tt.token), SubjectIssuer: tt.alias}
+		if got := bringer(r).subject != ""; got != tt.known {
+			t.Errorf("%s: who brings it is known: %t", name, got)
+		}
+		if answerSubject(r, "") != "" {
+			t.Errorf("%s: the answer is expected to be of that subject", name)
+		}
+	}
+	given := ExchangeRequest{Request: b.req, SubjectToken: secret.Secret(b.issuer.UserToken("alice", oidctest.IssuedTo(oidctest.ClientID)))}
+	if answerSubject(given, "") == "" {
+		t.Error("a token that our issuer gave to our client binds the answer")
+	}
+}

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"slices"
+	"sort"
 
 	"github.com/terradue/t2-cred/store/backend"
 )
@@ -14,6 +14,8 @@ type Account struct {
 	Note
 	// Doubt is an earlier refresh that got no answer, or nil.
 	Doubt *Doubt
+	// Claim says which machine has claimed the account of a shared store, or is nil.
+	Claim *Holder
 	// Err says why the record cannot be read; the note is then all that is known.
 	Err error
 }
@@ -23,6 +25,9 @@ type Account struct {
 // with the reason. The error is of a store that cannot be read at all and of which no
 // note tells; a keyring that is locked or away leaves the notes, each with the reason.
 func (s *Store) Accounts(ctx context.Context) ([]Account, error) {
+	if s.shared() {
+		return s.sharedAccounts(ctx)
+	}
 	notes, err := s.notes.all()
 	if err != nil {
 		return nil, backend.Errorf(ErrUnavailable, err, nil, "cannot read the notes")
@@ -67,6 +72,9 @@ func (s *Store) Accounts(ctx context.Context) ([]Account, error) {
 func (s *Store) Account(ctx context.Context, k Key) (Account, error) {
 	if err := k.Validate(); err != nil {
 		return Account{}, err
+	}
+	if s.shared() {
+		return s.sharedAccount(ctx, k.item(kindGrant), k)
 	}
 	if a, ok := s.account(ctx, k.item(kindGrant), k, true); ok {
 		return a, nil
@@ -115,9 +123,26 @@ func (s *Store) listAll(ctx context.Context) (names []string, err error) {
 	}
 }
 
-// Notes lists all accounts, sorted, as their notes have them: the backend is not
-// asked, and nothing repaired. The error wraps [ErrUnavailable].
-func (s *Store) Notes() ([]Note, error) {
+// Notes lists all accounts, sorted, as their notes have them: no record is read, and
+// nothing repaired. A shared store is asked for the notes, since each machine knows only
+// what it has used. The error wraps [ErrUnavailable].
+func (s *Store) Notes(ctx context.Context) ([]Note, error) {
+	if !s.shared() {
+		return s.LocalNotes()
+	}
+	accounts, err := s.sharedAccounts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Note, len(accounts))
+	for i, a := range accounts {
+		all[i] = a.Note
+	}
+	return all, nil
+}
+
+// LocalNotes lists the accounts that this machine has a note of. Nobody is asked.
+func (s *Store) LocalNotes() ([]Note, error) {
 	notes, err := s.notes.all()
 	if err != nil {
 		return nil, backend.Errorf(ErrUnavailable, err, nil, "cannot read the notes")
@@ -140,7 +165,8 @@ func inOrder(notes []note, why error) []Account {
 }
 
 func sortAccounts(accounts []Account) {
-	slices.SortFunc(accounts, func(a, b Account) int {
-		return cmp.Or(cmp.Compare(a.Key.Profile, b.Key.Profile), cmp.Compare(a.Key.Account, b.Key.Account))
+	sort.Slice(accounts, func(i, j int) bool { // slices.SortFunc is 20 kB more in the program
+		a, b := accounts[i].Key, accounts[j].Key
+		return cmp.Or(cmp.Compare(a.Profile, b.Profile), cmp.Compare(a.Account, b.Account)) < 0
 	})
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func TestAccounts_areRepaired(t *testing.T) {
-	eachBackend(t, func(t *testing.T, o Options) {
+	eachLocal(t, func(t *testing.T, o Options) {
 		s, ctx := open(t, o), context.Background()
 		if got, err := s.Accounts(ctx); err != nil || len(got) != 0 {
 			t.Fatalf("Accounts = %v, %v", got, err)
@@ -68,7 +68,7 @@ func TestAccounts_areRepaired(t *testing.T) {
 }
 
 func TestLoad_mendsTheNote(t *testing.T) {
-	eachBackend(t, func(t *testing.T, o Options) {
+	eachLocal(t, func(t *testing.T, o Options) {
 		s, ctx := open(t, o), context.Background()
 		put(t, s, alice, sampleRecord("g1"))
 		if err := s.notes.remove(alice); err != nil {

@@ -47,6 +47,9 @@ func (s *Store) cachedToken(ctx context.Context, k Key) (Token, error) {
 // to be stored.
 const rescueWait = 200 * time.Millisecond
 
+// sharedRescueWait is how long it then waits for the engine of a shared store.
+const sharedRescueWait = time.Second
+
 func (s *Store) rescue(ctx context.Context, k Key, grant string) {
 	copies := append(s.findCopy(k, grant), s.findCopy(k, newGrant)...)
 	waits := slices.IndexFunc(copies, foundCopy.holdsRecord)
@@ -60,6 +63,10 @@ func (s *Store) rescue(ctx context.Context, k Key, grant string) {
 		return // its holder is about to store it, or nobody can write here
 	}
 	defer lock.release()
+	if s.shared() { // an engine that is away must not hold up a cached token
+		ctx, cancel = context.WithTimeout(ctx, sharedRescueWait)
+		defer cancel()
+	}
 	if _, err := s.look(ctx, k); err != nil {
 		s.opt.Warn("the renewed credential of account " + k.String() + " still waits " + copies[waits].where + ": " + err.Error())
 	}
@@ -95,7 +102,7 @@ func (s *Store) tokenIn(ctx context.Context, place string, k Key, grant string) 
 		return Token{}, err
 	}
 	of, t, err := decodeToken(value)
-	if err != nil || of != grant || t.AccessToken == "" || expired(t, s.opt.Now()) || ofTheFuture(t, s.opt.Now()) {
+	if err != nil || of != grant || t.AccessToken == "" || expired(t, s.opt.Now()) || s.ofTheFuture(t) {
 		return Token{}, none // damaged or old: a new one will take its place
 	}
 	return t, nil
@@ -108,6 +115,10 @@ func (s *Store) cached(ctx context.Context, place string, k Key) (secret.Secret,
 		v, err := s.kernel.get(s.kernelName(k))
 		return secret.Secret(v), err
 	case placeItem:
+		if s.shared() {
+			i, _, err := s.loadItem(ctx, k)
+			return secret.Secret(i.Token), err
+		}
 		value, _, err := s.backend.Load(ctx, k.item(kindToken))
 		return value, err
 	}
@@ -118,8 +129,15 @@ func (s *Store) cached(ctx context.Context, place string, k Key) (secret.Secret,
 const clockStep = 5 * time.Second
 
 // ofTheFuture says that a token was obtained while the clock was ahead of what it is
-// now. Its expiry then proves nothing, if it is not in the token itself.
-func ofTheFuture(t Token, now time.Time) bool { return t.Obtained.After(now.Add(clockStep)) }
+// now. Its expiry then proves nothing, if it is not in the token itself. Clocks of
+// machines differ by more than one clock is set back.
+func (s *Store) ofTheFuture(t Token) bool {
+	step := clockStep
+	if s.shared() {
+		step = maxSkew
+	}
+	return t.Obtained.After(s.opt.Now().Add(step))
+}
 
 func expired(t Token, now time.Time) bool { return !t.Expiry.IsZero() && !now.Before(t.Expiry) }
 

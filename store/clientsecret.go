@@ -14,7 +14,7 @@ func (s *Store) ClientSecret(ctx context.Context, profile string) (secret.Secret
 	}
 	value, err := s.loadAhead(ctx, itemName(kindClient, profile))
 	if err != nil {
-		return "", err
+		return "", damagedSecret(profile, err)
 	}
 	return decodeClientSecret(profile, value)
 }

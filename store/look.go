@@ -22,8 +22,9 @@ type known struct {
 	place string // of rec's cached token
 	// waiting is a sealed copy that is newer than the item and could not be saved.
 	waiting *foundCopy
-	// doubt is an earlier refresh without an outcome.
-	doubt *Doubt
+	// doubt is an earlier refresh without an outcome, and mark its trace on this machine.
+	// On a store of one machine they are the same.
+	doubt, mark *Doubt
 }
 
 // A Doubt is an earlier refresh whose refresh token may have been sent and whose
@@ -33,6 +34,13 @@ type Doubt struct {
 	PID   int
 	// Elsewhere says that another machine sent it.
 	Elsewhere bool
+
+	// The rest is of a shared store.
+
+	Node  string    // the machine that held the claim; empty on a store of one machine
+	Found time.Time // when the doubt was written down
+	Lost  bool      // no machine can have the answer
+	Ask   bool      // the issuer may be asked whether the token was spent
 }
 
 // inFlight is for how long a mark of a process that runs is taken for a refresh under
@@ -42,6 +50,11 @@ const inFlight = 45 * time.Second
 // look reads all that is known of an account, with the lock held. What an earlier
 // process left is settled first: the copies of 3f78ee2, then our own.
 func (s *Store) look(ctx context.Context, k Key) (known, error) {
+	if s.shared() { // whoever changes it claims it
+		rec, err := s.repairShared(ctx, k)
+		n, noteErr := s.notes.get(k)
+		return known{rec: rec, note: n, noted: noteErr == nil}, err
+	}
 	for {
 		st, err := s.lookOnce(ctx, k)
 		if !errors.Is(err, errLookAgain) {
@@ -60,7 +73,7 @@ func (s *Store) lookOnce(ctx context.Context, k Key) (known, error) {
 	value, rev, err := s.backend.Load(ctx, name)
 	value, rev, err = s.takeOldCopy(ctx, k, value, rev, err)
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return st, err
+		return st, damagedRecord(k, err)
 	}
 	st.rev, st.base = rev, digest(value)
 	missing := err
@@ -113,6 +126,7 @@ func (s *Store) settle(ctx context.Context, k Key, st *known, value secret.Secre
 			c.remove() // nothing was sent, or no refresh token was at stake
 		case same && c.base == st.base && st.waiting == nil:
 			st.doubt = &Doubt{Since: c.since, PID: c.pid, Elsewhere: !s.isOurs(c)}
+			st.mark = st.doubt
 		case same && c.base != st.base:
 			c.remove() // a later record was saved since
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/secret"
 	"github.com/terradue/t2-cred/store/backend/backendtest"
+	"github.com/terradue/t2-cred/store/openbao/baotest"
 )
 
 // TestMain runs the tests, or is one of the processes that they start.
@@ -35,6 +36,7 @@ func TestMain(m *testing.M) {
 // childOptions are a child's Options, without what is code.
 type childOptions struct {
 	Backend, Config, StateDir, DataDir, RuntimeDir string
+	OpenBao                                        OpenBao
 	Attended                                       bool
 	Kernel                                         bool // cached there by every backend
 	Detached                                       bool // in a session not linked to the user's keyring
@@ -48,7 +50,7 @@ func (c childOptions) key() Key { return Key{c.Profile, c.Account} }
 func childOf(o Options, k Key) childOptions {
 	return childOptions{
 		Backend: o.Backend, Config: o.Config, StateDir: o.StateDir, DataDir: o.DataDir,
-		RuntimeDir: o.RuntimeDir, Attended: o.Attended, Profile: k.Profile, Account: k.Account,
+		RuntimeDir: o.RuntimeDir, OpenBao: o.OpenBao, Attended: o.Attended, Profile: k.Profile, Account: k.Account,
 	}
 }
 
@@ -170,7 +172,7 @@ func runChild(mode string) int {
 	}
 	s, err := openAny(Options{
 		Backend: c.Backend, Config: c.Config, StateDir: c.StateDir, DataDir: c.DataDir, RuntimeDir: c.RuntimeDir,
-		Attended: c.Attended, Getenv: os.Getenv, Now: time.Now,
+		OpenBao: c.OpenBao, Attended: c.Attended, Getenv: os.Getenv, Now: time.Now,
 		Warn: func(msg string) { fmt.Fprintln(os.Stderr, "warning: "+msg) },
 	})
 	if err != nil {
@@ -397,6 +399,19 @@ var optionsFor = map[string]func(testing.TB) Options{
 	"memory":  func(t testing.TB) Options { return testOptions(t, "memory") },
 	"file":    fileOptions,
 	"keyring": keyringOptions,
+	"openbao": func(t testing.TB) Options { return engineOptions(t, baotest.New(t, 1)) },
+}
+
+// engineOptions are those of a machine that uses an engine.
+func engineOptions(t testing.TB, e *baotest.Engine) Options {
+	t.Helper()
+	o := testOptions(t, "openbao")
+	token := filepath.Join(filepath.Dir(o.Config), "token")
+	if err := os.WriteFile(token, []byte(baotest.RootToken), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o.OpenBao = OpenBao{Address: e.Addresses(), Mount: baotest.Mount, Prefix: "t2-cred/test", Auth: "token_file", TokenFile: token}
+	return o
 }
 
 // eachBackend runs a test on every backend that there is.
@@ -404,6 +419,16 @@ func eachBackend(t *testing.T, f func(t *testing.T, o Options)) {
 	for _, name := range append(Backends(), "memory") {
 		t.Run(name, func(t *testing.T) { f(t, optionsFor[name](t)) })
 	}
+}
+
+// eachLocal is eachBackend without the stores that machines share. sharedstore_test.go has
+// what differs there.
+func eachLocal(t *testing.T, f func(t *testing.T, o Options)) {
+	eachBackend(t, func(t *testing.T, o Options) {
+		if o.Backend != "openbao" {
+			f(t, o)
+		}
+	})
 }
 
 // open opens a store that leaves nothing in the kernel's keyring behind.

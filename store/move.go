@@ -3,8 +3,10 @@ package store
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/helper/secret"
 	"github.com/terradue/t2-cred/store/backend"
 )
 
@@ -27,39 +29,73 @@ func Move(ctx context.Context, from, to *Store, k Key) error {
 		return err
 	}
 	defer lock.release()
-	old, err := from.look(ctx, k)
+	old, err := from.hold(ctx, k)
+	defer old.giveUp(ctx)
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	there, err := to.look(ctx, k)
+	there, err := to.hold(ctx, k)
+	defer there.giveUp(ctx)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	if err == nil && there.rec.Grant != old.rec.Grant {
+	if err == nil && there.st.rec.Grant != old.st.rec.Grant {
 		return backend.Errorf(ErrMoved, nil,
 			hint.Do(hint.Run("erase", "--local-only", "--store", to.Name()).For(k.Profile, k.Account)), "account %v", k)
 	}
-	if err == nil && there.note.Refreshed.After(old.note.Refreshed) {
+	if err == nil && there.refreshed().After(old.refreshed()) {
 		// An earlier move was interrupted, and the grant has been used there since: what
 		// is here may be spent.
+		old.claim = nil // it goes with the item
 		return from.deleteAll(context.WithoutCancel(ctx), k)
 	}
-	if old.waiting != nil || old.doubt != nil {
+	if old.st.waiting != nil || old.st.doubt != nil {
 		return backend.Errorf(ErrUnavailable, nil, hint.Do(hint.Run("get", "--fresh").For(k.Profile, k.Account)),
 			"account %v has a refresh without an outcome, which belongs to the %s store", k, from.Name())
 	}
-	if _, err := to.save(ctx, k.item(kindGrant), encodeRecord(k, old.rec), there.rev); err != nil {
+	rec := old.st.rec
+	if from.shared() != to.shared() {
+		rec.Machine = "" // one that is shared is of no machine
+	}
+	if err := there.saveItem(ctx, rec); err != nil {
 		return err
 	}
 	// What follows is short, and half of it done is worse than all of it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveLimit)
 	defer cancel()
-	there.note.Refreshed = old.note.Refreshed
-	to.writeNote(k, there, old.rec, to.cacheToken(ctx, k, old.rec.Grant, old.rec.Token, there))
+	there.st.note.Refreshed = old.refreshed()
+	to.keepRest(ctx, k, there.st, rec)
+	old.claim = nil
 	return from.deleteAll(ctx, k) // and of the kernel's keys those of the OS keyring alone
+}
+
+// hold looks at an account whose lock is held and, in a shared store, claims it. The
+// caller gives the claim up. The error wraps ErrNotFound for an account that is not there,
+// which is claimed all the same.
+func (s *Store) hold(ctx context.Context, k Key) (r *spending, err error) {
+	r = &spending{s: s, k: k, name: k.item(kindGrant)}
+	if !s.shared() {
+		r.st, err = s.look(ctx, k)
+		return r, err
+	}
+	if _, err = r.takeClaim(ctx, false, nil); err == nil && r.st.rec.Grant == "" {
+		err = backend.NotFound()
+	}
+	return r, err
+}
+
+// refreshed is when the grant was last refreshed, as far as is known.
+func (r *spending) refreshed() time.Time {
+	at := r.st.note.Refreshed
+	if r.claim != nil {
+		if _, t, err := decodeToken(secret.Secret(r.claim.item.Token)); err == nil && t.Obtained.After(at) {
+			at = t.Obtained
+		}
+	}
+	return at
 }
 
 // CopyClientSecret brings a profile's client secret into the other store; in this one

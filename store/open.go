@@ -9,23 +9,33 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/terradue/t2-cred/helper/secret"
 	"github.com/terradue/t2-cred/store/agefile"
 	"github.com/terradue/t2-cred/store/backend"
 	"github.com/terradue/t2-cred/store/keyring"
+	"github.com/terradue/t2-cred/store/openbao"
 )
 
 // backends are the places that Options.Backend may name.
-func backends() map[string]func(backend.Options) (backend.Backend, error) {
+func backends(engine OpenBao) map[string]func(backend.Options) (backend.Backend, error) {
 	return map[string]func(backend.Options) (backend.Backend, error){
 		"keyring": keyring.Open,
 		"file":    agefile.Open,
+		"openbao": func(o backend.Options) (backend.Backend, error) { return openbao.Open(engine, o) },
 	}
 }
 
+// OpenBao is where the shared store is, from the configuration.
+type OpenBao = openbao.Config
+
+// OpenBaoError is something wrong with one key of it.
+type OpenBaoError = openbao.KeyError
+
 // Backends lists the names that Options.Backend may have, sorted.
-func Backends() []string { return slices.Sorted(maps.Keys(backends())) }
+func Backends() []string { return slices.Sorted(maps.Keys(backends(OpenBao{}))) }
 
 // A Store keeps the records of one configuration in one backend. Its methods may
 // be called at once from many goroutines and processes.
@@ -43,12 +53,22 @@ type Store struct {
 	// copies are in the kernel's keyring only where disk is refused.
 	copyKernel kernelRing
 	ahead      prefetch
+
+	// What follows is of a shared store.
+
+	sharer             backend.Sharer // nil for a store of one machine
+	terms              backend.Terms
+	node               func() string // this machine's name, for people
+	bootID             func() string // of this run of the machine
+	boot               func() time.Duration
+	owner              func() string // names the state directory in this run; empty where that is not known
+	sendTime, saveTime time.Duration
 }
 
 // Open checks the options and touches nothing: no file, no keyring. The error of
 // an unknown Backend names those there are.
 func Open(o Options) (*Store, error) {
-	open, ok := backends()[o.Backend]
+	open, ok := backends(o.OpenBao)[o.Backend]
 	if !ok {
 		return nil, fmt.Errorf("unknown store %q, there are: %s", o.Backend, strings.Join(Backends(), ", "))
 	}
@@ -76,8 +96,22 @@ func With(b backend.Backend, o Options) (*Store, error) {
 	}
 	s.kernel = kernelRing{off: !s.is.KernelCache}
 	s.locks = fileLocks{dir: filepath.Join(o.StateDir, s.ns, "locks"), now: o.Now}
-	s.notes = dirNotes{dir: filepath.Join(o.StateDir, s.ns, "notes-"+s.is.Name)}
+	notes := "notes-" + s.is.Name
+	if sharer, ok := b.(backend.Sharer); ok {
+		s.share(sharer)
+		notes += "-" + shortHash(s.is.Where)[:8] // another engine or prefix has other grants
+	}
+	s.notes = dirNotes{dir: filepath.Join(o.StateDir, s.ns, notes)}
 	return s, nil
+}
+
+// share makes it a shared store.
+func (s *Store) share(b backend.Sharer) {
+	s.sharer, s.terms = b, b.Terms()
+	s.sendTime, s.saveTime = sendTime, saveTime
+	s.boot = bootClock()
+	// A cached get needs none of these.
+	s.node, s.bootID, s.owner = sync.OnceValue(hostname), sync.OnceValue(bootID), sync.OnceValue(s.findOwner)
 }
 
 func (o Options) forBackend() backend.Options {
@@ -88,6 +122,7 @@ func (o Options) forBackend() backend.Options {
 	return backend.Options{
 		Namespace: namespace(o), DataDir: o.DataDir, IdentityCommand: o.IdentityCommand,
 		Getenv: o.Getenv, Warn: warn, Attended: o.Attended, Label: o.label,
+		Now: o.Now, Memory: memory{dir: o.RuntimeDir},
 	}
 }
 

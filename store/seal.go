@@ -37,6 +37,10 @@ func (s *Store) sealIdentity(ctx context.Context) (*age.X25519Identity, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseSeal(value)
+}
+
+func parseSeal(value secret.Secret) (*age.X25519Identity, error) {
 	id, err := age.ParseX25519Identity(value.Reveal()) // parsed, not passed on
 	if err != nil {
 		return nil, backend.Errorf(ErrCorrupt, nil, hint.Say("put back the store as it was: the item "+kindSeal+" opens the copies of records"),
@@ -65,12 +69,20 @@ func (s *Store) makeSealIdentity(ctx context.Context) (*age.X25519Identity, erro
 		return nil, err
 	}
 	defer lock.release()
-	id, err := s.sealIdentity(ctx) // another process may have been faster
-	if !errors.Is(err, ErrNotFound) {
-		return id, err
+	value, rev, err := s.backend.Load(ctx, kindSeal)
+	if !errors.Is(err, ErrNotFound) { // another process was faster, or it cannot be read
+		if err != nil {
+			return nil, err
+		}
+		return parseSeal(value)
 	}
-	if id, err = age.GenerateX25519Identity(); err != nil {
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
 		return nil, err
 	}
-	return id, s.saveAny(ctx, s.backend, kindSeal, secret.Secret(id.String()))
+	_, err = s.saveTo(ctx, s.backend, kindSeal, secret.Secret(id.String()), rev)
+	if errors.Is(err, backend.ErrConflict) { // another machine was faster
+		return s.sealIdentity(ctx)
+	}
+	return id, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/terradue/t2-cred/helper/hint"
@@ -75,6 +76,12 @@ type spending struct {
 	name string // of the lock
 	// inItem says that the item holds the newest record, and no copy waits.
 	inItem bool
+
+	claim *heldClaim // of the item of a shared store; nil when it is given up
+	// keepsDoubt says that a save leaves the doubt of the claim as it is.
+	keepsDoubt bool
+	// holdsClaim says that a save does not give the claim up.
+	holdsClaim bool
 }
 
 // saveLimit bounds everything that is left to do once the issuer has answered.
@@ -133,6 +140,9 @@ func (s *Store) refreshOnce(ctx context.Context, k Key, want Want, sp Spender, b
 	}
 	asked := s.locks.refreshes(r.name) != before
 	mayServe := want.Enough != nil && (!want.Fresh || asked)
+	if s.shared() {
+		return r.refreshShared(ctx, want, sp, asked)
+	}
 	defer s.begin(ctx, itemName(kindClient, k.Profile), kindSeal)()
 	if r.st, err = s.look(ctx, k); err != nil && !errors.Is(err, ErrNotFound) {
 		return Record{}, err
@@ -148,8 +158,13 @@ func (s *Store) refreshOnce(ctx context.Context, k Key, want Want, sp Spender, b
 func (r *spending) run(ctx context.Context, sp Spender, asked bool) (Record, error) {
 	old := r.st.rec
 	machine := r.s.machine()
+	if r.s.shared() {
+		machine = "" // a record of many machines is of none
+	}
 	found := Found{Record: old, Doubt: r.st.doubt, Asked: asked, Elsewhere: old.Machine != "" && machine != "" && old.Machine != machine}
-	prepared, err := sp.Prepare(ctx, found)
+	leased, cancel := r.leaseContext(ctx)
+	defer cancel()
+	prepared, err := sp.Prepare(leased, found)
 	if err != nil {
 		if isZero(prepared) {
 			return Record{}, err
@@ -165,10 +180,10 @@ func (r *spending) run(ctx context.Context, sp Spender, asked bool) (Record, err
 	if err := r.mark(); err != nil {
 		return Record{}, errors.Join(r.notSent(), unspent(err))
 	}
-	next, verdict, err := sp.Send(ctx, r.ready)
+	next, verdict, err := sp.Send(leased, r.ready)
 	// From here on nobody may interrupt: next may be all that is left of a grant.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveLimit)
-	defer cancel()
+	ctx, cancelSave := r.saving(ctx)
+	defer cancelSave()
 	switch verdict {
 	case NotSent:
 		return Record{}, errors.Join(err, r.notSent())
@@ -183,7 +198,17 @@ func (r *spending) run(ctx context.Context, sp Spender, asked bool) (Record, err
 		return next, errors.Join(err, r.conclude(ctx, next))
 	}
 	r.room.close() // the mark stays
+	r.unanswered()
 	return Record{}, err
+}
+
+// saving bounds what is left to do once the issuer has answered. Nobody may interrupt it.
+func (r *spending) saving(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := saveLimit
+	if r.claim != nil { // a save is safe at any time; while the lease runs nobody takes over
+		limit = max(r.s.saveTime, min(2*r.s.saveTime, r.claim.until-r.s.boot()))
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), limit)
 }
 
 // stillWaits is the error of a copy that would be overwritten.
@@ -197,7 +222,7 @@ func stillWaits(k Key, c *foundCopy) error {
 func (r *spending) makeRoom(ctx context.Context, rec Record) (err error) {
 	value := encodeRecord(r.k, rec)
 	head := copyHead{grant: rec.Grant, base: r.st.base}
-	if r.st.doubt != nil {
+	if r.st.mark != nil {
 		head.state = stateSent
 	}
 	r.room, err = r.s.makeRoom(ctx, r.k, head, len(value))
@@ -221,26 +246,27 @@ func (r *spending) ready() error {
 	if err := r.lock.lost(); err != nil {
 		return fmt.Errorf("%w: %w", errLockLost, err)
 	}
-	return nil
+	return r.checkLease()
 }
 
 // notSent takes back the room and the mark. Without an earlier doubt nothing is left.
 func (r *spending) notSent() error {
-	if r.st.doubt == nil || r.room.head.grant != r.st.rec.Grant {
+	if r.st.mark == nil || r.room.head.grant != r.st.rec.Grant {
 		return r.room.remove()
 	}
-	return r.room.restore(r.st.doubt)
+	return r.room.restore(r.st.mark)
 }
 
 // granted keeps the new refresh token, first sealed and then in the item, and only then
 // has the access token verified. Refused or not, the refresh token stays.
 func (r *spending) granted(ctx context.Context, sp Spender, next Record, unfit error) (Record, error) {
+	if r.claim != nil {
+		return r.grantedShared(ctx, sp, next, unfit)
+	}
 	err := r.save(ctx, next, nil) // nothing comes between the answer and this
 	r.s.locks.countRefresh(r.name)
-	if err != nil {
-		return next, errors.Join(unfit, &hint.Error{
-			Kind: ErrLost, Detail: "the refresh token was spent, and the new one could not be stored: " + err.Error(), Remedy: hint.Of(err),
-		})
+	if err != nil { // this goes before what is wrong with the access token
+		return next, lost(err)
 	}
 	verified := next
 	if unfit == nil {
@@ -258,19 +284,30 @@ func (r *spending) granted(ctx context.Context, sp Spender, next Record, unfit e
 	return verified, unfit
 }
 
+// lost is the error of a new refresh token that could be kept nowhere.
+func lost(err error) error {
+	return &hint.Error{
+		Kind: ErrLost, Detail: "the refresh token was spent, and the new one, which lives on at the issuer, could not be stored: " + err.Error(), Remedy: hint.Of(err),
+	}
+}
+
 // save is the step after the answer. When the item cannot be saved, the sealed copy is
 // kept and a warning says where: that is no error, as nothing is lost. noMark says why
 // there can be no copy.
 func (r *spending) save(ctx context.Context, next Record, noMark error) error {
 	value := encodeRecord(r.k, next)
-	if value == encodeRecord(r.k, r.st.rec) {
+	if r.claim == nil && value == encodeRecord(r.k, r.st.rec) {
 		r.inItem = true
 		return r.settled() // the old refresh token goes on, and nothing else is new
 	}
-	sealErr := noMark
-	if sealErr == nil {
-		sealErr = r.room.fill(value)
+	if noMark != nil {
+		return r.saveFilled(ctx, next, noMark)
 	}
+	return r.saveFilled(ctx, next, r.room.fill(value))
+}
+
+// saveFilled saves a record whose room was filled, or was not.
+func (r *spending) saveFilled(ctx context.Context, next Record, sealErr error) error {
 	err := r.saveItem(ctx, next)
 	if err == nil {
 		return r.settled()
@@ -300,12 +337,15 @@ func retryDelays() []time.Duration {
 // what was got last counts for the same grant.
 func (r *spending) saveItem(ctx context.Context, next Record) error {
 	delays := retryDelays()
-	if r.room == nil {
+	switch {
+	case r.room == nil:
 		delays = nil
+	case r.claim != nil: // until the time for it is over
+		delays = slices.Repeat([]time.Duration{500 * time.Millisecond}, 100)
 	}
 	for {
 		err := r.saveOnce(ctx, next)
-		if err == nil || errors.Is(err, ErrTooLarge) || errors.Is(err, backend.ErrNoAnswer) || len(delays) == 0 || !sleep(ctx, delays[0]) {
+		if err == nil || errors.Is(err, ErrTooLarge) || errors.Is(err, backend.ErrNoAnswer) || errors.Is(err, errOtherGrant) || len(delays) == 0 || !sleep(ctx, delays[0]) {
 			return err
 		}
 		delays = delays[1:]
@@ -313,6 +353,9 @@ func (r *spending) saveItem(ctx context.Context, next Record) error {
 }
 
 func (r *spending) saveOnce(ctx context.Context, next Record) error {
+	if r.s.shared() {
+		return r.saveShared(ctx, next)
+	}
 	name, value := r.k.item(kindGrant), encodeRecord(r.k, next)
 	rev, err := r.s.save(ctx, name, value, r.st.rev)
 	if errors.Is(err, backend.ErrConflict) {
@@ -348,13 +391,14 @@ func (r *spending) settled() error {
 // conclude saves a record that has no new refresh token, such as one whose grant was
 // revoked.
 func (r *spending) conclude(ctx context.Context, next Record) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveLimit)
+	ctx, cancel := r.saving(ctx)
 	defer cancel()
+	r.keepsDoubt = next.RevokedBy == ""
 	if err := r.saveItem(ctx, next); err != nil {
 		return fmt.Errorf("store the credential of account %v: %w", r.k, err)
 	}
 	r.s.keepRest(ctx, r.k, r.st, next)
-	if r.room != nil && r.st.doubt != nil && next.RevokedBy == "" {
+	if r.room != nil && r.st.mark != nil && next.RevokedBy == "" {
 		return r.notSent() // it was refused for another reason, so the doubt stays
 	}
 	r.dropDoubt()
@@ -363,7 +407,7 @@ func (r *spending) conclude(ctx context.Context, next Record) error {
 
 // dropDoubt removes an earlier mark: the outcome is known by now.
 func (r *spending) dropDoubt() {
-	if r.st.doubt == nil || r.room != nil {
+	if r.st.mark == nil || r.room != nil {
 		return
 	}
 	for _, c := range r.s.findCopy(r.k, r.st.rec.Grant) {

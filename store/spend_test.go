@@ -388,28 +388,38 @@ func TestRefresh_withoutRoomNothingIsSent(t *testing.T) {
 	stored(t, s, sampleRecord("g1").RefreshToken)
 }
 
-// The lock file is removed while two wait for each other: one token is sent once.
+// The lock file, or all of the state directory, is removed right before the request: one
+// token is sent once. In the memory store the copies are in the state directory, as for
+// a keyring.
 func TestRefresh_theLockFileIsRemoved(t *testing.T) {
-	o := fileOptions(t)
-	s := open(t, o)
-	put(t, s, alice, sampleRecord("g1"))
-	path := filepath.Join(s.locks.dir, alice.item(kindGrant)+".lock")
-	sent := 0
-	tries := 0
-	_, err := s.Refresh(context.Background(), alice, Want{}, &lockRemover{path: path, tries: &tries, spender: spender{f: func(old Record) (Record, error) {
-		sent++
-		old.RefreshToken = second
-		old.Token = sampleToken("fresh")
-		return old, nil
-	}}})
-	if err != nil || sent != 1 || tries != 2 {
-		t.Errorf("sent %d times in %d tries, %v", sent, tries, err)
+	for _, what := range []string{"lock file", "state directory"} {
+		for _, o := range []Options{fileOptions(t), testOptions(t, "memory")} {
+			t.Run(what+", "+o.Backend, func(t *testing.T) {
+				s := open(t, o)
+				put(t, s, alice, sampleRecord("g1"))
+				path := filepath.Join(s.locks.dir, alice.item(kindGrant)+".lock")
+				if what == "state directory" {
+					path = o.StateDir
+				}
+				sent := 0
+				tries := 0
+				_, err := s.Refresh(context.Background(), alice, Want{}, &lockRemover{path: path, tries: &tries, spender: spender{f: func(old Record) (Record, error) {
+					sent++
+					old.RefreshToken = second
+					old.Token = sampleToken("fresh")
+					return old, nil
+				}}})
+				if err != nil || sent != 1 || tries != 2 {
+					t.Errorf("sent %d times in %d tries, %v", sent, tries, err)
+				}
+				stored(t, s, second)
+				gone(t, s)
+			})
+		}
 	}
-	stored(t, s, second)
-	gone(t, s)
 }
 
-// lockRemover removes the lock file right before the first request.
+// lockRemover removes a path right before the first request.
 type lockRemover struct {
 	spender
 	path  string
@@ -418,7 +428,7 @@ type lockRemover struct {
 
 func (l *lockRemover) Send(ctx context.Context, ready func() error) (Record, Verdict, error) {
 	if *l.tries++; *l.tries == 1 {
-		_ = os.Remove(l.path)
+		_ = os.RemoveAll(l.path)
 	}
 	return l.spender.Send(ctx, ready)
 }

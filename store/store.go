@@ -106,7 +106,7 @@ type Note struct {
 
 // Options say where a store's files are and what it may do.
 type Options struct {
-	Backend string // "keyring" or "file"
+	Backend string // "keyring", "file" or "openbao"
 	Config  string // absolute path of the configuration file; names the namespace
 	// StateDir holds locks, notes and copies, DataDir the file store. In RuntimeDir
 	// 3f78ee2 left its recovery files. Absolute; made when first needed, 0700.
@@ -114,6 +114,7 @@ type Options struct {
 	// IdentityCommand prints the file store's identity; argv, without a shell. Empty
 	// for an identity that is a file.
 	IdentityCommand []string
+	OpenBao         OpenBao // of the store openbao
 	Getenv          func(string) string
 	Now             func() time.Time
 	// Warn says one line to the person, on standard error.

@@ -126,6 +126,9 @@ func TestStore_twoConfigurationsNeverMix(t *testing.T) {
 			otherConfig, otherHome := o, o
 			otherConfig.Config += "2"
 			otherHome.StateDir += "2"
+			// A shared store is the same for all machines of one prefix.
+			otherConfig.OpenBao.Prefix += "2"
+			otherHome.OpenBao.Prefix += "3"
 			ctx := context.Background()
 			put(t, open(t, o), alice, sampleRecord("g1"))
 			if err := open(t, o).SetClientSecret(ctx, "gep", "s"); err != nil {
@@ -159,6 +162,7 @@ func TestStore_twoConfigurationsNeverMix(t *testing.T) {
 func TestOpen_checksAndTouchesNothing(t *testing.T) {
 	for _, name := range Backends() {
 		o := testOptions(t, name)
+		o.OpenBao = OpenBao{Address: []string{"https://bao.example:8200"}, Mount: "kv", Prefix: "t2-cred", Auth: "kubernetes", Role: "node"}
 		open(t, o)
 		if entries, err := os.ReadDir(filepath.Dir(o.StateDir)); err != nil || len(entries) > 0 {
 			t.Errorf("%s: made %v, %v", name, entries, err)

@@ -16,9 +16,12 @@ func (s *Store) Load(ctx context.Context, k Key) (Record, error) {
 	if err := k.Validate(); err != nil {
 		return Record{}, err
 	}
+	if s.shared() {
+		return s.loadShared(ctx, k)
+	}
 	value, _, err := s.backend.Load(ctx, k.item(kindGrant))
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return Record{}, err
+		return Record{}, damagedRecord(k, err)
 	}
 	var rec Record
 	if err == nil {
@@ -101,7 +104,12 @@ func (s *Store) change(ctx context.Context, k Key, room bool, f func(Record) (Re
 	}
 	r.lock = lock
 	defer lock.release()
-	if r.st, err = s.look(ctx, k); err != nil && !errors.Is(err, ErrNotFound) {
+	if s.shared() {
+		if _, err := r.takeClaim(ctx, false, nil); err != nil {
+			return Record{}, err
+		}
+		defer r.giveUp(ctx)
+	} else if r.st, err = s.look(ctx, k); err != nil && !errors.Is(err, ErrNotFound) {
 		return Record{}, err
 	}
 	if w := r.st.waiting; room && w != nil {
@@ -114,12 +122,13 @@ func (s *Store) change(ctx context.Context, k Key, room bool, f func(Record) (Re
 	}
 	rec, ferr := f(r.st.rec)
 	// From here on nobody may interrupt: rec may be all that is left of a grant.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveLimit)
+	ctx, cancel := r.saving(ctx)
 	defer cancel()
 	switch {
 	case isZero(rec) && ferr != nil:
 		return r.st.rec, errors.Join(ferr, r.settled())
 	case isZero(rec):
+		r.claim = nil // it goes with the item
 		return Record{}, errors.Join(s.deleteAll(ctx, k), r.settled())
 	case rec.Grant == "":
 		return rec, errors.Join(ferr, errors.New("store: a record must name its grant"), r.settled())
@@ -131,12 +140,13 @@ func (s *Store) change(ctx context.Context, k Key, room bool, f func(Record) (Re
 // with a new grant must not be there before it.
 func (r *spending) keep(ctx context.Context, rec Record) error {
 	renewed := !rec.Token.equal(r.st.rec.Token)
-	if encodeRecord(r.k, rec) == encodeRecord(r.k, r.st.rec) {
+	if encodeRecord(r.k, rec) == encodeRecord(r.k, r.st.rec) && (r.claim == nil || !renewed) {
 		if renewed || !r.st.noted {
 			r.s.keepRest(ctx, r.k, r.st, rec)
 		}
 		return r.settled()
 	}
+	r.keepsDoubt = rec.Grant == r.st.rec.Grant // no refresh token was sent
 	var err error
 	if r.room != nil {
 		err = r.save(ctx, rec, r.mark())
@@ -170,6 +180,10 @@ func isZero(r Record) bool {
 
 // keepRest caches the token of a record and writes its note.
 func (s *Store) keepRest(ctx context.Context, k Key, st known, rec Record) {
+	if s.shared() {
+		s.keepHere(k, st, rec)
+		return
+	}
 	place := st.place
 	if !rec.Token.equal(st.rec.Token) || rec.Grant != st.rec.Grant {
 		place = s.cacheToken(ctx, k, rec.Grant, rec.Token, st)
@@ -202,6 +216,12 @@ func (s *Store) Delete(ctx context.Context, k Key) error {
 		return err
 	}
 	defer lock.release()
+	if s.shared() {
+		r := &spending{s: s, k: k, name: k.item(kindGrant)}
+		if _, err := r.takeClaim(ctx, false, nil); err != nil && !errors.Is(err, ErrCorrupt) {
+			return err
+		}
+	}
 	return s.deleteAll(ctx, k)
 }
 
@@ -210,14 +230,13 @@ func (s *Store) Delete(ctx context.Context, k Key) error {
 func (s *Store) deleteAll(ctx context.Context, k Key) error {
 	n, _ := s.notes.get(k)
 	s.kernel.remove(s.kernelName(k))
-	if err := s.backend.Delete(ctx, k.item(kindToken)); err != nil {
-		return err
-	}
 	if err := s.dropSecondary(ctx, k); err != nil {
 		return err
 	}
-	if err := s.dropOldCopy(k); err != nil {
-		return err
+	if !s.shared() { // whose item has the token, and which 3f78ee2 does not know
+		if err := errors.Join(s.backend.Delete(ctx, k.item(kindToken)), s.dropOldCopy(k)); err != nil {
+			return err
+		}
 	}
 	copies, err := s.findCopies(k, n.Grant)
 	if err != nil {

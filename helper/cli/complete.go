@@ -88,7 +88,7 @@ func (a *app) accountNames(*cobra.Command, []string, string) ([]cobra.Completion
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
-	notes, err := s.Notes()
+	notes, err := s.LocalNotes()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/terradue/t2-cred/helper"
 	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/store"
 )
 
 // The configuration is config.toml, which a person writes, and a directory with one
@@ -23,6 +24,7 @@ type config struct {
 	DefaultProfile string
 	Store          string
 	Identity       []string
+	OpenBao        *store.OpenBao // nil where the table is missing
 	Profiles       map[string]profileConfig
 
 	path   string            // of config.toml; it names the store's namespace
@@ -37,9 +39,11 @@ type handConfig struct {
 	DefaultProfile string                   `toml:"default_profile"`
 	Store          string                   `toml:"store"`
 	Identity       []string                 `toml:"identity_command"`
+	Stores         storesConfig             `toml:"stores"`
 	Profiles       map[string]profileConfig `toml:"profiles"`
 
-	text []byte
+	text    []byte
+	openbao *store.OpenBao
 }
 
 // settings is the content of settings.toml.
@@ -70,6 +74,10 @@ type profileConfig struct {
 	AssertionFile     string `toml:"client_assertion_file,omitempty"`
 	AssertionAudience string `toml:"client_assertion_audience,omitempty"`
 	AssertionType     string `toml:"client_assertion_type,omitempty"`
+
+	AuthorizeParams map[string]string `toml:"authorize_params,omitempty,inline"`
+
+	Narrow []narrowConfig `toml:"narrow,omitempty"` // last, as TOML has tables after keys
 }
 
 // configFiles are the places of a configuration.
@@ -182,7 +190,7 @@ func (c *config) readSettings() error {
 	}
 	c.DefaultProfile = or(c.byHand.DefaultProfile, c.set.DefaultProfile)
 	c.Store = or(c.byHand.Store, c.set.Store)
-	c.Identity = c.byHand.Identity
+	c.Identity, c.OpenBao = c.byHand.Identity, c.byHand.openbao
 	c.Profiles = map[string]profileConfig{}
 	return nil
 }
@@ -222,7 +230,7 @@ func (c *config) readProfile(name string) (p profileConfig, found bool, err erro
 		return p, false, err
 	}
 	if err := checkProfile(name, p); err != nil {
-		return p, false, configErrorf(hint.Do(hint.Run("profile", "edit", name)), "configuration %s: profile %s: %v", at(file, text, keyOf(err)), name, err)
+		return p, false, configErrorf(hint.Do(hint.Run("profile", "edit", name)), "configuration %s: profile %s: %v", atKey(file, text, err), name, err)
 	}
 	return p, true, nil
 }
@@ -319,6 +327,7 @@ func chooseOne(names []string) hint.Remedy {
 
 func (p profileConfig) named(name string) helper.Profile {
 	return helper.Profile{
+		Narrow: narrowRules(p.Narrow), AuthorizeParams: p.AuthorizeParams,
 		Name: name, Issuer: p.Issuer, ClientID: p.ClientID, Audience: p.Audience, Scopes: p.Scopes,
 		Hosts: p.Hosts, ClientAuth: p.auth(), CAFile: p.CAFile, DiscoveryURL: p.DiscoveryURL, AccessToken: p.AccessToken, RequiredScopes: p.Required,
 		SecretFile: p.SecretFile, SecretCommand: p.SecretCommand, KeyFile: p.KeyFile, KeyID: p.KeyID, CertFile: p.CertFile,

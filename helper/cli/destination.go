@@ -11,7 +11,7 @@ import (
 	"github.com/terradue/t2-cred/helper/hint"
 )
 
-// A destination is where a token of get is to be sent, if its caller says it: the URL,
+// A destination is where a token is to be sent, if its caller says it: the URL,
 // or the environment variable that has it. A variable is another program's, and may hold
 // more than an address, so its content is never shown.
 type destination struct{ url, variable string }
@@ -21,11 +21,15 @@ func (d *destination) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&d.variable, "url-env", "", "the environment variable that has the address for --url")
 }
 
-// openHelperFor is openHelper, with the profile that serves the destination.
+// given reports whether the caller has said one.
+func (d *destination) given(cmd *cobra.Command) bool {
+	return cmd.Flags().Changed("url") || cmd.Flags().Changed("url-env")
+}
+
+// openHelperFor is openHelper, with the profile that serves the destination, and with
+// the profile's narrow table for it.
 func (a *app) openHelperFor(d destination) (*helper.Helper, helper.Request, error) {
 	switch {
-	case d == destination{}:
-		return a.openHelper()
 	case d.url != "" && d.variable != "":
 		return nil, helper.Request{}, usageError(errors.New("--url and --url-env: one of them"))
 	}

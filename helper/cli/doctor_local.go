@@ -69,7 +69,18 @@ func (d *doctor) checkStore(ctx context.Context) []finding {
 	if err := s.CheckWritable(ctx); err != nil {
 		return []finding{failing(name, fmt.Errorf("%s: %w", s.Name(), err))}
 	}
-	return []finding{fine(name, "%s: it can be read, and has room for a renewed credential", s.Name())}
+	found := []finding{fine(name, "%s: it can be read, and has room for a renewed credential", s.Name())}
+	for _, f := range s.Probe(ctx) {
+		switch {
+		case f.Err != nil:
+			found = append(found, failing("engine", f.Err))
+		case f.Warn:
+			found = append(found, warning("engine", "", "%s", clean(f.What)))
+		default:
+			found = append(found, fine("engine", "%s", clean(f.What)))
+		}
+	}
+	return found
 }
 
 // checkAccount says how the account's grant is, as far as its record tells.
@@ -116,6 +127,26 @@ func (d *doctor) checkAccount(ctx context.Context) []finding {
 			"%s; not granted: %s", seen, clean(strings.Join(missingScopes(n.Note), " ")))}
 	}
 	return []finding{fine(name, "%s", seen)}
+}
+
+// maxHosts is how many hosts one line names.
+const maxHosts = 8
+
+// checkHosts says where hooks may send the profile's token. One without hosts serves get
+// alone, which is no mistake.
+func (d *doctor) checkHosts(context.Context) []finding {
+	const name = "hosts"
+	if !d.profiled {
+		return nil
+	}
+	hosts := d.request.Profile.Hosts
+	switch more := len(hosts) - maxHosts; {
+	case len(hosts) == 0:
+		return []finding{fine(name, "none, so that no hook gives this profile's token; profile edit %s --host HOST adds one", d.request.Profile.Name)}
+	case more > 0:
+		return []finding{fine(name, "hooks give the token for %s, and %d more", clean(strings.Join(hosts[:maxHosts], ", ")), more)}
+	}
+	return []finding{fine(name, "hooks give the token for %s", clean(strings.Join(hosts, ", ")))}
 }
 
 // checkProxy says which proxy stands between us and the issuer.

@@ -56,7 +56,7 @@ func (a *app) warnOfMoved(c *config, s *store.Store, accounts []store.Account) {
 		here[n.Key] = true
 	}
 	for _, other := range a.otherStores(c, s) {
-		notes, err := other.Notes()
+		notes, err := other.LocalNotes()
 		if err != nil {
 			continue
 		}

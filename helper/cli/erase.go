@@ -73,7 +73,7 @@ func (e *eraser) eraseOne(ctx context.Context) error {
 	ctx, cancel := e.bounded(ctx)
 	defer cancel()
 	key := store.Key{Profile: e.request.Profile.Name, Account: e.request.Account}
-	notes, err := e.helper.Store.Notes()
+	notes, err := e.helper.Store.Notes(ctx)
 	if err != nil {
 		return err
 	}

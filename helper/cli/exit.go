@@ -89,6 +89,8 @@ func classify(err error) (code int, name string) {
 		return exitStore, "store_unavailable"
 	case errors.As(err, &verify), errors.Is(err, errClock), errors.Is(err, helper.ErrSubjectToken), errors.Is(err, oidc.ErrOpaque):
 		return exitVerify, "token_refused"
+	case errors.Is(err, helper.ErrInDoubt):
+		return exitUnreachable, "in_doubt"
 	case errors.As(err, &refused) && refused.Temporary(), errors.Is(err, oidc.ErrUnreachable):
 		return exitUnreachable, "issuer_unreachable"
 	case errors.As(err, &refused) && refused.Means() == oidc.MeansUserTokenRefused:

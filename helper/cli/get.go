@@ -15,13 +15,18 @@ func (a *app) getCommand() *cobra.Command {
 		minValid time.Duration
 		fresh    bool
 		format   string
-		place    destination
+		less     narrowFlags
 	)
 	cmd := &cobra.Command{
 		Use: "get", Short: "Print a fresh access token", Args: noArgs,
 		Long: `Print an access token that is valid for at least --min-valid, and one line feed, on
 standard output. A cached token is printed without any network. If there is none, get
 spends the stored refresh token. It opens no browser and asks nobody.
+
+With --scope or --audience get prints a narrower token: the issuer exchanges our own access
+token for one with these scopes, or for this audience, alone. With --url get prints the
+token that hooks send there. A narrower token is cached apart. If it cannot be had, get
+fails with exit code 8, and prints no broader one.
 
 --timeout bounds everything until the refresh token is sent. get then waits up to 30 s
 more for the answer, and no signal ends that wait.
@@ -36,7 +41,8 @@ With --url, or with --url-env for programs that put the address into a variable,
 profile is the one that has the address's host among its hosts, as for hooks. Every other
 host is refused.`,
 		Example: `  t2-cred get --format header | curl -H @- https://api.example.org/
-  eval "$(t2-cred get --format env)"`,
+  eval "$(t2-cred get --format env)"
+  t2-cred get --scope "openid gep" --audience api`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if a.flags.json && !cmd.Flags().Changed("format") {
 				format = "json"
@@ -51,7 +57,7 @@ host is refused.`,
 			if a.StdoutClosed {
 				return stdoutError(os.ErrClosed)
 			}
-			h, r, err := a.openHelperFor(place)
+			h, r, err := a.openNarrow(cmd, less)
 			if err != nil {
 				return err
 			}
@@ -78,6 +84,6 @@ host is refused.`,
 	cmd.Flags().DurationVar(&minValid, "min-valid", helper.DefaultMinValid, "how long the token must still be valid, if the issuer's tokens live that long")
 	cmd.Flags().BoolVar(&fresh, "fresh", false, "get a new token although the cached one is still valid, or the issuer has refused one before")
 	cmd.Flags().StringVar(&format, "format", "token", "one of "+formatNames())
-	place.flags(cmd)
+	less.add(cmd)
 	return cmd
 }

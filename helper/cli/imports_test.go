@@ -31,11 +31,13 @@ var allowed = map[string][]string{
 	"helper/safefile":           {},
 	"helper/secret":             {},
 	"helper/setup":              {"helper"},
-	"store":                     {"store/agefile", "store/backend", "store/keyring"},
+	"store":                     {"store/agefile", "store/backend", "store/keyring", "store/openbao"},
 	"store/agefile":             {"store/backend"},
 	"store/backend":             {},
 	"store/backend/backendtest": {"store/backend"},
 	"store/keyring":             {"store/backend"},
+	"store/openbao":             {"store/backend"},
+	"store/openbao/baotest":     {},
 }
 
 // onlyIn names the files that may import a library.

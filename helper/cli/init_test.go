@@ -20,7 +20,7 @@ const wrongSecret = "vK7qZ2mWx9RbT4nYc8LdPj3sHf6uEg1a"
 
 // A person answers the questions of init in their order.
 type person struct {
-	t       *testing.T
+	t       testing.TB
 	answers []string // answers[0] is next; "^D" and "^C" end
 	asked   []string
 	cancel  context.CancelFunc

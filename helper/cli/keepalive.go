@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
+	"sort"
 	"sync"
 	"time"
 
@@ -47,7 +49,8 @@ Up to 8 accounts are refreshed at once. One issuer is asked --rate times a secon
 less often while it asks to slow down (429, Retry-After). A client whose requests fail
 three times in a row is not used again until the next run. A failure does not stop the other
 accounts. The issuer is asked about an ended grant again once a day. Run it again after an
-interruption: it goes on with the accounts that are left.
+interruption: it goes on with the accounts that are left. Several machines of a shared store
+may run it at once. They share the work.
 
 The report always goes to standard output. The exit code is 0 when all grants are alive,
 and 4 when one has ended and its user has to come back. Otherwise it is that of the first
@@ -102,7 +105,12 @@ func (a *app) toKeep(ctx context.Context, c *config, s *store.Store, account str
 		return nil, &hint.Error{Kind: helper.ErrLoginRequired, Detail: "keepalive: nothing is stored for the chosen accounts", Remedy: hint.Do(hint.Run("list"))}
 	}
 	now := a.Now()
-	slices.SortStableFunc(accounts, func(x, y store.Account) int { return lastUse(x.Note, now).Compare(lastUse(y.Note, now)) })
+	used := func(n store.Account) time.Time { return lastUse(n.Note, now) }
+	if s.Shared() { // machines that run this at once begin with different accounts
+		rand.Shuffle(len(accounts), func(i, j int) { accounts[i], accounts[j] = accounts[j], accounts[i] })
+		used = func(n store.Account) time.Time { return lastUse(n.Note, now).Truncate(day) }
+	}
+	sort.SliceStable(accounts, func(i, j int) bool { return used(accounts[i]).Before(used(accounts[j])) })
 	return accounts, nil
 }
 
@@ -192,11 +200,21 @@ func (k *keeper) readable(ctx context.Context, err error) error {
 	return err
 }
 
+// newest is what is known of an account by now. Of a shared store the item is read, since
+// another machine may have refreshed it.
+func (k *keeper) newest(ctx context.Context, key store.Key) (store.Note, error) {
+	if !k.store.Shared() {
+		return k.store.Note(key)
+	}
+	account, err := k.store.Account(ctx, key)
+	return account.Note, err
+}
+
 // ask refreshes one account, unless it was used or erased while the others had their
 // turn.
 func (k *keeper) ask(ctx context.Context, h *helper.Helper, one *outcome) error {
 	n, now := one.account.Note, k.Now()
-	if note, err := k.store.Note(n.Key); err == nil && note.Refreshed.After(n.Refreshed) && now.Sub(lastUse(note, now)) < k.olderThan {
+	if note, err := k.newest(ctx, n.Key); err == nil && note.Refreshed.After(n.Refreshed) && now.Sub(lastUse(note, now)) < k.olderThan {
 		one.account.Note, one.state = note, keptInUse
 		return nil
 	}
@@ -211,7 +229,7 @@ func (k *keeper) ask(ctx context.Context, h *helper.Helper, one *outcome) error 
 	case err == nil:
 		one.state = keptRefreshed
 	case code == exitLogin:
-		if _, gone := k.store.Note(n.Key); errors.Is(gone, store.ErrNotFound) {
+		if _, gone := k.newest(ctx, n.Key); errors.Is(gone, store.ErrNotFound) {
 			one.state = keptInUse // it was erased meanwhile
 			return nil
 		}

@@ -126,7 +126,7 @@ token whenever a tool asks, long after the user has gone home.`,
 	f.StringVarP(&a.flags.profile, "profile", "p", a.Getenv("T2_CRED_PROFILE"), "profile to use (T2_CRED_PROFILE)")
 	f.StringVarP(&a.flags.account, "account", "a", or(a.Getenv("T2_CRED_ACCOUNT"), "default"), "account of the profile (T2_CRED_ACCOUNT)")
 	f.StringVar(&a.flags.config, "config", a.Getenv("T2_CRED_CONFIG"), "configuration file (T2_CRED_CONFIG)")
-	f.StringVar(&a.flags.store, "store", a.Getenv("T2_CRED_STORE"), "where secrets are kept: keyring or file (T2_CRED_STORE)")
+	f.StringVar(&a.flags.store, "store", a.Getenv("T2_CRED_STORE"), "where secrets are kept: keyring, file or openbao (T2_CRED_STORE)")
 	f.DurationVar(&a.flags.timeout, "timeout", 30*time.Second, "how long the command may take until a refresh token is sent (T2_CRED_TIMEOUT)")
 	f.BoolVar(&a.flags.json, "json", truthy(a.Getenv("T2_CRED_JSON")), "speak JSON, errors too (T2_CRED_JSON)")
 	f.BoolVarP(&a.flags.verbose, "verbose", "v", truthy(a.Getenv("T2_CRED_VERBOSE")), "say on standard error what is done, never a secret (T2_CRED_VERBOSE)")

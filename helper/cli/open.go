@@ -35,6 +35,13 @@ func (a *app) openStoreNamed(c *config, name string) (*store.Store, error) {
 		}
 		return nil, configErrorf(hint.Say("mend store there: "+strings.Join(known, " or ")), "configuration %s: %v", c.path, err)
 	}
+	if name == "openbao" {
+		if c.OpenBao == nil {
+			return nil, configErrorf(hint.Do(hint.Run("store", "init", "--store", "openbao"), hint.Words(" shows the lines to add")),
+				"configuration %s: the table stores.openbao is missing", c.path)
+		}
+		o.OpenBao = *c.OpenBao
+	}
 	return store.Open(o)
 }
 
@@ -107,7 +114,8 @@ func (a *app) issuerOptions(p helper.Profile) oidc.Options {
 	}
 	return oidc.Options{
 		CAFile: or(p.CAFile, a.Getenv("T2_CRED_CA_FILE")), CacheDir: cache, Profile: p.Name, DiscoveryURL: p.DiscoveryURL,
-		UserAgent: "t2-cred/" + version(), Now: a.Now, Log: a.log, AnswerTime: a.AnswerTime,
+		AuthorizeParams: p.AuthorizeParams,
+		UserAgent:       "t2-cred/" + version(), Now: a.Now, Log: a.log, AnswerTime: a.AnswerTime,
 	}
 }
 

@@ -83,8 +83,8 @@ func (a *app) addProfile(ctx context.Context, name string, p profileConfig, secr
 		return usageError(fmt.Errorf("profile %s: %w", shownWord(name), err))
 	}
 	if old, ok := c.Profiles[name]; ok {
-		p.ClientAuth = p.auth()
-		old.Issuer = p.Issuer // as typed; its exact name is not known yet
+		p.ClientAuth, p.Narrow = p.auth(), old.Narrow // which no flag names
+		old.Issuer = p.Issuer                         // as typed; its exact name is not known yet
 		if changedLines(old, p) != "" {
 			return c.exists(name, p)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/terradue/t2-cred/helper/hook"
 	"github.com/terradue/t2-cred/helper/oidc/oidctest"
 	"github.com/terradue/t2-cred/store"
+	"github.com/terradue/t2-cred/store/openbao/baotest"
 )
 
 func TestMain(m *testing.M) {
@@ -80,7 +81,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"issuer": cmdIssuer, "set": cmdSet, "usertoken": cmdUserToken, "advance": cmdAdvance,
 			"count": cmdCount, "fault": cmdFault, "admin": cmdAdmin, "code": cmdCode, "together": cmdTogether, "sts": cmdSTS,
-			"clientkey": cmdClientKey, "clientcert": cmdClientCert, "named": cmdNamed, "registry": cmdRegistry,
+			"clientkey": cmdClientKey, "clientcert": cmdClientCert, "named": cmdNamed, "registry": cmdRegistry, "claims": cmdClaims, "actor": cmdActor,
+			"engine": cmdEngine, "machine": cmdMachine, "writes": cmdWrites,
 		},
 	})
 }
@@ -91,12 +93,14 @@ type world struct {
 	issuer *oidctest.Issuer
 	all    []*oidctest.Issuer
 	sts    *fakeSTS
+	engine *baotest.Engine
+	stop   func(func()) // runs something when the script is over
 }
 
 type worldKey struct{}
 
 func setupScript(env *testscript.Env) error {
-	w := &world{dir: env.WorkDir}
+	w := &world{dir: env.WorkDir, stop: env.Defer}
 	env.Values[worldKey{}] = w
 	data := filepath.Join(env.WorkDir, "identity")
 	identity, err := store.InitFile(context.Background(), store.Options{
@@ -188,7 +192,7 @@ func options(ts *testscript.TestScript, words []string) (opts []oidctest.Option)
 			"rfc8414": oidctest.OnlyRFC8414(), "tls": oidctest.TLS(), "post-only": oidctest.RequireAuth("client_secret_post"),
 			"private_key_jwt": oidctest.RequireAuth("private_key_jwt"), "client_secret_jwt": oidctest.RequireAuth("client_secret_jwt"),
 			"tls_client_auth": oidctest.RequireAuth("tls_client_auth"),
-			"unlisted":        oidctest.UnlistedExchange(), "neutral": oidctest.Neutral(),
+			"unlisted":        oidctest.UnlistedExchange(), "node": oidctest.OIDCProvider(), "neutral": oidctest.Neutral(),
 		}
 		switch o, ok := simple[name]; {
 		case ok:

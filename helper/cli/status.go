@@ -28,7 +28,9 @@ func (a *app) listCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List the accounts of all profiles", Args: noArgs,
 		Long: `List the accounts that are kept, of all profiles or of the one given with
---profile. Every record is read; the issuer is not asked.`,
+--profile. Every record is read; the issuer is not asked. A shared store is asked for what
+it shows of many accounts at once: there the time of the last refresh is exact to an hour,
+and only status shows which machine has claimed an account.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, s, err := a.openConfig()
 			if err != nil {
@@ -129,6 +131,12 @@ func accountJSON(n store.Account, state string) map[string]any {
 	}
 	if n.Doubt != nil {
 		m["unanswered_since"] = jsonTime(n.Doubt.Since)
+		if n.Doubt.Node != "" {
+			m["unanswered_by"] = n.Doubt.Node
+		}
+	}
+	if n.Claim != nil {
+		m["claimed_by"], m["claimed_at"] = n.Claim.Node, jsonTime(n.Claim.Since)
 	}
 	return m
 }

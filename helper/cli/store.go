@@ -14,17 +14,17 @@ import (
 
 func (a *app) storeCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "store", Short: "Look at the store, make the file store ready, move between stores", Args: noArgs,
+		Use: "store", Short: "Look at the store, make one ready, move between stores, release an account", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.storeInit(), a.storeStatus(), a.storeMove())
+	cmd.AddCommand(a.storeInit(), a.storeStatus(), a.storeMove(), a.storeRelease())
 	return cmd
 }
 
 func (a *app) storeInit() *cobra.Command {
-	var use bool
+	var use, check bool
 	cmd := &cobra.Command{
-		Use: "init", Short: "Make the identity that the file store encrypts to", Args: noArgs,
+		Use: "init", Short: "Make the file store ready, or show how the shared store is made ready", Args: noArgs,
 		Long: `Make the file store's identity (an age X25519 key), readable by you alone. The file store
 encrypts to it, and the identity and the files together give the tokens. An identity that
 exists is kept, and none is made where records exist. If you have put a new line before the
@@ -39,11 +39,24 @@ The identity is looked for in this order:
   2. the file that T2_CRED_IDENTITY_FILE names
   3. the output of identity_command in the configuration (an absolute path and arguments,
      without a shell)
-  4. the file that this command makes`,
+  4. the file that this command makes
+
+With --store openbao nothing is made. The command prints the policy, the role and the
+commands for the engine's administrator, and --check tries them from this machine: it logs
+in, and writes, reads and deletes items of its own through each address.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.loadConfig()
 			if err != nil {
 				return err
+			}
+			if or(a.flags.store, c.Store) == "openbao" {
+				if use {
+					return usageError(errors.New("--use is for the file store; t2-cred store move --to openbao uses the shared one"))
+				}
+				return a.initOpenBao(cmd.Context(), c, check)
+			}
+			if check {
+				return usageError(errors.New("--check is for --store openbao"))
 			}
 			if use && c.byHand.Store != "" && c.byHand.Store != "file" {
 				return c.useStore("file") // which names the line to change
@@ -71,6 +84,7 @@ The identity is looked for in this order:
 		},
 	}
 	cmd.Flags().BoolVar(&use, "use", false, "use the file store from now on")
+	cmd.Flags().BoolVar(&check, "check", false, "with --store openbao: try the engine from this machine")
 	return cmd
 }
 

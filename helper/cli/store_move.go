@@ -50,7 +50,7 @@ was interrupted loses nothing. To finish it, run it again.`,
 			return a.moveAll(cmd.Context(), c, from, target)
 		},
 	}
-	cmd.Flags().StringVar(&to, "to", "", "the store to move to: keyring or file")
+	cmd.Flags().StringVar(&to, "to", "", "the store to move to: keyring, file or openbao")
 	_ = cmd.MarkFlagRequired("to")
 	return cmd
 }

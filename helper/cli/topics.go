@@ -57,7 +57,7 @@ func environment() []entry {
 	return []entry{
 		{"T2_CRED_CA_FILE", "PEM file with certificates to trust, for profiles without ca_file"},
 		{"T2_CRED_IDENTITY_FILE", "the file store's identity"},
-		{"CREDENTIALS_DIRECTORY", "systemd's credentials: t2-cred-identity there is the identity"},
+		{"CREDENTIALS_DIRECTORY", "systemd's credentials: t2-cred-identity, and files of stores.openbao"},
 		{"T2_CRED_KEYRING_TRIED", "keyring commands asked before; set by t2-cred itself"},
 		{"XDG_CONFIG_HOME", "where t2-cred/config.toml is (default: ~/.config)"},
 		{"XDG_DATA_HOME", "where the file store is (default: ~/.local/share)"},
@@ -89,6 +89,7 @@ func configurationKeys() []entry {
 		{"store", "where secrets are kept: " + strings.Join(store.Backends(), " or ")},
 		{"identity_command", "the command that prints the file store's identity"},
 		{"profiles", "one table for each profile: [profiles.NAME]"},
+		{"stores", "the table [stores.openbao] of the shared store"},
 	}
 }
 
@@ -113,6 +114,8 @@ func keysOfProfile() []entry {
 		{"client_assertion_audience", "the aud of that JWT, if not the issuer or its token endpoint"},
 		{"client_assertion_type", "the kind of that JWT: jwt-bearer or jwt-spiffe"},
 		{"access_token", "opaque: access tokens are taken unread; jwt: only verified ones"},
+		{"authorize_params", "a table: further parameters of a login in a browser, as access_type"},
+		{"narrow", "tables with hosts, and the scopes and audience that those get"},
 	}
 }
 
@@ -143,6 +146,7 @@ func aboutStores() map[string]string {
 	return map[string]string{
 		"keyring": "the keyring of the operating system (the default)",
 		"file":    "files that are encrypted with age to an identity of your own",
+		"openbao": "the KV engine of an OpenBao cluster, for grants that many machines share",
 	}
 }
 
@@ -158,6 +162,9 @@ The key store of the configuration names one for all commands.
   t2-cred store init --use        the file store, where there is no keyring
   t2-cred store move --to file    the same, and takes along what is kept
   t2-cred store status            which store is used, and whether it answers
+
+The shared store needs the table [stores.openbao] in config.toml. t2-cred store init
+--store openbao shows what its administrator has to do.
 
 The file store's identity opens all of its files. It comes from the first of these:
 t2-cred-identity in $CREDENTIALS_DIRECTORY, T2_CRED_IDENTITY_FILE, identity_command,

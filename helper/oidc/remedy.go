@@ -64,6 +64,16 @@ const (
 // codes behind them. A row without a product names none, unless its words are known
 // from one product alone.
 var remedies = []remedy{
+	{op: opNarrow, words: "standard token exchange is not enabled", do: ask("switch on \"Standard token exchange\" for this client, which narrows its own tokens")},
+	{op: opNarrow, words: "requested audience not available", do: ask("add an audience mapper for that audience to this client's own scopes (standard exchange only filters, it never adds)")},
+	{op: opNarrow, words: "audience not found", do: say("name another audience: the issuer knows no client of that name")},
+	{op: opNarrow, words: "client not allowed to exchange", do: ask("switch on \"Standard token exchange\" for this client; its legacy exchange wants a permission for each audience")},
+	{op: opNarrow, code: "unsupported_grant_type", do: ask("this server has no token exchange (RFC 8693), which narrower tokens need")},
+	{op: opNarrow, code: "unauthorized_client", do: ask("allow this client the token-exchange grant, which narrower tokens need")},
+	{op: opNarrow, code: "access_denied", do: ask("may this client exchange its own tokens for narrower ones?")},
+	{op: opNarrow, code: "invalid_scope", do: say("ask for scopes that status lists as granted and that the issuer knows")},
+	{op: opNarrow, code: "invalid_target", do: say("name another audience; the issuer gives no tokens for this one")},
+	{op: opNarrow, words: "no token exchange provider available", do: ask("no exchange on this server takes the request: switch on \"Standard token exchange\" for this client")},
 	{op: "exchange", words: "scope offline_access not allowed for token exchange", do: orLogin("Keycloak's standard token exchange never gives offline tokens; switch it off for this client so that the legacy exchange (feature token-exchange) answers")},
 	{op: "exchange", words: "creating a new session is needed", do: say("the user's token comes from an offline or transient session; log the user in again without offline_access and exchange that token")},
 	{op: "exchange", words: "requested_token_type unsupported", do: ask("set \"Allow refresh token in Standard Token Exchange\" to \"Same session\" on this client")},
@@ -71,6 +81,7 @@ var remedies = []remedy{
 	{op: "exchange", words: "supports access tokens only", do: newSubject(notAnAccessToken)},
 	{op: "exchange", words: "must be access token", do: newSubject(notAnAccessToken)},
 	{product: Keycloak, op: "exchange", code: "invalid_request", words: "invalid token", do: newSubject(tokenEnded)},
+	{op: "exchange", words: "user already exists", do: ask("link the user's account to that identity provider (Keycloak: Identity provider links); a user of this name is there, and is not linked")},
 	{op: "exchange", code: "invalid_token", do: newSubject(tokenEnded)},
 	{op: "exchange", words: "not within the token audience", do: ask("add an audience mapper that puts this client's id into the access tokens of the client where the user logs in")},
 	{op: "exchange", words: "client not allowed to exchange", do: ask("give this client the token-exchange permission (legacy exchange, fine-grained admin permissions v1)")},

@@ -12,5 +12,9 @@ func (m *Metadata) EndsTogether() bool { return m.Product == Keycloak && !m.List
 // grants of another login alone.
 func (m *Metadata) EndsAlone() bool { return m.Product == Keycloak && m.ListsExchange() }
 
+// KeepsOne reports whether the issuer keeps one refresh token for each user and client, so
+// that a new login ends the grant of the one before.
+func (m *Metadata) KeepsOne() bool { return m.Product == Dex }
+
 // ListsExchange reports whether the issuer lists token exchange among its grants.
 func (m *Metadata) ListsExchange() bool { return slices.Contains(m.GrantTypes, grantExchange) }

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/secret"
@@ -30,8 +31,9 @@ var (
 	ErrNoAnswer = errors.New("not asked again")
 )
 
-// MaxValue is the largest value of an item, in bytes, in every backend.
-const MaxValue = 64 << 10
+// MaxValue is the largest value of an item, in bytes, in every backend. The largest token
+// that is taken from an issuer has 64 KiB, and a record has to hold it beside the rest.
+const MaxValue = 72 << 10
 
 // A Revision names one state of one item. It is opaque to everybody but the backend
 // that gave it. The empty revision is that of a missing item.
@@ -64,24 +66,57 @@ type Asker interface {
 	Unattended() Backend
 }
 
-// A Claimer is a backend that several machines share. Its items are claimed, as a
-// lock on one machine keeps no other machine out.
-type Claimer interface {
-	// Claim takes an item by check-and-set for a time that the backend sets. A
-	// successful claim proves that the value in it is the newest.
-	Claim(ctx context.Context, name string) (Claim, error)
+// A Sharer is a backend that several machines share. A lock on one machine keeps no
+// other machine out, so package store claims an item by a Save of its own. For that the
+// methods of Backend have to hold more:
+//
+//   - Load may give an old state of an item. ErrNotFound is the backend's best knowledge.
+//   - A Save that succeeds proves that the revision that it replaces was the newest.
+//   - A Save whose answer was lost, and that took place, is a success.
+//   - ErrConflict says that the item was seen at a later revision, or is gone.
+type Sharer interface {
+	// Terms say how claims count.
+	Terms() Terms
+	// LoadNewest is Load from where writes are decided, as far as that can be reached.
+	LoadNewest(ctx context.Context, name string) (secret.Secret, Revision, error)
+	// Annotate replaces what is read of an item without its value. It changes no revision.
+	Annotate(ctx context.Context, name string, about map[string]string) error
+	// Annotations are a page of items with what Annotate kept, as List's. The error is
+	// errors.ErrUnsupported where the place gives no such list.
+	Annotations(ctx context.Context, after string) ([]Annotated, error)
+	// Probe looks at the place through each address, for doctor. It writes and deletes
+	// items of its own.
+	Probe(ctx context.Context) []Finding
 }
 
-// A Claim is held by one process until it is saved or released, or its time is over.
-type Claim interface {
-	// Value is the item's value at the moment of the claim.
-	Value() secret.Secret
-	// Context ends when the claim may no longer be relied on.
-	Context() context.Context
-	// Save replaces the value and gives the claim up.
-	Save(ctx context.Context, value secret.Secret) error
-	// Release gives the claim up and leaves the value as it is.
-	Release(ctx context.Context) error
+// Terms are the rules of claims, from the configuration.
+type Terms struct {
+	// Lease is how long a claim counts, from before the claim was sent.
+	Lease time.Duration
+	// Ask says that the issuer decides about a claim that ran out. Without it such a
+	// claim is not taken over.
+	Ask bool
+}
+
+// Annotated is an item's name and what Annotate kept.
+type Annotated struct {
+	Name  string
+	About map[string]string
+}
+
+// A Finding is what Probe saw of one thing.
+type Finding struct {
+	What string // what was looked at and seen
+	Err  error  // nil where it is in order
+	Warn bool   // it works, and should be changed
+}
+
+// A Keep holds small secrets in the memory of this machine, for all processes of this
+// user. It may hold nothing.
+type Keep interface {
+	Get(name string) (secret.Secret, error)
+	Put(name string, value secret.Secret, life time.Duration) error
+	Remove(name string)
 }
 
 // A Description says what a backend is and what its acknowledgement is worth.
@@ -111,6 +146,8 @@ type Options struct {
 	Getenv          func(string) string
 	Warn            func(msg string) // says one line to the person
 	Attended        bool             // somebody is there to answer a dialog
+	Now             func() time.Time
+	Memory          Keep // nil where there is none
 	// Label is what a person reads about an item in a program that lists the items of
 	// all programs; nil where there is nothing to say.
 	Label func(name string) string
