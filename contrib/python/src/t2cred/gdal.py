@@ -19,7 +19,7 @@ import logging
 import sys
 import threading
 import uuid
-from typing import Any, Iterator, List, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
 
 from ._auth import Auth
 from ._command import Error, Seconds
@@ -67,7 +67,7 @@ def server(
 
 def _gdals() -> "List[Union[_Rasterio, _Osgeo]]":
     """Each GDAL of the process: rasterio's wheel has one of its own."""
-    kinds = {"rasterio": _Rasterio, "osgeo.gdal": _Osgeo}
+    kinds: "Dict[str, Callable[[], Union[_Rasterio, _Osgeo]]]" = {"rasterio": _Rasterio, "osgeo.gdal": _Osgeo}
     loaded = [kind() for name, kind in kinds.items() if name in sys.modules]
     if loaded:
         return loaded
