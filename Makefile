@@ -43,7 +43,11 @@ check: fmt vet lint unit ## format, vet, lint, unit tests with the race detector
 
 .PHONY: test
 test: ## set up and run everything, end-to-end tests included
-	@e2e/test-all.sh
+	@e2e/test-all.sh setup fmt vet lint unit unit-all fuzz-short cross tidy vuln e2e
+
+.PHONY: test-more
+test-more: ## set up and run what takes too long for make test: further issuers, long runs
+	@e2e/test-all.sh setup-more e2e-more
 
 .PHONY: bench
 bench: build ## measure against the budgets and the peers, into docs/benchmarks.md
@@ -62,6 +66,16 @@ release-snapshot: ## make what a release would be, into bin/release, and publish
 	PATH='$(TOOLS)':"$$PATH" GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=remote.origin.url \
 	  GIT_CONFIG_VALUE_0=https://github.com/terradue/t2-cred.git goreleaser release --snapshot --clean
 
+.PHONY: site
+site: ## build the pages as a site, into bin/site
+	@bash e2e/setup.d/more/site.sh
+	NO_MKDOCS_2_WARNING=1 '$(dir $(TOOLS))venv-site/bin/mkdocs' build -q -f contrib/site/mkdocs.yml
+
+.PHONY: pictures
+pictures: build ## record docs/pictures/session.svg anew, and draw the benchmarks' plot
+	cd e2e && T2_CRED_BIN='$(CURDIR)/bin/t2-cred' go run ./cmd/picture ../docs/pictures/session.svg
+	cd e2e && go test ./cmd/bench -run TestPlot -update
+
 .PHONY: fuzz
 fuzz: ## fuzz each target for FUZZTIME (30s)
 	@e2e/fuzz.sh $(FUZZTIME)
@@ -70,12 +84,15 @@ fuzz: ## fuzz each target for FUZZTIME (30s)
 clean: ## remove what was built; downloads stay in the cache outside the checkout
 	rm -rf bin
 
-# The steps of check and test.
+# The steps of check, test and test-more.
 
-.PHONY: setup fmt vet lint unit unit-all fuzz-short cross tidy vuln e2e
+.PHONY: setup setup-more fmt vet lint unit unit-all fuzz-short cross tidy vuln e2e e2e-more
 
 setup:
 	@$(SETUP)
+
+setup-more: setup
+	@$(SETUP) more
 
 fmt:
 	@unformatted=$$(gofmt -l .); \
@@ -127,3 +144,8 @@ vuln:
 
 e2e:
 	cd e2e && T2_CRED_E2E=1 go test -count=1 -p 1 -timeout 65m ./...
+	@echo 'NOT CHECKED: the tests TestMore_*: make test-more runs them'
+
+# parts.More lets the tests of that name run.
+e2e-more:
+	cd e2e && T2_CRED_E2E=1 T2_CRED_MORE=1 go test -count=1 -p 1 -timeout 30m -run '^TestMore_' ./...

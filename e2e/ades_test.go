@@ -286,6 +286,7 @@ func (a *ades) secretsChange() {
 
 	a.block("T2_CRED_IDENTITY_FILE=/etc/t2-cred/identity.new")
 	a.t2(0, "get", "--account", "job-4711", "--fresh", ">/dev/null")
+	a.t2(0, "store", "init")
 	// The new line alone reads what has changed since, and no more.
 	both, err := os.ReadFile(filepath.Join(a.work, "etc/identity"))
 	if err != nil {

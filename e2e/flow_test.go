@@ -239,8 +239,10 @@ func (p *tap) granted(t *testing.T) []traded {
 
 // TestFlow_seed is the main job: a user's token is exchanged once, the user goes
 // home, and days later there are still fresh tokens.
-func TestFlow_seed(t *testing.T) {
-	realm := server(t).NewRealm(t, keycloak.Legacy)
+func TestFlow_seed(t *testing.T) { mainJob(t, server(t).NewRealm(t, keycloak.Legacy)) }
+
+func mainJob(t *testing.T, realm *keycloak.Realm) {
+	t.Helper()
 	ring := keyring.Start(t)
 	s := &stage{program(t).NewHome(t).Set(ring.Bus()), t, ring, realm}
 

@@ -152,8 +152,10 @@ func loginHome(t *testing.T, realm *keycloak.Realm) *run.Home {
 
 // TestLogin_browser needs no exchange: it works on the realm whose exchange
 // never gives an offline token.
-func TestLogin_browser(t *testing.T) {
-	realm := server(t).Realm(t, keycloak.Standard)
+func TestLogin_browser(t *testing.T) { loginByBrowser(t, server(t).Realm(t, keycloak.Standard)) }
+
+func loginByBrowser(t *testing.T, realm *keycloak.Realm) {
+	t.Helper()
 	home := loginHome(t, realm)
 	l := startLogin(t, home, "--browser")
 	address := l.until(`^\s+(http\S+)$`)
@@ -186,8 +188,10 @@ func TestLogin_browser(t *testing.T) {
 	}
 }
 
-func TestLogin_device(t *testing.T) {
-	realm := server(t).Realm(t, keycloak.Standard)
+func TestLogin_device(t *testing.T) { loginByDevice(t, server(t).Realm(t, keycloak.Standard)) }
+
+func loginByDevice(t *testing.T, realm *keycloak.Realm) {
+	t.Helper()
 	home := loginHome(t, realm)
 	l := startLogin(t, home, "--device")
 	address := l.until(`^\s+(http\S+)$`)

@@ -17,10 +17,11 @@ import (
 // shared is what all tests of a run share. It is made here, in TestMain, and torn
 // down here.
 var shared struct {
-	ledger   *ledger.Ledger
-	keycloak func() (*keycloak.Server, error)
-	program  func() (*run.Program, error)
-	release  func() (*release, error)
+	ledger     *ledger.Ledger
+	keycloak   func() (*keycloak.Server, error)
+	keycloak18 func() (*keycloak.Server, error)
+	program    func() (*run.Program, error)
+	release    func() (*release, error)
 }
 
 func TestMain(m *testing.M) {
@@ -37,12 +38,17 @@ func testMain(m *testing.M) int {
 	defer func() { _ = os.RemoveAll(dir) }()
 
 	shared.ledger = ledger.New()
-	var started *keycloak.Server
-	shared.keycloak = sync.OnceValues(func() (*keycloak.Server, error) {
-		s, err := keycloak.Start(ctx, keycloak.Options{Ledger: shared.ledger})
-		started = s
-		return s, err
-	})
+	var started []*keycloak.Server
+	start := func(v keycloak.Version) func() (*keycloak.Server, error) {
+		return sync.OnceValues(func() (*keycloak.Server, error) {
+			s, err := keycloak.Start(ctx, keycloak.Options{Version: v, Ledger: shared.ledger})
+			if err == nil {
+				started = append(started, s)
+			}
+			return s, err
+		})
+	}
+	shared.keycloak, shared.keycloak18 = start(keycloak.Version26), start(keycloak.Version18)
 	shared.program = sync.OnceValues(func() (*run.Program, error) {
 		return run.Build(ctx, dir, shared.ledger)
 	})
@@ -50,8 +56,8 @@ func testMain(m *testing.M) int {
 		return makeRelease(ctx, place{dir: filepath.Join(dir, "release"), umask: "022"})
 	})
 	defer func() {
-		if started != nil {
-			started.Stop()
+		for _, s := range started {
+			s.Stop()
 		}
 	}()
 
@@ -73,8 +79,19 @@ func testMain(m *testing.M) int {
 // server is the Keycloak of this run, started when the first test asks for it.
 func server(t *testing.T) *keycloak.Server {
 	t.Helper()
-	parts.Need(t, parts.Keycloak)
-	s, err := shared.keycloak()
+	return alive(t, keycloak.Version26, shared.keycloak)
+}
+
+// server18 is the Keycloak 18 of this run.
+func server18(t *testing.T) *keycloak.Server {
+	t.Helper()
+	return alive(t, keycloak.Version18, shared.keycloak18)
+}
+
+func alive(t *testing.T, v keycloak.Version, start func() (*keycloak.Server, error)) *keycloak.Server {
+	t.Helper()
+	parts.Need(t, v.Part())
+	s, err := start()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -121,7 +121,7 @@ func TestModes_disabledUser(t *testing.T) {
 	if out := s.Want(0, "status").Stdout; !strings.Contains(out, "dead") || !strings.Contains(out, "User disabled") {
 		t.Errorf("status does not say why: %q", out)
 	}
-	wantFailure(t, s.Input(subject, "exchange"), 8, `invalid_request "Invalid token"`, "the user is disabled")
+	wantFailure(t, s.Input(subject, "exchange"), 7, `invalid_request "Invalid token"`, "the user is disabled")
 }
 
 // TestModes_refusedClient: what is wrong is the client, so no grant is given up.
@@ -187,8 +187,8 @@ func TestModes_subjectToken(t *testing.T) {
 		{name: "with the word Bearer", token: "Bearer " + login.AccessToken, code: 7, message: "the word Bearer", hint: "leave the word Bearer out"},
 		{name: "of two lines", token: login.AccessToken + "\n" + login.AccessToken, code: 7, message: "a line end", hint: "on one line"},
 		{name: "empty", token: " \n", code: 2, message: "no token given", hint: ""},
-		{name: "garbage", token: "garbage", code: 8, message: `invalid_request "Invalid token"`, hint: "get a new access token", asks: true},
-		{name: "forged", token: forged(login.AccessToken), code: 8, message: `invalid_request "Invalid token"`, hint: "get a new access token", asks: true},
+		{name: "garbage", token: "garbage", code: 7, message: `invalid_request "Invalid token"`, hint: "get a new access token", asks: true},
+		{name: "forged", token: forged(login.AccessToken), code: 7, message: `invalid_request "Invalid token"`, hint: "get a new access token", asks: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var r run.Result

@@ -73,7 +73,7 @@ rm user.jwt client-secret.txt`, issuer.URL(), oidctest.ClientID))
 
 	// Nothing can be written: nothing is sent.
 	h.wantSh(0, "chmod 500 "+records+" "+records+"copies")
-	fresh(5, "nothing was sent")
+	fresh(5, "nothing was spent")
 	wantRefreshes(3)
 	h.wantSh(0, "chmod 700 "+records+" "+records+"copies")
 

@@ -64,7 +64,8 @@ func runPage(t *testing.T, name string) {
 	}
 	realm := server(t).Realm(t, keycloak.Legacy)
 	api := newAPI(t, realm)
-	here := strings.NewReplacer(documentedIssuer, realm.Issuer(), documentedAPI, api.URL)
+	here := strings.NewReplacer(documentedIssuer, realm.Issuer(), documentedAPI, api.URL,
+		"--host "+strings.TrimPrefix(documentedAPI, "https://"), "--host "+strings.TrimPrefix(api.URL, "http://"))
 
 	// A reader's directory, with the files that the reader was given.
 	dir := t.TempDir()

@@ -3,7 +3,9 @@
 # name, Keycloak through Maven, the linters through Go. Run again, it finds all in
 # place and does nothing. As root, or as a user who may sudo.
 #
-#   e2e/setup.sh [race] [lint] [keyring] [keycloak] [openbao] [bench] [hooks]     (no argument: all)
+#   e2e/setup.sh [race] [lint] [keyring] [keycloak] [openbao] [bench] [hooks] [more]
+#
+# Without an argument it installs all but more, which make test-more alone needs.
 #
 # What is downloaded and built is kept outside the checkout, in
 # ${T2_CRED_E2E_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/t2-cred-e2e}.
@@ -164,6 +166,15 @@ setup_lint() {
   go_tool actionlint github.com/rhysd/actionlint github.com/rhysd/actionlint/cmd/actionlint "$actionlint"
 }
 
+# What the tests TestMore_* need, one file each, like those of setup_hooks.
+setup_more() {
+  local part
+  for part in "$(dirname "$0")"/setup.d/more/*.sh; do
+    [ -e "$part" ] || continue
+    bash "$part" </dev/null || die "more: $(basename "$part" .sh)"
+  done
+}
+
 # The engine of a shared store. setup_hooks installs it too.
 setup_openbao() { bash "$(dirname "$0")/setup.d/openbao.sh" </dev/null || die openbao; }
 
@@ -187,8 +198,8 @@ fi
 [ $# -gt 0 ] || set -- race lint keyring keycloak bench hooks
 for part; do
   case $part in
-    race | lint | keyring | keycloak | openbao | bench | hooks) "setup_$part" ;;
-    *) die "no part is called $part: race, lint, keyring, keycloak, openbao, bench, hooks" ;;
+    race | lint | keyring | keycloak | openbao | bench | hooks | more) "setup_$part" ;;
+    *) die "no part is called $part: race, lint, keyring, keycloak, openbao, bench, hooks, more" ;;
   esac
 done
 say "ready: $*"

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -54,6 +55,11 @@ func newCallTable(t *testing.T, store string, noKernel bool) *callTable {
 		t.Log("without root the program's memory cannot be read, as it hides it: objects are known by their descriptors only")
 	}
 	r := newRig(t, store, rigOptions{})
+	if notes, err := os.Stat(filepath.Join(r.home.Dir, ".local/state/t2-cred")); err != nil {
+		t.Fatal(err)
+	} else if uid, _ := owner(notes); uid == 0 || uid != r.user.uid {
+		t.Fatalf("the program runs as user %d, which is no ordinary one", uid)
+	}
 	c := &callTable{t: t, rig: r, counts: map[string]map[string]int{}, noKernel: noKernel}
 	bus := ""
 	for _, kv := range r.home.Env() {

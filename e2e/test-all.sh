@@ -1,5 +1,8 @@
 #!/usr/bin/env bash
-# `make test`: every step, each to its end, and a summary. Fails if any step failed.
+# `make test` and `make test-more`: every step, each to its end, and a summary. Fails if
+# any step failed. The first step installs what the others need.
+#
+#   e2e/test-all.sh SETUP STEP...     each a target of the Makefile
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,9 +25,9 @@ step() {
   done < <(grep '^NOT CHECKED' "$log" || true)
 }
 
-step setup
+step "$1"
 if [ $failed = 0 ]; then
-  for name in fmt vet lint unit unit-all fuzz-short cross tidy vuln e2e; do
+  for name in "${@:2}"; do
     step "$name"
   done
 else

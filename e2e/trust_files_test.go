@@ -83,6 +83,14 @@ func TestTrust_plantedExcerpt(t *testing.T) {
 	if err != nil {
 		text = nil // a version that keeps profiles elsewhere
 	}
+	// The profile itself has to be in the file of which there could be an excerpt.
+	fragment := filepath.Join(v.Dir, ".config", "t2-cred", "profiles.d", "gep.toml")
+	if profile, err := os.ReadFile(fragment); err == nil {
+		text = fmt.Appendf(text, "[profiles.gep]\n%s", profile)
+		if err := os.Remove(fragment); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for n := range 400 {
 		text = fmt.Appendf(text, "\n[profiles.p%d]\nissuer = %q\nclient_id = \"c\"\n", n, v.issuer.URL())
 	}

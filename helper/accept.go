@@ -146,12 +146,10 @@ func kind(answer oidc.Response, product oidc.Product, asked, granted []string) (
 
 // answerSubject is whom an answer of the exchange has to be for. The subjects of two
 // clients may differ (OpenID Connect Core §8.1, pairwise), so the subject token's counts
-// only where it was given to our client. Else it is the refresh token's.
-func answerSubject(subject, refresh secret.Secret, client string) string {
-	if peek, ok := oidc.ParseUnverified(subject); ok {
-		if ours := peek.GivenTo(client); ours {
-			return peek.Claims.Subject
-		}
+// only where it was given to our client, by our issuer. Else it is the refresh token's.
+func answerSubject(r ExchangeRequest, refresh secret.Secret) string {
+	if peek, ok := oidc.ParseUnverified(r.SubjectToken); ok && !r.foreign(peek) && peek.GivenTo(r.Profile.ClientID) {
+		return peek.Claims.Subject
 	}
 	if peek, ok := oidc.ParseUnverified(refresh); ok {
 		return peek.Claims.Subject

@@ -19,7 +19,7 @@ func (h *Helper) client(ctx context.Context, r Request) (oidc.Client, error) {
 	return h.clientWith(ctx, r.Profile, func(what string) (secret.Secret, error) { return h.stored(ctx, r.Profile, what) })
 }
 
-// clientWith is client with another place for what lies in the store.
+// clientWith is client with another place for the store's item.
 func (h *Helper) clientWith(ctx context.Context, p Profile, stored func(what string) (secret.Secret, error)) (oidc.Client, error) {
 	c := oidc.Client{ID: p.ClientID, Auth: p.ClientAuth, KeyID: p.KeyID}
 	var err error

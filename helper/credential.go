@@ -24,9 +24,13 @@ type Credential struct {
 type Request struct {
 	Profile Profile
 	Account string
-	// URL is where the token is to be sent, when a hook asks. Who fills in the
-	// profile for it demands that the profile Serves it.
+	// URL is where the token is to be sent, when a hook asks. The caller that sets Profile must check Profile.Serves(URL).
 	URL *url.URL
+	// Beside is another place that gets the same token, if there is one.
+	Beside *url.URL
+	// Narrow asks for less than the grant gives. Where it is zero, the profile's rule for
+	// URL counts.
+	Narrow Narrow
 	// MinValid is how long the token must still be valid. Nil stands for 30 s (or
 	// for Prefer, where that is more), or half of the token's life where that is
 	// less: a token that lives 40 s is no reason to refresh at every call.

@@ -50,11 +50,14 @@ func (d Derivation) serves(kept Derived, now time.Time) bool {
 // Failing to keep is no error: it costs the next caller a request. Errors are
 // those of Get and of d.Make.
 func (h *Helper) Derive(ctx context.Context, r Request, d Derivation) (Derived, error) {
-	sum := sha256.Sum256([]byte(r.Profile.binding() + " " + d.Name))
+	text := r.Profile.binding() + " " + d.Name
+	if r = r.narrowed(); !r.Narrow.IsZero() {
+		text += " " + r.Narrow.name(r.Profile) // what another token got is another's
+	}
+	sum := sha256.Sum256([]byte(text))
 	name := hex.EncodeToString(sum[:16])
 	var kept Derived
-	// The grant is noted before the credential is got: were the account given to
-	// another user in between, the new keys would not be kept under either.
+	// The grant is noted before the credential is got: if the account went to another user in between, the new keys are kept under neither.
 	note, missed := h.Store.Note(r.key())
 	if missed == nil {
 		var found store.Secondary

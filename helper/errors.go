@@ -2,6 +2,7 @@ package helper
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/terradue/t2-cred/helper/hint"
 )
@@ -11,7 +12,7 @@ import (
 var (
 	// ErrLoginRequired: nothing is stored, or the issuer refused it for good.
 	ErrLoginRequired = errors.New("login or exchange needed")
-	// ErrNotGranted: the issuer answered, but not with what was asked for.
+	// ErrNotGranted: the issuer answered, but did not give what it was asked for.
 	ErrNotGranted = errors.New("the issuer did not grant what was asked")
 	// ErrSubjectToken: the token brought to an exchange or an import cannot be used.
 	ErrSubjectToken = errors.New("the token that was brought cannot be used")
@@ -37,6 +38,20 @@ func revoked(r Request, detail string, cause error) error {
 		Kind: ErrLoginRequired, Detail: detail, Err: cause,
 		Remedy: append(exchangeAgain(r), hint.Words("; or, if the user was only disabled temporarily, ask once more: "), r.command("get", "--fresh")),
 	}
+}
+
+// keepOnline is what to do about an online token: what gets an offline one, or the
+// command that keeps what there is.
+func (r Request) keepOnline(again hint.Command, offline string) hint.Remedy {
+	first := hint.Do(hint.Words(offline))
+	if !slices.Contains(r.Profile.Scopes, offlineAccess) {
+		edit := hint.Run("profile", "edit", r.Profile.Name)
+		for _, scope := range append(slices.Clone(r.Profile.Scopes), offlineAccess) {
+			edit = edit.With("--scope", scope)
+		}
+		first = hint.Do(hint.Words("ask for the scope "+offlineAccess+" too: "), edit)
+	}
+	return append(first, hint.Words("; or keep the online token: "), again.With("--allow-online"))
 }
 
 // command is a t2-cred command about this profile and account.

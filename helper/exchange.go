@@ -49,7 +49,7 @@ func (h *Helper) Exchange(ctx context.Context, r ExchangeRequest) (store.Record,
 	if err := h.refuseSecond(ctx, r.Request, issuer, sessionOf(r.Profile.Issuer, r.SubjectToken)); err != nil {
 		return store.Record{}, err
 	}
-	rec, err := h.replace(ctx, r.Request, bringer(r.SubjectToken), func(request Request) (store.Record, error) {
+	rec, err := h.replace(ctx, r.Request, hint.Run("exchange", "--token-file", "FILE"), bringer(r), func(request Request) (store.Record, error) {
 		r.Request = request
 		return h.exchange(ctx, r, issuer, client)
 	})
@@ -62,6 +62,9 @@ func (h *Helper) Exchange(ctx context.Context, r ExchangeRequest) (store.Record,
 // learn asks whether the issuer calls the refresh token active, which is stored by now,
 // and keeps the answer.
 func (h *Helper) learn(ctx context.Context, r Request, issuer *oidc.Issuer, client oidc.Client, rec store.Record) store.Record {
+	if client.Auth == "" {
+		client.Auth = rec.ClientAuth // the one that was just accepted
+	}
 	if !h.introspects(ctx, issuer, client, rec.RefreshToken) {
 		return rec
 	}
@@ -96,7 +99,7 @@ func (h *Helper) exchange(ctx context.Context, r ExchangeRequest, issuer *oidc.I
 	trading, cancel := uninterrupted(ctx)
 	defer cancel()
 	answer, err := negotiate(trading, r, issuer, client)
-	subject := answerSubject(r.SubjectToken, answer.RefreshToken, r.Profile.ClientID)
+	subject := answerSubject(r, answer.RefreshToken)
 	var rec store.Record
 	if err == nil {
 		rec, err = h.begin(trading, "exchange", r.Request, issuer, answer, subject, r.AllowOnline)
@@ -104,7 +107,9 @@ func (h *Helper) exchange(ctx context.Context, r ExchangeRequest, issuer *oidc.I
 	if err != nil {
 		return store.Record{}, h.abandon(trading, r.Request, answer.RefreshToken, subject, err)
 	}
-	h.warnOtherSubject(r.SubjectToken, rec.Subject)
+	if r.SubjectIssuer == "" { // else it is the other issuer's name for the user
+		h.warnOtherSubject(r.SubjectToken, rec.Subject)
+	}
 	return rec, nil
 }
 
@@ -126,6 +131,12 @@ func (h *Helper) begin(ctx context.Context, op string, r Request, issuer *oidc.I
 	rec := h.newRecord(r, issuer, answer, token, claims)
 	missing := lacks(rec.Asked, rec.Scopes, answer, rec.Offline || allowOnline)
 	return rec, h.checkScopes(op, r.Profile, missing, nil, "nothing was kept")
+}
+
+// foreign reports whether the user's token is another issuer's. Its names for users and
+// clients may be anything.
+func (r ExchangeRequest) foreign(peek oidc.Unverified) bool {
+	return r.SubjectIssuer != "" || peek.Claims.Issuer != "" && peek.Claims.Issuer != r.Profile.Issuer
 }
 
 // warnOtherSubject says that the two clients know the user by different subjects. That
@@ -178,6 +189,11 @@ func negotiate(ctx context.Context, r ExchangeRequest, issuer *oidc.Issuer, clie
 	if err == nil && answer.RefreshToken == "" && ask.RequestedTokenType == "" {
 		ask.RequestedTokenType = oidc.TypeRefreshToken
 		answer, err = issuer.Exchange(ctx, client, ask)
+		var refused *oidc.Error
+		if errors.As(err, &refused) && refused.Means() == oidc.MeansRefused && issuer.Product() != oidc.Keycloak {
+			return oidc.Response{}, noRefreshToken(r, issuer.Product(), err)
+		}
+		err = onlyAccessToken(err)
 	}
 	if r.AllowOnline && refusesOffline(err) {
 		ask.Scopes = slices.DeleteFunc(slices.Clone(ask.Scopes), func(s string) bool { return s == offlineAccess })
@@ -193,15 +209,41 @@ func negotiate(ctx context.Context, r ExchangeRequest, issuer *oidc.Issuer, clie
 		}
 	}
 	if answer.RefreshToken == "" {
-		return oidc.Response{}, &hint.Error{
-			Kind: ErrNotGranted, Detail: "exchange: the issuer gave an access token but no refresh token, so nothing could be kept",
-			Remedy: hint.Say("ask the issuer's admin: this client must be allowed refresh tokens in exchanges (Keycloak standard exchange: \"Allow refresh token in Standard Token Exchange\"; for offline tokens the legacy exchange)"),
-		}
+		return oidc.Response{}, noRefreshToken(r, issuer.Product(), nil)
 	}
 	if offline, end := kind(answer, issuer.Product(), r.Profile.Scopes, r.Profile.Scopes); !offline && !r.AllowOnline {
 		return answer, onlineOnly(r, end.Sub(answer.Received))
 	}
 	return answer, nil
+}
+
+// noRefreshToken is of an exchange that succeeds and gives nothing to keep. second is the
+// refusal of the request that asked for a refresh token by its type. Keycloak's refusals
+// say more than this, and stand for themselves.
+func noRefreshToken(r ExchangeRequest, product oidc.Product, second error) error {
+	asked := ""
+	if second != nil {
+		asked = fmt.Sprintf("; asked for a refresh token by its type, it answered %v", second)
+	}
+	remedy := hint.Do(hint.Words("log the user in, which needs no exchange: "), r.command("login"), hint.Words("; or "+oidc.AskAdmin+"this client must be allowed refresh tokens in exchanges"))
+	if product == oidc.Keycloak {
+		remedy = hint.Say(oidc.AskAdmin + "this client must be allowed refresh tokens in exchanges (standard exchange: \"Allow refresh token in Standard Token Exchange\"; for offline tokens the legacy exchange)")
+	}
+	return &hint.Error{
+		Kind:   ErrNotGranted,
+		Detail: "exchange: the issuer gave an access token but no refresh token, so nothing could be kept" + asked,
+		Remedy: remedy,
+	}
+}
+
+// onlyAccessToken says what the first answer was, if the second request, for a refresh
+// token, was refused: the first alone says that the exchange as such works.
+func onlyAccessToken(err error) error {
+	var refused *oidc.Error
+	if !errors.As(err, &refused) || refused.Temporary() {
+		return err
+	}
+	return fmt.Errorf("the issuer gave an access token but no refresh token; asked for one, it said: %w", err)
 }
 
 // bareRefreshToken is for issuers that follow RFC 8693 §2.2.1 to the letter: the
@@ -228,10 +270,8 @@ func onlineOnly(r ExchangeRequest, life time.Duration) error {
 	p := &hint.Error{
 		Kind:   ErrNotGranted,
 		Detail: "exchange: the issuer quietly gave an online refresh token, which ends with the user's session; nothing was kept",
-		Remedy: hint.Say(fmt.Sprintf("ask the issuer's admin to make %s a Default client scope of %s; or log the user in with scope %s before the exchange; or keep the online token: --allow-online", offlineAccess, r.Profile.ClientID, offlineAccess)),
-	}
-	if !slices.Contains(r.Profile.Scopes, offlineAccess) {
-		p.Remedy = hint.Say(fmt.Sprintf("add %s to the profile's scopes; or keep the online token: --allow-online", offlineAccess))
+		Remedy: r.keepOnline(r.command("exchange").With("--token-file", "FILE"),
+			fmt.Sprintf("ask the issuer's admin to make %s a Default client scope of %s; or log the user in with scope %s before the exchange", offlineAccess, r.Profile.ClientID, offlineAccess)),
 	}
 	if life > 0 {
 		p.Detail += fmt.Sprintf(" (it would have lived %s)", life)

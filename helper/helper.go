@@ -12,7 +12,7 @@ import (
 	"github.com/terradue/t2-cred/store"
 )
 
-// A Helper gets credentials. All of its fields must be set, but for Elsewhere.
+// A Helper gets credentials. All of its fields must be set, except Elsewhere.
 type Helper struct {
 	Store  *store.Store
 	Issuer func(Profile) *oidc.Issuer
@@ -29,7 +29,13 @@ type Helper struct {
 // refresh token. When the issuer, the lock or the store is in trouble, a token
 // that is still valid is returned with a warning. Errors: ErrLoginRequired,
 // ErrProfile, and those of store and oidc.
+//
+// A request for a narrower token gets that one and no other: by its Narrow, or by the
+// profile's rule for its URL. Errors then are ErrNotGranted too.
 func (h *Helper) Get(ctx context.Context, r Request) (Credential, error) {
+	if r = r.narrowed(); !r.Narrow.IsZero() {
+		return h.getNarrow(ctx, r)
+	}
 	binding := r.Profile.binding()
 	enough := func(t store.Token) bool { return t.Binding == binding && r.serves(t, h.Now()) }
 	cached, missed := h.Store.Token(ctx, r.key())
@@ -63,8 +69,7 @@ func (h *Helper) Get(ctx context.Context, r Request) (Credential, error) {
 	return credential(r, rec.Token), nil
 }
 
-// lockTime leaves a part of the deadline, ten seconds or a half of it, for what
-// is done under the lock: whoever gets the lock late must not spend a refresh
+// lockTime leaves a part of the deadline, ten seconds or a half of it, for the work under the lock: whoever gets the lock late must not spend a refresh
 // token with no time left to read the answer.
 func lockTime(ctx context.Context) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
@@ -85,7 +90,7 @@ func isTrouble(err error) bool {
 		return true
 	}
 	return errors.Is(err, ErrInDoubt) || errors.Is(err, oidc.ErrUnreachable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrBusy) ||
-		errors.Is(err, store.ErrLocked) || errors.Is(err, store.ErrUnavailable)
+		errors.Is(err, store.ErrLocked) || errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrLost)
 }
 
 func left(t store.Token, now time.Time) time.Duration {

@@ -20,15 +20,14 @@ type ImportRequest struct {
 	AllowOnline bool
 }
 
-// Import proves a refresh token by one refresh and stores what came. There is room for
-// what comes, and the issuer's keys are at hand, before the token is sent.
+// Import proves a refresh token by one refresh and stores what came. There is room for the new token, and the issuer's keys are at hand, before the token is sent.
 //
 // An issuer that rotates takes the token that was brought out of use and answers
 // with another: from then on that one is the grant. It is kept even when the access
 // token beside it cannot be verified, or when it turns out to be an online one, since
 // there would be none else left; the error says so. Errors: ErrSubjectToken,
 // ErrLoginRequired (the issuer does not take the token), ErrNotGranted, ErrProfile, and
-// those of store and oidc; but for the cases above, the store is as it was.
+// those of store and oidc; in all other cases the store is as it was.
 func (h *Helper) Import(ctx context.Context, r ImportRequest) (store.Record, error) {
 	if err := checkRefreshToken(r, h.Now()); err != nil {
 		return store.Record{}, err
@@ -36,7 +35,11 @@ func (h *Helper) Import(ctx context.Context, r ImportRequest) (store.Record, err
 	wait, cancel := lockTime(ctx)
 	defer cancel()
 	f := &importer{h: h, request: r, issuer: h.Issuer(r.Profile)}
-	return h.Store.Refresh(wait, r.key(), store.Want{}, f)
+	rec, err := h.Store.Refresh(wait, r.key(), store.Want{}, f)
+	if err != nil {
+		return rec, err
+	}
+	return h.learn(ctx, r.Request, f.issuer, f.client, rec), nil
 }
 
 // An importer is the issuer's side of an import. It implements store.Spender.
@@ -58,7 +61,7 @@ func (f *importer) Prepare(ctx context.Context, found store.Found) (store.Record
 		f.subject = peek.Claims.Subject
 	}
 	if who := (newcomer{subject: f.subject}); who.isAnother(f.old) {
-		if err := f.request.mayReplace(f.old, who); err != nil {
+		if err := f.request.mayReplace(hint.Run("import", "--token-file", "FILE"), f.old, who); err != nil {
 			return store.Record{}, err
 		}
 	}
@@ -92,17 +95,25 @@ func (f *importer) Send(ctx context.Context, ready func() error) (store.Record, 
 			return store.Record{}, store.Refused, err
 		}
 		if who := (newcomer{token.Subject, claims.Username}); who.isAnother(f.old) {
-			if err := f.request.mayReplace(f.old, who); err != nil {
+			if err := f.request.mayReplace(hint.Run("import", "--token-file", "FILE"), f.old, who); err != nil {
 				return store.Record{}, store.Refused, err
 			}
 		}
 		rec := f.h.newRecord(f.request.Request, f.issuer, f.answer, token, claims)
 		if !rec.Offline && !f.request.AllowOnline {
-			return store.Record{}, store.Refused, onlineImport("nothing was kept")
+			return store.Record{}, store.Refused, f.request.onlineImport("nothing was kept")
 		}
+	}
+	if err != nil {
+		err = importedAlthough(err)
 	}
 	rec := f.h.newRecord(f.request.Request, f.issuer, f.answer, store.Token{Subject: f.subject}, oidc.Claims{})
 	return rec, store.Granted, err
+}
+
+// importedAlthough says that a refused access token has cost nothing.
+func importedAlthough(err error) error {
+	return fmt.Errorf("import: the refresh token is kept, but %w", err)
 }
 
 // failed says what became of the token that was brought.
@@ -110,7 +121,7 @@ func (f *importer) failed(err error) (store.Record, store.Verdict, error) {
 	if refused, _ := revokes(err); refused {
 		return store.Record{}, store.Refused, loginRequired(f.request.Request, "import: the issuer does not take this refresh token", err)
 	}
-	if oidc.Sent(err) && oidc.OutcomeOf(err) != oidc.Answered {
+	if verdictOf(err) == store.Unanswered {
 		err = fmt.Errorf("import: the refresh token may have been spent: %w", err)
 	}
 	// The mark is of a grant that is not stored, so it is not left behind.
@@ -121,20 +132,20 @@ func (f *importer) failed(err error) (store.Record, store.Verdict, error) {
 func (f *importer) Verify(ctx context.Context, stored store.Record) (store.Record, error) {
 	token, claims, err := f.h.accept(ctx, f.request.Request, f.issuer, f.answer, expected{subject: f.subject, first: true})
 	if err != nil {
-		return stored, fmt.Errorf("import: the refresh token is kept, but %w", err)
+		return stored, importedAlthough(err)
 	}
 	stored = withClaims(stored, token, claims)
 	f.h.warnReplaced(f.old, stored)
 	if !stored.Offline && !f.request.AllowOnline {
-		return stored, onlineImport("it is kept, since the one that was brought may be spent")
+		return stored, f.request.onlineImport("it is kept, since the one that was brought may be spent")
 	}
 	return stored, nil
 }
 
-func onlineImport(kept string) error {
+func (r Request) onlineImport(kept string) error {
 	return &hint.Error{
 		Kind: ErrNotGranted, Detail: "import: it is an online refresh token, which ends with the user's session; " + kept,
-		Remedy: hint.Say(fmt.Sprintf("get one with the scope %s, as t2-cred login does; or keep the online token: --allow-online", offlineAccess)),
+		Remedy: hint.Do(hint.Words("get one with the scope "+offlineAccess+": "), r.command("login"), hint.Words("; or keep the online token: "), r.command("import").With("--token-file", "FILE", "--allow-online")),
 	}
 }
 
@@ -168,7 +179,7 @@ func checkRefreshToken(r ImportRequest, now time.Time) error {
 		return refuse(hint.Do(hint.Words("get a new one: "), r.command("login")), "it expired %s ago, at %s",
 			now.Sub(peek.ExpiresAt()).Round(time.Second), peek.ExpiresAt().UTC().Format(time.RFC3339))
 	case c.Type == "Refresh" && !r.AllowOnline:
-		return onlineImport("it was not sent, and nothing was kept")
+		return r.onlineImport("it was not sent, and nothing was kept")
 	}
 	return nil
 }

@@ -2,9 +2,9 @@ package helper
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/terradue/t2-cred/helper/hint"
@@ -43,11 +43,34 @@ func (h *Helper) Login(ctx context.Context, r LoginRequest) (store.Record, error
 	}
 	answer, finish, err := r.ask(ctx, issuer, client)
 	if err != nil {
-		return store.Record{}, h.abandon(ctx, r.Request, answer.RefreshToken, "", err)
+		return store.Record{}, h.abandon(ctx, r.Request, answer.RefreshToken, "", r.otherWay(ctx, issuer, err))
 	}
 	rec, err := h.loggedIn(ctx, r, issuer, answer)
 	finish(err)
-	return rec, err
+	if err != nil {
+		return rec, err
+	}
+	return h.learn(ctx, r.Request, issuer, client, rec), nil
+}
+
+// otherWay adds to the error of a way to log in that the issuer does not offer which way
+// it does offer.
+func (r LoginRequest) otherWay(ctx context.Context, issuer *oidc.Issuer, err error) error {
+	if !errors.Is(err, oidc.ErrNoSuchFlow) {
+		return err
+	}
+	meta, unknown := issuer.Metadata(ctx)
+	if unknown != nil {
+		return err
+	}
+	remedy := hint.Do(hint.Words("the issuer offers no login; exchange a user's token: "), r.command("exchange", "--token-file", "FILE"))
+	switch {
+	case r.Device != nil && meta.AuthorizationEndpoint != "":
+		remedy = hint.Do(r.command("login", "--browser"))
+	case r.Device == nil && meta.DeviceEndpoint != "":
+		remedy = hint.Do(r.command("login", "--device"))
+	}
+	return &hint.Error{Kind: oidc.ErrNoSuchFlow, Detail: err.Error(), Remedy: remedy}
 }
 
 // ask has the user decide. finish tells the browser how it ended.
@@ -118,16 +141,13 @@ func (h *Helper) loggedIn(ctx context.Context, r LoginRequest, issuer *oidc.Issu
 	if answer.RefreshToken == "" {
 		return store.Record{}, &hint.Error{
 			Kind: ErrNotGranted, Detail: "login: the issuer gave an access token but no refresh token, so nothing could be kept",
-			Remedy: hint.Say(fmt.Sprintf("the profile's scopes must have %s, and this client must be allowed it", offlineAccess)),
+			Remedy: hint.Say(fmt.Sprintf("the profile's scopes must have %s, and this client must be allowed it; some issuers want a parameter instead, in the profile: authorize_params = { access_type = \"offline\" }", offlineAccess)),
 		}
 	}
 	if offline, _ := kind(answer, issuer.Product(), r.Profile.Scopes, r.Profile.Scopes); !offline && !r.AllowOnline {
 		p := &hint.Error{
 			Kind: ErrNotGranted, Detail: "login: the issuer gave an online refresh token, which ends with the user's session; nothing was kept",
-			Remedy: hint.Say(fmt.Sprintf("ask the issuer's admin for %s: as a scope of client %s, and as a role of the user; or keep the online token: --allow-online", offlineAccess, r.Profile.ClientID)),
-		}
-		if !slices.Contains(r.Profile.Scopes, offlineAccess) {
-			p.Remedy = hint.Say(fmt.Sprintf("add %s to the profile's scopes; or keep the online token: --allow-online", offlineAccess))
+			Remedy: r.keepOnline(r.command("login"), fmt.Sprintf("ask the issuer's admin for %s: as a scope of client %s, and as a role of the user", offlineAccess, r.Profile.ClientID)),
 		}
 		return store.Record{}, h.abandon(ctx, r.Request, answer.RefreshToken, "", p)
 	}
@@ -138,12 +158,33 @@ func (h *Helper) loggedIn(ctx context.Context, r LoginRequest, issuer *oidc.Issu
 		return store.Record{}, h.abandon(saving, r.Request, answer.RefreshToken, rec.Subject, err)
 	}
 	taken := false
-	kept, err := h.replace(saving, r.Request, newcomer{}, func(Request) (store.Record, error) {
+	kept, err := h.replace(saving, r.Request, hint.Run("login"), newcomer{}, func(Request) (store.Record, error) {
 		taken = true
 		return rec, nil
 	})
+	if err == nil && issuer.Product() == oidc.Dex {
+		h.warnOnlyOne(saving, r.Request, kept)
+	}
 	if err != nil && !taken { // replace sees to what it was given
 		err = h.abandon(saving, r.Request, answer.RefreshToken, rec.Subject, err)
 	}
+	if err == nil {
+		h.warnEnded(saving, r.Request, issuer, kept)
+	}
 	return kept, err
+}
+
+// warnOnlyOne names the accounts whose grant this login has ended: Dex keeps one refresh
+// token for a user and a client.
+func (h *Helper) warnOnlyOne(ctx context.Context, r Request, kept store.Record) {
+	notes, err := h.Store.Notes(ctx)
+	if err != nil {
+		h.Log.Debug("other accounts of the user are not known", "error", err)
+		return
+	}
+	for _, n := range notes {
+		if n.Key != r.key() && n.Issuer == kept.Issuer && n.ClientID == kept.ClientID && n.Subject == kept.Subject && n.Subject != "" && n.RevokedBy == "" {
+			h.Warn(fmt.Sprintf("Dex keeps one refresh token for a user and a client: this login has ended the grant of %s", oidc.Clean(n.Key.Profile+"/"+n.Key.Account)))
+		}
+	}
 }

@@ -66,7 +66,7 @@ func listen(ctx context.Context, ports []int, again hint.Command) (*loopback, er
 		}
 	}
 	if err != nil {
-		return nil, &hint.Error{Kind: ErrProfile, Detail: "login: no port to listen on for the browser's answer", Err: err, Remedy: hint.Say("another --port, or --device")}
+		return nil, &hint.Error{Kind: ErrProfile, Detail: "login: no port to listen on for the browser's answer", Err: err, Remedy: hint.Do(hint.Words("name a port that is free with --port, or use a code: "), again)}
 	}
 	b := newLoopback(ctx, listener.Addr().String(), again)
 	go func() { _ = b.server.Serve(listener) }() // ends by finish
@@ -231,7 +231,7 @@ func (b *loopback) wait(ctx context.Context) (url.Values, error) {
 		}
 		return nil, &hint.Error{
 			Kind: ErrLoginRequired, Detail: "login: nobody answered in the browser in time",
-			Remedy: hint.Say(fmt.Sprintf("if the browser showed an error, the redirect URI %s may not be registered with the client; t2-cred login --device needs none", b.uri)),
+			Remedy: hint.Do(hint.Words(fmt.Sprintf("if the browser showed an error, the redirect URI %s may not be registered with the client; without one: ", b.uri)), b.again),
 		}
 	}
 }

@@ -25,6 +25,8 @@ type refresher struct {
 	answer oidc.Response
 	// spent says in words that the refresh token may have been spent before.
 	spent string
+	// narrow is the token of a refresh that asks for fewer scopes; see verifyNarrow.
+	narrow store.Token
 }
 
 // Prepare implements store.Spender: the client's secret and the issuer's documents are
@@ -71,7 +73,7 @@ func (f *refresher) usable(ctx context.Context) error {
 	case old.RefreshToken == "":
 		return loginRequired(r, "the stored record has no refresh token", nil)
 	}
-	return nil
+	return r.within(old.Scopes)
 }
 
 // ask looks into a refresh token that may have been spent: by a refresh that got no
@@ -86,7 +88,7 @@ func (f *refresher) ask(ctx context.Context) (store.Record, error) {
 	case err != nil || !known || !active && !rec.Introspects:
 		f.h.Log.Debug("the issuer does not tell whether the refresh token was spent", "known", known, "error", err)
 	case active:
-		f.spent = ""
+		f.spent, f.found.Introspects = "", true // from now on its "inactive" is believed
 	default:
 		words := "the refresh token is spent: " + f.spent
 		rec.RevokedBy, rec.RevokedAt = words, f.h.Now()
@@ -117,7 +119,7 @@ func doubtWords(found store.Found) string {
 func (f *refresher) Send(ctx context.Context, ready func() error) (store.Record, store.Verdict, error) {
 	old := f.found.Record
 	var err error
-	f.answer, err = f.issuer.Spend(ctx, f.client, oidc.RefreshGrant(old.RefreshToken), oidc.Spending{Before: ready})
+	f.answer, err = f.issuer.Spend(ctx, f.client, oidc.RefreshGrant(old.RefreshToken, f.request.Narrow.Scopes...), oidc.Spending{Before: ready})
 	if err == nil || f.answer.RefreshToken != "" {
 		return f.next(err)
 	}
@@ -134,7 +136,7 @@ func (f *refresher) Send(ctx context.Context, ready func() error) (store.Record,
 		f.issuer.ForgetClientAuth(f.client)
 		return old, store.Refused, err
 	}
-	return store.Record{}, f.verdict(err), f.explain(err)
+	return store.Record{}, verdictOf(err), f.explain(err)
 }
 
 // next is the record after an answer with a refresh token, or without one where the
@@ -152,7 +154,14 @@ func (f *refresher) next(unfit error) (store.Record, store.Verdict, error) {
 		return store.Record{}, store.Unanswered, err
 	}
 	next.RefreshToken = f.answer.RefreshToken
-	next.Offline, next.RefreshExpiry = kind(f.answer, f.issuer.Product(), next.Asked, next.Scopes)
+	if unfit != nil {
+		unfit = keptAlthough(unfit)
+	}
+	answer := f.answer
+	if !f.request.Narrow.IsZero() {
+		answer.Scopes = nil // they are the access token's, not the grant's
+	}
+	next.Offline, next.RefreshExpiry = kind(answer, f.issuer.Product(), next.Asked, next.Scopes)
 	if f.found.Offline && !next.Offline {
 		f.h.Warn("the issuer has changed the offline token into an online one; it will end with the user's session")
 	}
@@ -174,8 +183,8 @@ func (f *refresher) sameSubject(subject string) error {
 	return nil
 }
 
-// verdict says what became of a refresh token whose request failed.
-func (f *refresher) verdict(err error) store.Verdict {
+// verdictOf says what became of a refresh token whose request failed.
+func verdictOf(err error) store.Verdict {
 	var refused *oidc.Error
 	switch outcome := oidc.OutcomeOf(err); {
 	case outcome == oidc.NotSent:
@@ -188,7 +197,7 @@ func (f *refresher) verdict(err error) store.Verdict {
 
 // explain says of a request without an answer that it may have spent the token.
 func (f *refresher) explain(err error) error {
-	if f.verdict(err) != store.Unanswered {
+	if verdictOf(err) != store.Unanswered {
 		return err
 	}
 	remedy := hint.Of(err)
@@ -201,6 +210,9 @@ func (f *refresher) explain(err error) error {
 // Verify implements store.Spender: the access token of an answer whose refresh token is
 // stored by now. What is shown of the user is what the last verified token says.
 func (f *refresher) Verify(ctx context.Context, stored store.Record) (store.Record, error) {
+	if !f.request.Narrow.IsZero() {
+		return f.verifyNarrow(ctx, stored)
+	}
 	token, claims, err := f.h.accept(ctx, f.request, f.issuer, f.answer, expected{subject: stored.Subject, verified: stored.Verified})
 	if err != nil {
 		return stored, keptAlthough(err)
@@ -238,11 +250,15 @@ func keptAlthough(err error) error {
 	return fmt.Errorf("%w (the grant is kept: its refresh token is stored)", err)
 }
 
-// revokes reports whether the issuer refused a refresh token for good, with its words.
+// revokes reports whether the issuer refused a refresh token for good, with its words
+// as they may be stored.
 func revokes(err error) (bool, string) {
 	var refused *oidc.Error
-	if errors.As(err, &refused) && refused.Op == "refresh" && refused.Means() == oidc.MeansGrantEnded {
-		return true, refused.Error()
+	if !errors.As(err, &refused) || refused.Op != "refresh" || refused.Means() != oidc.MeansGrantEnded {
+		return false, ""
 	}
-	return false, ""
+	if refused.Redacted { // what is left of a secret is not stored
+		return true, fmt.Sprintf("HTTP %d, in words that repeated a secret", refused.Status)
+	}
+	return true, refused.Error()
 }

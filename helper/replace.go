@@ -16,10 +16,11 @@ import (
 // A newcomer is whom a new grant is for, as far as it is known before it is asked for.
 type newcomer struct{ subject, username string }
 
-// bringer reads whom a user's token is for.
-func bringer(token secret.Secret) newcomer {
-	peek, ok := oidc.ParseUnverified(token)
-	if !ok {
+// bringer reads whom a user's token is for. What another issuer calls the user says
+// nothing here.
+func bringer(r ExchangeRequest) newcomer {
+	peek, ok := oidc.ParseUnverified(r.SubjectToken)
+	if !ok || r.foreign(peek) {
 		return newcomer{}
 	}
 	return newcomer{peek.Claims.Subject, peek.Claims.Username}
@@ -34,10 +35,10 @@ func (n newcomer) isAnother(old store.Record) bool {
 
 // replace makes a new record the account's, under its lock. Another user's grant is
 // replaced only when the request or a person says so: it is asked before anything is
-// sent where the new user is known by then.
-func (h *Helper) replace(ctx context.Context, r Request, who newcomer, obtain func(Request) (store.Record, error)) (store.Record, error) {
+// sent where the new user is known by then. again is the command that is under way.
+func (h *Helper) replace(ctx context.Context, r Request, again hint.Command, who newcomer, obtain func(Request) (store.Record, error)) (store.Record, error) {
 	if old, err := h.Store.Load(ctx, r.key()); err == nil && who.isAnother(old) {
-		if err := r.mayReplace(old, who); err != nil {
+		if err := r.mayReplace(again, old, who); err != nil {
 			return store.Record{}, err
 		}
 		r.Replace = true // the person has been asked
@@ -48,7 +49,7 @@ func (h *Helper) replace(ctx context.Context, r Request, who newcomer, obtain fu
 	rec, err := h.Store.Obtain(wait, r.key(), func(old store.Record) (store.Record, error) {
 		replaced = old
 		if who.isAnother(old) {
-			if err := r.mayReplace(old, who); err != nil {
+			if err := r.mayReplace(again, old, who); err != nil {
 				return store.Record{}, err
 			}
 		}
@@ -58,7 +59,7 @@ func (h *Helper) replace(ctx context.Context, r Request, who newcomer, obtain fu
 		}
 		obtained = rec
 		if now := (newcomer{subject: rec.Subject}); now.isAnother(old) {
-			if err := r.mayReplace(old, newcomer{rec.Subject, rec.Username}); err != nil {
+			if err := r.mayReplace(again, old, newcomer{rec.Subject, rec.Username}); err != nil {
 				return store.Record{}, err
 			}
 		}
@@ -75,7 +76,7 @@ func (h *Helper) replace(ctx context.Context, r Request, who newcomer, obtain fu
 }
 
 // mayReplace is the error of a grant that must not be replaced.
-func (r Request) mayReplace(old store.Record, now newcomer) error {
+func (r Request) mayReplace(again hint.Command, old store.Record, now newcomer) error {
 	name := func(username, subject string) string {
 		if username == "" {
 			return oidc.Clean(subject)
@@ -88,7 +89,7 @@ func (r Request) mayReplace(old store.Record, now newcomer) error {
 	}
 	return &hint.Error{
 		Kind: ErrOtherUser, Detail: fmt.Sprintf("account %s/%s has the grant of another user, %s; the new one is of %s, and nothing was replaced", r.Profile.Name, r.Account, was, is),
-		Remedy: hint.Do(hint.Words("choose another account with --account, or replace the grant with --replace")),
+		Remedy: hint.Do(hint.Words("choose another account: "), again.For(r.Profile.Name, "NAME"), hint.Words("; or replace the grant: "), again.For(r.Profile.Name, r.Account).With("--replace")),
 	}
 }
 
@@ -124,8 +125,8 @@ func (h *Helper) refuseSecond(ctx context.Context, r Request, issuer *oidc.Issue
 		}
 		return &hint.Error{
 			Kind:   ErrNotGranted,
-			Detail: fmt.Sprintf("exchange: %s already has a grant of this login, and this Keycloak (before 26.1) ends one of the two when the other is refreshed or revoked; nothing was sent", oidc.Clean(first)),
-			Remedy: hint.Do(hint.Words("share that account: "), hint.Run("get").For(n.Key.Profile, n.Key.Account), hint.Words("; or exchange all the same: --replace")),
+			Detail: fmt.Sprintf("exchange: %s already has a grant of this login, and this Keycloak (before 26.1) ends one when the other is refreshed or revoked; the user's token was not sent", oidc.Clean(first)),
+			Remedy: hint.Do(hint.Words("share that account: "), hint.Run("get").For(n.Key.Profile, n.Key.Account), hint.Words("; or exchange all the same: "), r.command("exchange").With("--token-file", "FILE", "--replace")),
 		}
 	}
 	return nil

@@ -2,6 +2,8 @@ package helper
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/terradue/t2-cred/helper/oidc"
@@ -19,7 +21,7 @@ type Siblings struct {
 // siblingsTime bounds a question whose answer can be done without.
 const siblingsTime = 5 * time.Second
 
-// Siblings looks at the accounts in all, but for those that are erased anyway. The
+// Siblings looks at all accounts, except those that are erased anyway. The
 // issuer's discovery document is needed; without it only login sessions are known.
 func (h *Helper) Siblings(ctx context.Context, p Profile, all []store.Note, erased func(store.Key) bool) Siblings {
 	s := Siblings{sessions: map[string][]store.Note{}, users: map[string][]store.Note{}}
@@ -59,6 +61,29 @@ func userOf(n store.Note) string {
 		return ""
 	}
 	return n.Issuer + "\n" + n.ClientID + "\n" + n.Subject
+}
+
+// warnEnded names the accounts whose grants a new one has ended, where the issuer keeps
+// one refresh token for each user and client.
+func (h *Helper) warnEnded(ctx context.Context, r Request, issuer *oidc.Issuer, now store.Record) {
+	meta, err := issuer.Metadata(ctx)
+	if err != nil || !meta.KeepsOne() {
+		return
+	}
+	notes, err := h.Store.Notes(ctx)
+	if err != nil {
+		h.Log.Debug("the accounts that may have ended are not known", "error", err)
+		return
+	}
+	var ended []string
+	for _, n := range notes {
+		if n.Key != r.key() && userOf(n) != "" && userOf(n) == userOf(store.Note{GrantInfo: now.GrantInfo}) {
+			ended = append(ended, oidc.Clean(n.Key.Profile+"/"+n.Key.Account))
+		}
+	}
+	if len(ended) > 0 {
+		h.Warn(fmt.Sprintf("this ended the grant of %s: %s keeps one refresh token for each user and client; use one account for them", strings.Join(ended, ", "), meta.Product))
+	}
 }
 
 // endsAlone reports whether revoking a grant of that subject is known to end no grant of

@@ -1,6 +1,7 @@
 package helper
 
 import (
+	"encoding/base64"
 	"errors"
 	"strings"
 	"testing"
@@ -59,6 +60,28 @@ func TestSubject_whatSomeServersTake(t *testing.T) {
 	}
 }
 
+// TestSubject_unsigned: Keycloak 16 to 24 answers it with status 500, which is no fault
+// of the server.
+func TestSubject_unsigned(t *testing.T) {
+	for _, known := range []bool{true, false} {
+		b := newBench(t)
+		if !known {
+			b = newBench(t, oidctest.Neutral())
+		}
+		parts := strings.Split(b.issuer.UserToken("alice"), ".")
+		for _, header := range []string{`{"alg":"none"}`, `{"typ":"JWT","alg":"NONE"}`} {
+			token := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + parts[1] + "."
+			_, err := b.Exchange(t.Context(), ExchangeRequest{Request: b.req, SubjectToken: secret.Secret(token)})
+			if sent := b.issuer.Count("token-exchange"); known && (!errors.Is(err, ErrSubjectToken) || sent != 0 || !strings.Contains(err.Error(), "it is not signed")) {
+				t.Errorf("Keycloak, %s: %d sent, %v", header, sent, err)
+			}
+		}
+		if !known && (b.issuer.Count("token-exchange") == 0 || len(b.warned) == 0 || !strings.Contains(b.warned[0], "it is not signed")) {
+			t.Errorf("another: %d sent, said %q", b.issuer.Count("token-exchange"), b.warned)
+		}
+	}
+}
+
 // TestSubject_foreignIssuer: with --subject-issuer the token goes to Keycloak as it is.
 func TestSubject_foreignIssuer(t *testing.T) {
 	b := newBench(t)
@@ -73,5 +96,31 @@ func TestSubject_foreignIssuer(t *testing.T) {
 	})
 	if form == nil || form["subject_issuer"][0] != "partner" || form["subject_token_type"][0] != oidc.TypeJWT {
 		t.Errorf("subject_issuer %v, subject_token_type %v", form["subject_issuer"], form["subject_token_type"])
+	}
+}
+
+// TestSubject_foreignNamesDecideNothing: another issuer may have a client of our name and
+// call the user what it likes. Its subject is neither expected nor compared.
+func TestSubject_foreignNamesDecideNothing(t *testing.T) {
+	b := newBench(t)
+	ours, theirs := b.issuer.UserToken("alice"), b.issuer.UserToken("alice", oidctest.FromIssuer("https://other.example.org"), oidctest.IssuedTo(oidctest.ClientID))
+	for name, tt := range map[string]struct {
+		token, alias string
+		known        bool
+	}{
+		"ours, for another client": {ours, "", true}, "theirs": {theirs, "", false}, "theirs, with its alias": {theirs, "partner", false},
+		"an alias says it": {ours, "partner", false},
+	} {
+		r := ExchangeRequest{Request: b.req, SubjectToken: secret.Secret(tt.token), SubjectIssuer: tt.alias}
+		if got := bringer(r).subject != ""; got != tt.known {
+			t.Errorf("%s: who brings it is known: %t", name, got)
+		}
+		if answerSubject(r, "") != "" {
+			t.Errorf("%s: the answer is expected to be of that subject", name)
+		}
+	}
+	given := ExchangeRequest{Request: b.req, SubjectToken: secret.Secret(b.issuer.UserToken("alice", oidctest.IssuedTo(oidctest.ClientID)))}
+	if answerSubject(given, "") == "" {
+		t.Error("a token that our issuer gave to our client binds the answer")
 	}
 }

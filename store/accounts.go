@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"slices"
+	"sort"
 
 	"github.com/terradue/t2-cred/store/backend"
 )
@@ -165,7 +165,8 @@ func inOrder(notes []note, why error) []Account {
 }
 
 func sortAccounts(accounts []Account) {
-	slices.SortFunc(accounts, func(a, b Account) int {
-		return cmp.Or(cmp.Compare(a.Key.Profile, b.Key.Profile), cmp.Compare(a.Key.Account, b.Key.Account))
+	sort.Slice(accounts, func(i, j int) bool { // slices.SortFunc is 20 kB more in the program
+		a, b := accounts[i].Key, accounts[j].Key
+		return cmp.Or(cmp.Compare(a.Profile, b.Profile), cmp.Compare(a.Account, b.Account)) < 0
 	})
 }

@@ -12,11 +12,15 @@ import (
 	"github.com/terradue/t2-cred/helper/safefile"
 )
 
-// bootClock is a clock that nobody sets and that goes on while the machine is suspended,
-// and the name of this run of the machine.
-func bootClock() (id string, now func() time.Duration) {
+// bootID names this run of the machine.
+func bootID() string {
 	text, _ := safefile.Read("/proc/sys/kernel/random/boot_id", safefile.Want{Max: 64})
-	return strings.TrimSpace(string(text)), func() time.Duration {
+	return strings.TrimSpace(string(text))
+}
+
+// bootClock is a clock that nobody sets and that goes on while the machine is suspended.
+func bootClock() func() time.Duration {
+	return func() time.Duration {
 		var t unix.Timespec
 		_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) // it exists in every kernel that Go runs on
 		return time.Duration(t.Nano())

@@ -102,7 +102,7 @@ func (s *Store) tokenIn(ctx context.Context, place string, k Key, grant string) 
 		return Token{}, err
 	}
 	of, t, err := decodeToken(value)
-	if err != nil || of != grant || t.AccessToken == "" || expired(t, s.opt.Now()) || ofTheFuture(t, s.opt.Now()) {
+	if err != nil || of != grant || t.AccessToken == "" || expired(t, s.opt.Now()) || s.ofTheFuture(t) {
 		return Token{}, none // damaged or old: a new one will take its place
 	}
 	return t, nil
@@ -129,8 +129,15 @@ func (s *Store) cached(ctx context.Context, place string, k Key) (secret.Secret,
 const clockStep = 5 * time.Second
 
 // ofTheFuture says that a token was obtained while the clock was ahead of what it is
-// now. Its expiry then proves nothing, if it is not in the token itself.
-func ofTheFuture(t Token, now time.Time) bool { return t.Obtained.After(now.Add(clockStep)) }
+// now. Its expiry then proves nothing, if it is not in the token itself. Clocks of
+// machines differ by more than one clock is set back.
+func (s *Store) ofTheFuture(t Token) bool {
+	step := clockStep
+	if s.shared() {
+		step = maxSkew
+	}
+	return t.Obtained.After(s.opt.Now().Add(step))
+}
 
 func expired(t Token, now time.Time) bool { return !t.Expiry.IsZero() && !now.Before(t.Expiry) }
 

@@ -14,14 +14,14 @@ func (s *Store) ClientSecret(ctx context.Context, profile string) (secret.Secret
 	}
 	value, err := s.loadAhead(ctx, itemName(kindClient, profile))
 	if err != nil {
-		return "", err
+		return "", damagedSecret(profile, err)
 	}
 	return decodeClientSecret(profile, value)
 }
 
-// SetClientSecret keeps the profile's client secret and reads it back; one that
-// is kept already is not written again. Errors are those of ClientSecret, and
-// ErrTooLarge and ErrBusy.
+// SetClientSecret keeps the profile's client secret and reads it back. One that is kept
+// already is not written again, but in files: their identity may be another by now.
+// Errors are those of ClientSecret, and ErrTooLarge and ErrBusy.
 func (s *Store) SetClientSecret(ctx context.Context, profile string, value secret.Secret) error {
 	if err := validName("profile", profile); err != nil {
 		return err
@@ -33,6 +33,9 @@ func (s *Store) SetClientSecret(ctx context.Context, profile string, value secre
 	}
 	defer lock.release()
 	s.ahead.m.Delete(name)
+	if s.is.Dir != "" {
+		return s.saveAgain(ctx, s.backend, name, encodeClientSecret(profile, value))
+	}
 	return s.saveAny(ctx, s.backend, name, encodeClientSecret(profile, value))
 }
 

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,6 +19,7 @@ import (
 	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/safefile"
 	"github.com/terradue/t2-cred/helper/secret"
+	"github.com/terradue/t2-cred/store/agefile"
 	"github.com/terradue/t2-cred/store/backend"
 )
 
@@ -160,7 +160,7 @@ func (s *Store) makeRoom(ctx context.Context, k Key, head copyHead, size int) (*
 	_, _ = rand.Read(filler) // never fails
 	if !kernelOutlives() || r.put(filler) != nil {
 		return nil, backend.Errorf(ErrUnavailable, fileErr,
-			hint.Say("make "+s.copyDir()+" writable, with room for 70 kB"), "there is no room for the renewed credential, so nothing was sent")
+			hint.Say("make "+s.copyDir()+" writable, with room for 80 kB"), "there is no room for the new refresh token")
 	}
 	return r, nil
 }
@@ -201,7 +201,7 @@ func (r *room) restore(d *Doubt) error {
 // fill seals the new record into the room. Some file systems need new blocks also to
 // write over old ones. If a full disk refuses that, the kernel may still have room.
 func (r *room) fill(value secret.Secret) error {
-	sealed, err := seal(r.to, value)
+	sealed, err := agefile.Seal(r.to, value)
 	if err != nil {
 		return err
 	}
@@ -280,17 +280,15 @@ func (s *Store) findCopies(k Key, grant string) (found []foundCopy, err error) {
 	return recordsFirst(found), nil
 }
 
-func recordsFirst(all []foundCopy) []foundCopy {
-	slices.SortStableFunc(all, func(a, b foundCopy) int {
-		switch {
-		case a.holdsRecord() == b.holdsRecord():
-			return 0
-		case a.holdsRecord():
-			return -1
+func recordsFirst(all []foundCopy) (sorted []foundCopy) {
+	for _, holds := range []bool{true, false} {
+		for _, c := range all {
+			if c.holdsRecord() == holds {
+				sorted = append(sorted, c)
+			}
 		}
-		return 1
-	})
-	return all
+	}
+	return sorted
 }
 
 // holdsRecord reports whether there is a sealed record in a copy, and not only room.

@@ -104,6 +104,62 @@ func TestFile_identities(t *testing.T) {
 	}
 }
 
+// After a change of identity, a refresh, the same client secret set again and InitFile
+// leave nothing that needs the old one.
+func TestFile_changedIdentity(t *testing.T) {
+	o := fileOptions(t)
+	path := filepath.Join(o.DataDir, "identity")
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, o)
+	put(t, s, alice, sampleRecord("g1"))
+	if _, err := rotation(s, second); err != nil {
+		t.Fatal(err)
+	}
+	const value = "client-secret-Vb6Xq9Lw3Zk8"
+	if err := s.SetClientSecret(t.Context(), alice.Profile, value); err != nil {
+		t.Fatal(err)
+	}
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(id.String()+"\n"+string(before)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, o)
+	if _, err := rotation(s, third); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetClientSecret(t.Context(), alice.Profile, value); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := InitFile(t.Context(), o); !errors.Is(err, fs.ErrExist) {
+		t.Fatalf("InitFile: %v", err)
+	}
+	if err := os.WriteFile(path, []byte(id.String()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, o)
+	names, err := s.backend.List(t.Context(), "")
+	if err != nil || len(names) < 3 {
+		t.Fatalf("%q, %v", names, err)
+	}
+	for _, name := range names {
+		if _, _, err := s.backend.Load(t.Context(), name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if got, err := s.ClientSecret(t.Context(), alice.Profile); err != nil || got != value {
+		t.Errorf("the client's secret: %v", err)
+	}
+	if rec, err := s.Load(t.Context(), alice); err != nil || rec.RefreshToken != third {
+		t.Errorf("the record: %v", err)
+	}
+}
+
 func TestInitFile(t *testing.T) {
 	o := testOptions(t, "file")
 	named := filepath.Join(tempDir(t), "sub", "id")

@@ -23,12 +23,22 @@ func lockHolder(path string) string {
 	if !ok {
 		return ""
 	}
-	text, err := safefile.Read("/proc/locks", safefile.Want{Max: 4 << 20})
-	if err != nil {
-		return ""
-	}
 	file := fmt.Sprintf("%02x:%02x:%d", unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino)
-	for line := range strings.Lines(string(text)) {
+	for range 3 { // a list that changes while it is read may lack a line
+		text, err := safefile.Read("/proc/locks", safefile.Want{Max: 4 << 20})
+		if err != nil {
+			return ""
+		}
+		if holder := holderIn(string(text), file); holder != "" {
+			return holder
+		}
+	}
+	return ""
+}
+
+// holderIn looks for the holder of a file's lock in the text of /proc/locks.
+func holderIn(text, file string) string {
+	for line := range strings.Lines(text) {
 		w := strings.Fields(line)
 		// A line of a waiter has "->" second; a holder elsewhere has no pid here.
 		if len(w) >= 6 && w[1] == "FLOCK" && w[5] == file && w[4] != "0" && w[4] != "-1" {

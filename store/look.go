@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/terradue/t2-cred/helper/secret"
+	"github.com/terradue/t2-cred/store/agefile"
 	"github.com/terradue/t2-cred/store/backend"
 )
 
@@ -72,7 +73,7 @@ func (s *Store) lookOnce(ctx context.Context, k Key) (known, error) {
 	value, rev, err := s.backend.Load(ctx, name)
 	value, rev, err = s.takeOldCopy(ctx, k, value, rev, err)
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return st, err
+		return st, damagedRecord(k, err)
 	}
 	st.rev, st.base = rev, digest(value)
 	missing := err
@@ -165,7 +166,7 @@ func (s *Store) openCopy(ctx context.Context, k Key, c *foundCopy) (value secret
 	if err != nil {
 		return "", err
 	}
-	if value, err = unseal(id, c.sealed); err != nil {
+	if value, err = agefile.Unseal(c.sealed, id); err != nil {
 		return "", nil //nolint:nilerr // it cannot be used, and so is a mark
 	}
 	rec, err := decodeFor(k, value)

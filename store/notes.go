@@ -65,8 +65,10 @@ type noteJSON struct {
 // maxNote bounds what is read of a note, in bytes.
 const maxNote = backend.MaxValue
 
+// readNoteFile reads a note. One that another user can change says nothing: a note
+// decides where the token is looked for, and which of two records is the newer.
 func readNoteFile(path string) ([]byte, error) {
-	return safefile.Read(path, safefile.Want{Max: maxNote})
+	return safefile.Read(path, safefile.Want{Max: maxNote, Trust: safefile.Ours})
 }
 
 // dirNotes keeps one small file an account, so that reading one costs the same

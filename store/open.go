@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -57,8 +58,8 @@ type Store struct {
 
 	sharer             backend.Sharer // nil for a store of one machine
 	terms              backend.Terms
-	node               string // this machine's name, for people
-	bootID             string // of this run of the machine
+	node               func() string // this machine's name, for people
+	bootID             func() string // of this run of the machine
 	boot               func() time.Duration
 	owner              func() string // names the state directory in this run; empty where that is not known
 	sendTime, saveTime time.Duration
@@ -106,10 +107,11 @@ func With(b backend.Backend, o Options) (*Store, error) {
 
 // share makes it a shared store.
 func (s *Store) share(b backend.Sharer) {
-	s.sharer, s.terms, s.node = b, b.Terms(), hostname()
+	s.sharer, s.terms = b, b.Terms()
 	s.sendTime, s.saveTime = sendTime, saveTime
-	s.bootID, s.boot = bootClock()
-	s.owner = sync.OnceValue(s.findOwner)
+	s.boot = bootClock()
+	// A cached get needs none of these.
+	s.node, s.bootID, s.owner = sync.OnceValue(hostname), sync.OnceValue(bootID), sync.OnceValue(s.findOwner)
 }
 
 func (o Options) forBackend() backend.Options {
@@ -139,12 +141,25 @@ func (o Options) check() error {
 	return nil
 }
 
-// InitFile makes the file store's identity; see [agefile.Init].
+// InitFile makes the file store's identity; see [agefile.Init]. Where one is there, the
+// identity for copies is encrypted to its first line.
 func InitFile(ctx context.Context, o Options) (path string, err error) {
 	if err := o.check(); err != nil {
 		return "", err
 	}
-	return agefile.Init(ctx, o.forBackend())
+	path, err = agefile.Init(ctx, o.forBackend())
+	if !errors.Is(err, fs.ErrExist) {
+		return path, err
+	}
+	o.Backend = "file"
+	s, openErr := Open(o)
+	if openErr == nil {
+		openErr = s.resealIdentity(ctx)
+	}
+	if openErr != nil {
+		return path, openErr
+	}
+	return path, err
 }
 
 // Name is the backend's name, as in the configuration.
@@ -178,8 +193,7 @@ func ignore(err, kind error) error {
 
 // CheckWritable shows that the store can be read and that what is got next can be
 // kept: there is room for a sealed copy. To be called before anything is asked for
-// (a login, an exchange) whose fruit must then be kept. A keyring is not written to
-// for it, but for the identity that copies are sealed to, once.
+// (a login, an exchange) whose fruit must then be kept. A keyring is written to once, for the identity that copies are sealed to, and for nothing else.
 func (s *Store) CheckWritable(ctx context.Context) error {
 	lock, err := s.lock(ctx, kindProof)
 	if err != nil {
@@ -216,10 +230,17 @@ func (s *Store) saveTo(ctx context.Context, b backend.Backend, name string, valu
 
 // saveAny saves a value over whatever is there, after looking at it.
 func (s *Store) saveAny(ctx context.Context, b backend.Backend, name string, value secret.Secret) error {
-	old, rev, err := b.Load(ctx, name)
+	old, _, err := b.Load(ctx, name)
 	if err == nil && old == value {
 		return nil
 	}
+	return s.saveAgain(ctx, b, name, value)
+}
+
+// saveAgain is saveAny, and writes also what is there already: to the first identity, in
+// the file store.
+func (s *Store) saveAgain(ctx context.Context, b backend.Backend, name string, value secret.Secret) error {
+	_, rev, err := b.Load(ctx, name)
 	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) {
 		return err
 	}

@@ -22,7 +22,7 @@ func (s *Store) findOwner() string {
 		_ = safefile.Create(path, []byte(rand.Text())) // or another process was faster
 	}
 	text, err := safefile.Read(path, safefile.Want{Max: 64, NoLink: true, Trust: safefile.Ours})
-	id := fileID(path, s.bootID)
+	id := fileID(path, s.bootID())
 	if err != nil || len(text) == 0 || id == "" {
 		return ""
 	}

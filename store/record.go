@@ -83,7 +83,7 @@ func decodeRecord(value secret.Secret) (Key, Record, error) {
 }
 
 // decodeFor is decodeRecord for the record of an account. A damaged one can only be
-// forgotten; the remedy names the account.
+// forgotten.
 func decodeFor(k Key, value secret.Secret) (Record, error) {
 	at, rec, err := decodeRecord(value)
 	if err == nil && at != k {
@@ -92,11 +92,22 @@ func decodeFor(k Key, value secret.Secret) (Record, error) {
 	if err == nil {
 		return rec, nil
 	}
-	if e, ok := errors.AsType[*hint.Error](err); ok && e.Remedy == nil {
-		e.Remedy = hint.Do(hint.Words("its grant cannot be used any more; to forget it here: "),
-			hint.Run("erase", "--local-only").For(k.Profile, k.Account))
+	return Record{}, damagedRecord(k, err)
+}
+
+// damagedRecord adds to the error of a record that is damaged what to do about it. The
+// remedy names the account.
+func damagedRecord(k Key, err error) error {
+	return withRemedy(err, hint.Do(hint.Words("its grant cannot be used any more; to forget it here: "),
+		hint.Run("erase", "--local-only").For(k.Profile, k.Account)))
+}
+
+// withRemedy adds a remedy to the error of a damaged value that has none.
+func withRemedy(err error, remedy hint.Remedy) error {
+	if e, ok := errors.AsType[*hint.Error](err); ok && errors.Is(err, ErrCorrupt) && e.Remedy == nil {
+		e.Remedy = remedy
 	}
-	return Record{}, err
+	return err
 }
 
 // clientJSON is a client secret at rest.
@@ -116,13 +127,12 @@ func decodeClientSecret(profile string, value secret.Secret) (secret.Secret, err
 	if err == nil && j.Profile != profile {
 		err = corrupt(fmt.Sprintf("the client secret is that of profile %q", j.Profile))
 	}
-	if e, ok := errors.AsType[*hint.Error](err); ok {
-		if e.Remedy == nil {
-			e.Remedy = hint.Do(hint.Run("profile", "set-secret", profile))
-		}
-		return "", e
-	}
-	return secret.Secret(j.Secret), nil
+	return secret.Secret(j.Secret), damagedSecret(profile, err)
+}
+
+// damagedSecret is damagedRecord for the client secret of a profile.
+func damagedSecret(profile string, err error) error {
+	return withRemedy(err, hint.Do(hint.Run("profile", "set-secret", profile)))
 }
 
 // decodeJSON reads a value of ours. The parser's own words may quote the value,

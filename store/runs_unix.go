@@ -23,7 +23,7 @@ func (s *Store) checkOwner() error {
 		}
 		return backend.Errorf(ErrUnavailable, nil,
 			hint.Do(hint.Words("run it as that user; or, if the directory is to be yours: "), hint.Shell("chown", "-R", fmt.Sprint(os.Geteuid()), dir)),
-			"%s belongs to user %d and this is user %d, so nothing was sent", dir, st.Uid, os.Geteuid())
+			"%s belongs to user %d and this is user %d", dir, st.Uid, os.Geteuid())
 	}
 	return nil
 }

@@ -1,11 +1,8 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"io"
 
 	"filippo.io/age"
 
@@ -40,6 +37,10 @@ func (s *Store) sealIdentity(ctx context.Context) (*age.X25519Identity, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseSeal(value)
+}
+
+func parseSeal(value secret.Secret) (*age.X25519Identity, error) {
 	id, err := age.ParseX25519Identity(value.Reveal()) // parsed, not passed on
 	if err != nil {
 		return nil, backend.Errorf(ErrCorrupt, nil, hint.Say("put back the store as it was: the item "+kindSeal+" opens the copies of records"),
@@ -48,47 +49,40 @@ func (s *Store) sealIdentity(ctx context.Context) (*age.X25519Identity, error) {
 	return id, nil
 }
 
+// resealIdentity writes the identity for copies again, if there is one.
+func (s *Store) resealIdentity(ctx context.Context) error {
+	lock, err := s.lock(ctx, kindSeal)
+	if err != nil {
+		return err
+	}
+	defer lock.release()
+	id, err := s.sealIdentity(ctx)
+	if err != nil {
+		return ignore(err, ErrNotFound)
+	}
+	return s.saveAgain(ctx, s.backend, kindSeal, secret.Secret(id.String()))
+}
+
 func (s *Store) makeSealIdentity(ctx context.Context) (*age.X25519Identity, error) {
 	lock, err := s.lock(ctx, kindSeal)
 	if err != nil {
 		return nil, err
 	}
 	defer lock.release()
-	id, err := s.sealIdentity(ctx) // another process may have been faster
-	if !errors.Is(err, ErrNotFound) {
-		return id, err
+	value, rev, err := s.backend.Load(ctx, kindSeal)
+	if !errors.Is(err, ErrNotFound) { // another process was faster, or it cannot be read
+		if err != nil {
+			return nil, err
+		}
+		return parseSeal(value)
 	}
-	if id, err = age.GenerateX25519Identity(); err != nil {
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
 		return nil, err
 	}
-	err = s.saveAny(ctx, s.backend, kindSeal, secret.Secret(id.String()))
-	if s.shared() && errors.Is(err, backend.ErrConflict) { // another machine was faster
+	_, err = s.saveTo(ctx, s.backend, kindSeal, secret.Secret(id.String()), rev)
+	if errors.Is(err, backend.ErrConflict) { // another machine was faster
 		return s.sealIdentity(ctx)
 	}
 	return id, err
-}
-
-func seal(to age.Recipient, value secret.Secret) ([]byte, error) {
-	var sealed bytes.Buffer
-	w, err := age.Encrypt(&sealed, to)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := io.WriteString(w, value.Reveal()); err != nil { // leaves encrypted
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return sealed.Bytes(), nil
-}
-
-// unseal opens a copy. An error says nothing of what is in it.
-func unseal(id age.Identity, sealed []byte) (secret.Secret, error) {
-	r, err := age.Decrypt(bytes.NewReader(sealed), id)
-	if err != nil {
-		return "", fmt.Errorf("the copy cannot be opened: %w", err)
-	}
-	value, err := io.ReadAll(io.LimitReader(r, backend.MaxValue+1))
-	return secret.Secret(value), err
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -9,7 +10,7 @@ import (
 	"github.com/terradue/t2-cred/store/backend"
 )
 
-// kindSecondary is the item of what was got for an account's access tokens.
+// kindSecondary is the item of a credential that was got for an account's access tokens.
 const kindSecondary = "keys"
 
 // maxSecondary bounds what is kept for one account: the kernel gives a user 20,000
@@ -67,12 +68,30 @@ func (s *Store) Alone(ctx context.Context, k Key, name string, f func()) {
 	f()
 }
 
+// ForgetSecondary drops what is kept under that name for that grant. Errors are those of
+// KeepSecondary.
+func (s *Store) ForgetSecondary(ctx context.Context, k Key, grant, name string) error {
+	return s.changeSecondary(ctx, k, grant, func(all []keptJSON) []keptJSON {
+		return slices.DeleteFunc(all, func(j keptJSON) bool { return j.Name == name })
+	})
+}
+
 // KeepSecondary keeps d under that name, in the kernel's keyring or in an item of
 // the backend, wherever the access token would go. It does so only while the
 // account's grant is the one that d was got with. The error wraps ErrNotFound
 // (the grant is another), ErrBusy, or what the backend says.
 func (s *Store) KeepSecondary(ctx context.Context, k Key, grant, name string, d Secondary) error {
-	if err := k.Validate(); err != nil || !s.opt.Now().Before(d.Expiry) {
+	if !s.opt.Now().Before(d.Expiry) {
+		return k.Validate()
+	}
+	return s.changeSecondary(ctx, k, grant, func(all []keptJSON) []keptJSON {
+		all = slices.DeleteFunc(all, func(j keptJSON) bool { return j.Name == name })
+		return slices.Insert(all, 0, keptJSON{name, d.Value.Reveal(), atRest(d.Obtained), atRest(d.Expiry)})
+	})
+}
+
+func (s *Store) changeSecondary(ctx context.Context, k Key, grant string, change func([]keptJSON) []keptJSON) error {
+	if err := k.Validate(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, secondaryWait)
@@ -87,8 +106,12 @@ func (s *Store) KeepSecondary(ctx context.Context, k Key, grant, name string, d 
 		return backend.Errorf(ErrNotFound, nil, nil, "account %v has another grant by now", k)
 	}
 	all := s.secondary(ctx, k, grant)
-	all.Kept = slices.DeleteFunc(all.Kept, func(j keptJSON) bool { return j.Name == name })
-	all.Kept = slices.Insert(all.Kept, 0, keptJSON{name, d.Value.Reveal(), atRest(d.Obtained), atRest(d.Expiry)})
+	if all.Kept = change(all.Kept); len(all.Kept) == 0 {
+		if err := s.dropSecondary(ctx, k); !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		return nil
+	}
 	return s.putSecondary(ctx, k, all)
 }
 

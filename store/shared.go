@@ -109,7 +109,7 @@ func (r *spending) checkLease() error {
 		return nil
 	}
 	return backend.Errorf(ErrBusy, errClaimOver, hint.Do(hint.Words("try again: "), hint.Run("get").For(r.k.Profile, r.k.Account)),
-		"the claim of account %v has too little time left for a refresh, so nothing was sent", r.k)
+		"the claim of account %v has too little time left for a refresh, so nothing was spent", r.k)
 }
 
 // unanswered keeps the doubt of a request of this process that got no answer. Nobody else
@@ -275,7 +275,7 @@ func (r *spending) grantedShared(ctx context.Context, sp Spender, next Record, u
 	r.s.locks.countRefresh(r.name)
 	if err != nil {
 		r.claim.doubt.Lost = true
-		return kept, errors.Join(unfit, err)
+		return kept, lost(err)
 	}
 	if !done {
 		if kept, unfit = wait(); unfit == nil && r.inItem {
@@ -298,8 +298,10 @@ func (r *spending) verified(ctx context.Context, sp Spender, next Record) (wait 
 	}
 	finished := make(chan result, 1)
 	go func() {
-		rec, err := sp.Verify(ctx, next)
-		finished <- result{rec, err}
+		one := result{rec: next}
+		defer func() { finished <- one }()
+		defer caught(&one.err)
+		one.rec, one.err = sp.Verify(ctx, next)
 	}()
 	var got *result
 	wait = func() (Record, error) {

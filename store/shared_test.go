@@ -51,7 +51,7 @@ func (f *fleet) reopen(o Options) *Store {
 	s := open(f.t, o)
 	drop(f.t, s, alice)
 	s.terms.Lease, s.sendTime, s.saveTime = 4*time.Second, time.Second, time.Second
-	s.node = "node-" + shortHash(o.StateDir)[:4]
+	s.node = func() string { return "node-" + shortHash(o.StateDir)[:4] }
 	clock := s.boot
 	s.boot = func() time.Duration {
 		f.mu.Lock()
@@ -471,7 +471,7 @@ func TestShared_noAnswer(t *testing.T) {
 	if _, err := f.get(a, &member{deaf: true}); err == nil {
 		t.Fatal("no error")
 	}
-	if i := f.item(); i.Claim != nil || i.Doubt == nil || !i.Doubt.Lost || i.Doubt.Node != a.node {
+	if i := f.item(); i.Claim != nil || i.Doubt == nil || !i.Doubt.Lost || i.Doubt.Node != a.node() {
 		t.Errorf("claim %v, doubt %+v", i.Claim, i.Doubt)
 	}
 	m := &member{}
@@ -571,11 +571,11 @@ func TestRelease(t *testing.T) {
 		t.Fatal(err)
 	}
 	account, err := b.Account(context.Background(), alice)
-	if err != nil || account.Claim == nil || account.Claim.Node != a.node || account.Claim.Here {
+	if err != nil || account.Claim == nil || account.Claim.Node != a.node() || account.Claim.Here {
 		t.Errorf("Account: %+v, %v", account.Claim, err)
 	}
 	was, err := b.Release(context.Background(), alice)
-	if err != nil || was.Claim == nil || was.Claim.Node != a.node {
+	if err != nil || was.Claim == nil || was.Claim.Node != a.node() {
 		t.Fatalf("Release: %+v, %v", was.Claim, err)
 	}
 	f.settled()

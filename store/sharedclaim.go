@@ -137,7 +137,7 @@ func (r *spending) claimItem(ctx context.Context, now item, rev backend.Revision
 	}
 	begun := s.boot()
 	now.Claim = &claim{
-		ID: rand.Text(), Node: s.node, Owner: s.owner(), PID: os.Getpid(),
+		ID: rand.Text(), Node: s.node(), Owner: s.owner(), PID: os.Getpid(),
 		Seconds: int((s.terms.Lease + time.Second - 1) / time.Second), Since: atRest(s.opt.Now()), Spends: spends,
 	}
 	rev, err := s.backend.Save(ctx, r.name, now.encode(), rev)
@@ -160,7 +160,7 @@ func (s *Store) isMine(c *claim) bool {
 // item, for a quarter longer than its lease. What is seen is written down, as one process
 // seldom waits for so long.
 func (s *Store) ranOut(name string, rev backend.Revision, c *claim) bool {
-	bootID, now := s.bootID, s.boot()
+	bootID, now := s.bootID(), s.boot()
 	path := filepath.Join(s.locks.dir, name+".seen")
 	text, err := safefile.Read(path, safefile.Want{Max: 1 << 10, Trust: safefile.Ours})
 	if w := readWords(string(text), "seen1", 5); err == nil && w != nil && w[1] == bootID && w[2] == c.ID && w[3] == string(rev) {

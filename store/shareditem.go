@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"strings"
 	"time"
 
@@ -95,30 +94,6 @@ func itemOf(value secret.Secret, rev backend.Revision, err error) (item, backend
 		err = backend.NotFound()
 	}
 	return i, rev, err
-}
-
-// loadRecord loads the value of an account's record, whatever the store keeps beside it.
-func (s *Store) loadRecord(ctx context.Context, k Key) (secret.Secret, backend.Revision, error) {
-	if !s.shared() {
-		return s.backend.Load(ctx, k.item(kindGrant))
-	}
-	i, rev, err := s.loadItem(ctx, k)
-	if err != nil {
-		return "", rev, err
-	}
-	return secret.Secret(i.Record), rev, nil
-}
-
-// sharedToken is the token in the item of a shared store.
-func (s *Store) sharedToken(ctx context.Context, k Key, grant string) (Token, error) {
-	i, _, err := s.loadItem(ctx, k)
-	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) {
-		return Token{}, err
-	}
-	if t := i.token(grant, s.opt.Now()); t.AccessToken != "" {
-		return t, nil
-	}
-	return Token{}, noToken(k)
 }
 
 // doubtOf is a doubt as a Spender finds it.

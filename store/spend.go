@@ -175,10 +175,10 @@ func (r *spending) run(ctx context.Context, sp Spender, asked bool) (Record, err
 		return Record{}, stillWaits(r.k, r.st.waiting)
 	}
 	if err := r.makeRoom(ctx, prepared); err != nil {
-		return Record{}, err
+		return Record{}, unspent(err)
 	}
 	if err := r.mark(); err != nil {
-		return Record{}, errors.Join(r.notSent(), err)
+		return Record{}, errors.Join(r.notSent(), unspent(err))
 	}
 	next, verdict, err := sp.Send(leased, r.ready)
 	// From here on nobody may interrupt: next may be all that is left of a grant.
@@ -217,7 +217,7 @@ func stillWaits(k Key, c *foundCopy) error {
 		"the renewed credential of account %v waits %s, and must be stored first", k, c.where)
 }
 
-// makeRoom is the step before anything is sent: there is a place for what comes. With
+// makeRoom is the step before anything is sent: there is a place for the new token. With
 // an earlier doubt the old mark stays until the new one is written over it.
 func (r *spending) makeRoom(ctx context.Context, rec Record) (err error) {
 	value := encodeRecord(r.k, rec)
@@ -232,10 +232,14 @@ func (r *spending) makeRoom(ctx context.Context, rec Record) (err error) {
 // mark writes down that the refresh token is being spent.
 func (r *spending) mark() error {
 	if err := r.room.mark(); err != nil {
-		return backend.Errorf(ErrUnavailable, err, nil, "cannot write down that the refresh token is being spent, so nothing was sent")
+		return backend.Errorf(ErrUnavailable, err, nil, "cannot write into the room for the new refresh token")
 	}
 	return nil
 }
+
+// unspent says of an error before the request that the refresh token is unspent. Other
+// requests (discovery, introspection) may have been sent.
+func unspent(err error) error { return fmt.Errorf("%w; so nothing was spent", err) }
 
 // ready is asked right before the first byte leaves: the lock is still ours.
 func (r *spending) ready() error {
@@ -259,10 +263,10 @@ func (r *spending) granted(ctx context.Context, sp Spender, next Record, unfit e
 	if r.claim != nil {
 		return r.grantedShared(ctx, sp, next, unfit)
 	}
-	err := r.save(ctx, next) // nothing comes between the answer and this
+	err := r.save(ctx, next, nil) // nothing comes between the answer and this
 	r.s.locks.countRefresh(r.name)
-	if err != nil {
-		return next, errors.Join(unfit, err)
+	if err != nil { // this goes before what is wrong with the access token
+		return next, lost(err)
 	}
 	verified := next
 	if unfit == nil {
@@ -280,13 +284,24 @@ func (r *spending) granted(ctx context.Context, sp Spender, next Record, unfit e
 	return verified, unfit
 }
 
+// lost is the error of a new refresh token that could be kept nowhere.
+func lost(err error) error {
+	return &hint.Error{
+		Kind: ErrLost, Detail: "the refresh token was spent, and the new one, which lives on at the issuer, could not be stored: " + err.Error(), Remedy: hint.Of(err),
+	}
+}
+
 // save is the step after the answer. When the item cannot be saved, the sealed copy is
-// kept and a warning says where: that is no error, as nothing is lost.
-func (r *spending) save(ctx context.Context, next Record) error {
+// kept and a warning says where: that is no error, as nothing is lost. noMark says why
+// there can be no copy.
+func (r *spending) save(ctx context.Context, next Record, noMark error) error {
 	value := encodeRecord(r.k, next)
 	if r.claim == nil && value == encodeRecord(r.k, r.st.rec) {
 		r.inItem = true
 		return r.settled() // the old refresh token goes on, and nothing else is new
+	}
+	if noMark != nil {
+		return r.saveFilled(ctx, next, noMark)
 	}
 	return r.saveFilled(ctx, next, r.room.fill(value))
 }

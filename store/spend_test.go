@@ -311,7 +311,65 @@ func TestRefresh_theMarkStaysWithoutAnOutcome(t *testing.T) {
 	}
 }
 
-// Without room nothing is sent.
+// The last place breaks after room was made there: the error says that the token was
+// spent, and is not that of a store that was found unavailable in time.
+func TestRefresh_theRoomBreaks(t *testing.T) {
+	copyPlaces(t, func(t *testing.T, reopen func() (*Store, *watched), _ *[]string) {
+		s, w := reopen()
+		if s.copyKernel.off || !isNotDir(s.copyDir()) {
+			t.Skip("a file that was opened cannot be made to fail")
+		}
+		w.refuse = refuseGrants("save")
+		_, err := refresh(context.Background(), s, alice, nil, func(old Record) (Record, error) {
+			s.copyKernel.off = true
+			old.RefreshToken = second
+			return old, nil
+		})
+		if !errors.Is(err, ErrLost) || errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "the refresh token was spent") || strings.Contains(err.Error(), "nothing was") {
+			t.Errorf("Refresh: %v", err)
+		}
+		s, _ = reopen()
+		if st, err := s.look(context.Background(), alice); err != nil || st.doubt == nil {
+			t.Errorf("the next refresh is not told: %+v, %v", st.doubt, err)
+		}
+	})
+}
+
+// A grant that was just obtained is stored also where its room has broken.
+func TestObtain_theRoomBreaks(t *testing.T) {
+	copyPlaces(t, func(t *testing.T, reopen func() (*Store, *watched), _ *[]string) {
+		s, w := reopen()
+		if s.copyKernel.off || !isNotDir(s.copyDir()) {
+			t.Skip("a file that was opened cannot be made to fail")
+		}
+		obtain := func() error {
+			s.copyKernel.off = false
+			_, err := s.Obtain(context.Background(), alice, func(Record) (Record, error) {
+				s.copyKernel.off = true
+				return sampleRecord("g9"), nil
+			})
+			return err
+		}
+		w.refuse = refuseGrants("save")
+		if err := obtain(); !errors.Is(err, ErrUnavailable) || strings.Contains(err.Error(), "nothing was") {
+			t.Errorf("with the item refused: %v", err)
+		}
+		w.refuse = nil
+		if err := obtain(); err != nil {
+			t.Error(err)
+		}
+		if rec, err := s.Load(context.Background(), alice); err != nil || rec.Grant != "g9" {
+			t.Errorf("Load: %+v, %v", rec, err)
+		}
+	})
+}
+
+func isNotDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir()
+}
+
+// Without room nothing is spent.
 func TestRefresh_withoutRoomNothingIsSent(t *testing.T) {
 	o := fileOptions(t)
 	s := open(t, o)
@@ -324,34 +382,44 @@ func TestRefresh_withoutRoomNothingIsSent(t *testing.T) {
 		t.Error("the refresh token was sent")
 		return old, nil
 	})
-	if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "nothing was sent") {
+	if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "so nothing was spent") {
 		t.Errorf("Refresh: %v", err)
 	}
 	stored(t, s, sampleRecord("g1").RefreshToken)
 }
 
-// The lock file is removed while two wait for each other: one token is sent once.
+// The lock file, or all of the state directory, is removed right before the request: one
+// token is sent once. In the memory store the copies are in the state directory, as for
+// a keyring.
 func TestRefresh_theLockFileIsRemoved(t *testing.T) {
-	o := fileOptions(t)
-	s := open(t, o)
-	put(t, s, alice, sampleRecord("g1"))
-	path := filepath.Join(s.locks.dir, alice.item(kindGrant)+".lock")
-	sent := 0
-	tries := 0
-	_, err := s.Refresh(context.Background(), alice, Want{}, &lockRemover{path: path, tries: &tries, spender: spender{f: func(old Record) (Record, error) {
-		sent++
-		old.RefreshToken = second
-		old.Token = sampleToken("fresh")
-		return old, nil
-	}}})
-	if err != nil || sent != 1 || tries != 2 {
-		t.Errorf("sent %d times in %d tries, %v", sent, tries, err)
+	for _, what := range []string{"lock file", "state directory"} {
+		for _, o := range []Options{fileOptions(t), testOptions(t, "memory")} {
+			t.Run(what+", "+o.Backend, func(t *testing.T) {
+				s := open(t, o)
+				put(t, s, alice, sampleRecord("g1"))
+				path := filepath.Join(s.locks.dir, alice.item(kindGrant)+".lock")
+				if what == "state directory" {
+					path = o.StateDir
+				}
+				sent := 0
+				tries := 0
+				_, err := s.Refresh(context.Background(), alice, Want{}, &lockRemover{path: path, tries: &tries, spender: spender{f: func(old Record) (Record, error) {
+					sent++
+					old.RefreshToken = second
+					old.Token = sampleToken("fresh")
+					return old, nil
+				}}})
+				if err != nil || sent != 1 || tries != 2 {
+					t.Errorf("sent %d times in %d tries, %v", sent, tries, err)
+				}
+				stored(t, s, second)
+				gone(t, s)
+			})
+		}
 	}
-	stored(t, s, second)
-	gone(t, s)
 }
 
-// lockRemover removes the lock file right before the first request.
+// lockRemover removes a path right before the first request.
 type lockRemover struct {
 	spender
 	path  string
@@ -360,7 +428,7 @@ type lockRemover struct {
 
 func (l *lockRemover) Send(ctx context.Context, ready func() error) (Record, Verdict, error) {
 	if *l.tries++; *l.tries == 1 {
-		_ = os.Remove(l.path)
+		_ = os.RemoveAll(l.path)
 	}
 	return l.spender.Send(ctx, ready)
 }

@@ -21,6 +21,9 @@ var (
 	ErrNewer = errors.New("written by a newer t2-cred")
 	// ErrBusy says that another process held the record's lock past the deadline.
 	ErrBusy = errors.New("another t2-cred holds the lock")
+	// ErrLost says that the issuer took a refresh token and that the new one could be kept
+	// nowhere, although there was room for it.
+	ErrLost = errors.New("the new refresh token could not be stored")
 	// ErrMoved says that the store that something is to be moved to has another
 	// credential of that account.
 	ErrMoved = errors.New("the other store holds another credential")
@@ -29,7 +32,7 @@ var (
 // A Key names one account of a profile.
 type Key struct{ Profile, Account string }
 
-// A Token is an access token with what is needed to use it again.
+// A Token is an access token and all that its next use needs.
 type Token struct {
 	AccessToken secret.Secret
 	Type        string    // "Bearer"

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/helper/safefile"
 	"github.com/terradue/t2-cred/helper/secret"
 	"github.com/terradue/t2-cred/store/backend"
 )
@@ -58,7 +60,7 @@ func TestClientSecret(t *testing.T) {
 			}
 		}
 		w := watch(s)
-		if err := s.SetClientSecret(ctx, "gep", "ünï\n"); err != nil || len(w.saves) > 0 {
+		if err := s.SetClientSecret(ctx, "gep", "ünï\n"); err != nil || len(w.saves) > 0 != (s.is.Dir != "") {
 			t.Errorf("the same secret again: %v, wrote %q", err, w.saves)
 		}
 		if _, err := s.ClientSecret(ctx, "other"); !errors.Is(err, ErrNotFound) {
@@ -225,6 +227,57 @@ func TestStore_filesAreOursAlone(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// TestStore_othersFilesAreNotUsed: what another user can change is not believed. A note
+// is as if absent; a record is an error that names the repair.
+func TestStore_othersFilesAreNotUsed(t *testing.T) {
+	if os.PathSeparator != '/' {
+		t.Skip("modes are Unix'")
+	}
+	ctx := context.Background()
+	for _, what := range []string{"file", "directory"} {
+		o := fileOptions(t)
+		s := open(t, o)
+		put(t, s, alice, sampleRecord("g1"))
+		open := func(path string) (mended func()) {
+			t.Helper()
+			mode := fs.FileMode(0o666)
+			if what == "directory" {
+				path, mode = filepath.Dir(path), 0o777
+			}
+			info, err := os.Stat(path)
+			if err == nil {
+				err = os.Chmod(path, mode)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			return func() {
+				if err := os.Chmod(path, info.Mode()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		mend := open(s.notes.path(alice))
+		if n, err := s.notes.get(alice); !errors.Is(err, safefile.ErrNotOurs) {
+			t.Errorf("note, %s: %+v, %v", what, n, err)
+		}
+		if _, err := s.Token(ctx, alice); err == nil {
+			t.Errorf("note, %s: the token is found by it", what)
+		}
+		if rec, err := s.Load(ctx, alice); err != nil || rec.Token.AccessToken != "first" {
+			t.Errorf("note, %s: Load: %v, %v", what, rec.Token.AccessToken, err)
+		}
+		mend()
+		dir := s.backend.Describe().Dir
+		mend = open(filepath.Join(dir, alice.item(kindGrant)+".age"))
+		_, err := s.Load(ctx, alice)
+		if !errors.Is(err, ErrUnavailable) || !strings.HasPrefix(hint.Of(err).String(), "chmod go-w "+dir) {
+			t.Errorf("record, %s: %v (hint %q)", what, err, hint.Of(err))
+		}
+		mend()
 	}
 }
 

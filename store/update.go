@@ -21,7 +21,7 @@ func (s *Store) Load(ctx context.Context, k Key) (Record, error) {
 	}
 	value, _, err := s.backend.Load(ctx, k.item(kindGrant))
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return Record{}, err
+		return Record{}, damagedRecord(k, err)
 	}
 	var rec Record
 	if err == nil {
@@ -149,9 +149,7 @@ func (r *spending) keep(ctx context.Context, rec Record) error {
 	r.keepsDoubt = rec.Grant == r.st.rec.Grant // no refresh token was sent
 	var err error
 	if r.room != nil {
-		if err = r.mark(); err == nil {
-			err = r.save(ctx, rec)
-		}
+		err = r.save(ctx, rec, r.mark())
 	} else if err = r.saveItem(ctx, rec); err != nil {
 		err = fmt.Errorf("store the credential of account %v: %w", r.k, err)
 	}

@@ -42,7 +42,7 @@ func (p *page) line(text string) {
 	p.b.WriteString(text + "\n")
 }
 
-// text writes help's text: paragraphs, with what is indented kept as it is.
+// text writes help's text: paragraphs, and keeps indented lines as they are.
 func (p *page) text(text string) {
 	const paragraph, example = 1, 2
 	in := 0
@@ -121,7 +121,7 @@ func escape(text string) string {
 func bold(text string) string   { return `\fB` + escape(text) + `\fR` }
 func italic(text string) string { return `\fI` + escape(text) + `\fR` }
 
-// lowerFirst is how a NAME line goes on after the dash, but for names and acronyms.
+// lowerFirst is how a NAME line goes on after the dash, except for names and acronyms.
 func lowerFirst(s string) string {
 	if len(s) > 1 && s[0] >= 'A' && s[0] <= 'Z' && s[1] >= 'a' && s[1] <= 'z' {
 		word, _, _ := strings.Cut(s, " ")

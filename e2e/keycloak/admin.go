@@ -30,7 +30,7 @@ type admin struct {
 }
 
 // do sends in as JSON to a path under /admin/realms, and reads the answer into out.
-// Either may be nil. It returns the id of what was made, if anything was.
+// Either may be nil. It returns the id of the new object, if anything was.
 func (a *admin) do(ctx context.Context, method, path string, in, out any) (id string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()

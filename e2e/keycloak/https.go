@@ -95,10 +95,11 @@ func (s *Server) listenTLS(port int) (options []string, err error) {
 	pool := x509.NewCertPool()
 	pool.AddCert(s.ca.cert)
 	s.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}}
-	return []string{
-		fmt.Sprintf("--https-port=%d", port), "--https-certificate-file=" + cert, "--https-certificate-key-file=" + key,
-		"--truststore-paths=" + s.ca.file(),
-	}, nil
+	options = []string{fmt.Sprintf("--https-port=%d", port), "--https-certificate-file=" + cert, "--https-certificate-key-file=" + key}
+	if s.opts.Version == Version26 {
+		options = append(options, "--truststore-paths="+s.ca.file())
+	}
+	return options, nil
 }
 
 // CAFile is a PEM file with the CA of the server's https certificate.

@@ -1,7 +1,6 @@
 package keycloak
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,10 +11,13 @@ import (
 
 // makeHome makes a home for one run: what setup.sh built, by links, and a data
 // directory of its own, so that runs at once do not collide.
-func makeHome() (string, error) {
-	dist, err := parts.Find("keycloak")
+func makeHome(part parts.Part) (string, error) {
+	if err := parts.Check(part); err != nil {
+		return "", err
+	}
+	dist, err := parts.Find(string(part))
 	if err != nil {
-		return "", fmt.Errorf("%w: run e2e/setup.sh keycloak", err)
+		return "", err
 	}
 	if dist, err = filepath.EvalSymlinks(dist); err != nil {
 		return "", err
@@ -34,7 +36,7 @@ func makeHome() (string, error) {
 
 // command is what kc.sh would run. The script itself stays between us and Java,
 // and a Java whose script was killed lives on.
-func command(home string, port int, hostname, password string, more ...string) *exec.Cmd {
+func command(home string, args ...string) *exec.Cmd {
 	java := "java"
 	if h := os.Getenv("JAVA_HOME"); h != "" {
 		java = filepath.Join(h, "bin", "java")
@@ -59,14 +61,29 @@ func command(home string, port int, hostname, password string, more ...string) *
 		"-Djboss.server.config.dir="+filepath.Join(home, "conf"),
 		"-cp", filepath.Join(home, "lib", "quarkus-run.jar"),
 		"io.quarkus.bootstrap.runner.QuarkusEntryPoint",
-		"start", "--optimized", "--cache=local",
-		"--http-enabled=true", "--http-host=127.0.0.1", fmt.Sprintf("--http-port=%d", port),
-		"--hostname="+hostname,
 	)
-	cmd.Args = append(cmd.Args, more...)
+	cmd.Args = append(cmd.Args, args...)
 	cmd.Dir = home
-	cmd.Env = append(cleanEnv(), "KC_BOOTSTRAP_ADMIN_USERNAME="+adminUser, "KC_BOOTSTRAP_ADMIN_PASSWORD="+password)
+	cmd.Env = cleanEnv()
 	return cmd
+}
+
+// start is the command that starts a server of this version, which believes that it is
+// reached at this URL.
+func (v Version) start(url string) []string {
+	if v == Version18 {
+		// It takes no URL with a path, so it believes the request, which the front hands on.
+		return []string{"start", "--hostname-strict=false", "--hostname-strict-https=false"}
+	}
+	return []string{"start", "--optimized", "--cache=local", "--hostname=" + url}
+}
+
+// admin is the environment that gives the server its first administrator.
+func (v Version) admin(password string) []string {
+	if v == Version18 {
+		return []string{"KEYCLOAK_ADMIN=" + adminUser, "KEYCLOAK_ADMIN_PASSWORD=" + password}
+	}
+	return []string{"KC_BOOTSTRAP_ADMIN_USERNAME=" + adminUser, "KC_BOOTSTRAP_ADMIN_PASSWORD=" + password}
 }
 
 // cleanEnv is our environment without what would configure a Keycloak.

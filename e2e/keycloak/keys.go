@@ -2,9 +2,13 @@ package keycloak
 
 import (
 	"context"
+	"crypto/rand"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/terradue/t2-cred/e2e/ledger"
 )
 
 // RotateKeys gives the realm a new signing key. The old ones stay published, as an
@@ -85,6 +89,23 @@ func (r *Realm) keyProviders() []component {
 	var all []component
 	r.must(r.do(http.MethodGet, "/components?type="+keyProviderType, nil, &all))
 	return all
+}
+
+// AddResourceServer makes a confidential client that may introspect the application's access
+// tokens: they name it as an audience.
+func (r *Realm) AddResourceServer(id string) (secret string) {
+	r.t.Helper()
+	secret = rand.Text()
+	r.s.opts.Ledger.Add(ledger.Client, secret)
+	r.must(r.do(http.MethodPost, "/clients", object{"clientId": id, "secret": secret, "standardFlowEnabled": false}, nil))
+	var found []object
+	r.must(r.do(http.MethodGet, "/clients?clientId="+ClientID, nil, &found))
+	mapper := audience()
+	mapper["name"] = "audience-" + id
+	config, _ := mapper["config"].(object)
+	config["included.client.audience"] = id
+	r.must(r.do(http.MethodPost, fmt.Sprintf("/clients/%s/protocol-mappers/models", found[0]["id"]), mapper, nil))
+	return secret
 }
 
 // AddIdentityProvider has the realm know another issuer, by which users log in or

@@ -102,7 +102,7 @@ func (s *Server) create(ctx context.Context, k Kind, name string) (*state, error
 			return nil, err
 		}
 	}
-	for _, client := range []object{application(k, st.secret), portal()} {
+	for _, client := range []object{s.opts.Version.application(k, st.secret), s.opts.Version.portal()} {
 		if _, err := s.admin.do(ctx, http.MethodPost, "/"+name+"/clients", client, nil); err != nil {
 			return nil, err
 		}
@@ -127,11 +127,18 @@ func (s *Server) makeRealm(ctx context.Context, name string, realm object) (err 
 	return err
 }
 
-// base are the default scopes that every client has.
-func base() []string { return []string{"basic", "acr", "profile", "email", "roles", "web-origins"} }
+// base are the default scopes that every client has. What basic gives, an older server
+// puts into each token.
+func (v Version) base() []string {
+	scopes := []string{"acr", "profile", "email", "roles", "web-origins"}
+	if v == Version26 {
+		scopes = append(scopes, "basic")
+	}
+	return scopes
+}
 
-func application(k Kind, secret string) object {
-	def, opt := base(), []string{"offline_access", "ellip", "gep"}
+func (v Version) application(k Kind, secret string) object {
+	def, opt := v.base(), []string{"offline_access", "ellip", "gep"}
 	if !k.optional() {
 		def, opt = append(def, opt...), nil
 	}
@@ -159,13 +166,13 @@ func application(k Kind, secret string) object {
 	return c
 }
 
-func portal() object {
+func (v Version) portal() object {
 	return object{
 		"clientId":                  PortalID,
 		"protocol":                  "openid-connect",
 		"publicClient":              true,
 		"directAccessGrantsEnabled": true,
-		"defaultClientScopes":       base(),
+		"defaultClientScopes":       v.base(),
 		"optionalClientScopes":      []string{"offline_access", "ellip", "gep"},
 		"protocolMappers":           []object{audience()},
 	}

@@ -14,13 +14,33 @@ import (
 	"time"
 
 	"github.com/terradue/t2-cred/e2e/ledger"
+	"github.com/terradue/t2-cred/e2e/parts"
 	"github.com/terradue/t2-cred/e2e/proc"
 )
 
+// Version is one of the Keycloaks that e2e/setup.sh builds.
+type Version string
+
+// The versions. An older server knows fewer settings and features: [Version18] has the
+// legacy exchange alone, and ends more at a revocation.
+const (
+	Version26 Version = "" // the one of e2e/setup.sh, and the default
+	Version18 Version = "18.0.2"
+)
+
+// Part is what a test needs for this version.
+func (v Version) Part() parts.Part {
+	if v == Version18 {
+		return parts.Keycloak18
+	}
+	return parts.Keycloak
+}
+
 // Options of a server.
 type Options struct {
-	Port   int            // of the front; 0 is any free one
-	Ledger *ledger.Ledger // is told every secret; may be nil
+	Version Version
+	Port    int            // of the front; 0 is any free one
+	Ledger  *ledger.Ledger // is told every secret; may be nil
 }
 
 // Server is a running Keycloak.
@@ -73,7 +93,7 @@ func (s *Server) startJava(ctx context.Context) error {
 		_ = os.RemoveAll(s.home)
 	}
 	var err error
-	if s.home, err = makeHome(); err != nil {
+	if s.home, err = makeHome(s.opts.Version.Part()); err != nil {
 		return err
 	}
 	port, err := freePort(ctx)
@@ -100,7 +120,9 @@ func (s *Server) startJava(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cmd := command(s.home, port, s.URL(), password, secure...)
+	cmd := command(s.home, append(s.opts.Version.start(s.URL()), append(secure,
+		"--http-enabled=true", "--http-host=127.0.0.1", fmt.Sprintf("--http-port=%d", port))...)...)
+	cmd.Env = append(cmd.Env, s.opts.Version.admin(password)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if s.java, err = proc.Start(cmd); err != nil {
 		return err

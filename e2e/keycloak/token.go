@@ -25,12 +25,16 @@ type Answer struct {
 	RefreshExpiresIn int    `json:"refresh_expires_in"`
 	Error            string `json:"error"`
 	Description      string `json:"error_description"`
+	Active           *bool  `json:"active"` // of an introspection
 }
 
 // String shows an answer without its tokens.
 func (a Answer) String() string {
 	if a.Error != "" {
 		return fmt.Sprintf("%d %s %q", a.Status, a.Error, a.Description)
+	}
+	if a.Active != nil {
+		return fmt.Sprintf("%d active=%t", a.Status, *a.Active)
 	}
 	return fmt.Sprintf("%d access=%t refresh=%s expires_in=%d refresh_expires_in=%d scope=%q",
 		a.Status, a.AccessToken != "", a.RefreshType(), a.ExpiresIn, a.RefreshExpiresIn, a.Scope)
@@ -115,6 +119,12 @@ func (r *Realm) PostAsClient(form url.Values) Answer {
 func (r *Realm) Revoke(token string) Answer {
 	r.t.Helper()
 	return r.post("/protocol/openid-connect/revoke", url.Values{"token": {token}}, ClientID, r.ClientSecret())
+}
+
+// Introspect asks about a token as the application (RFC 7662).
+func (r *Realm) Introspect(form url.Values) Answer {
+	r.t.Helper()
+	return r.post("/protocol/openid-connect/token/introspect", form, ClientID, r.ClientSecret())
 }
 
 func (r *Realm) post(path string, form url.Values, basic ...string) Answer {

@@ -7,7 +7,7 @@
 // Users log in by any name and password, on its development pages, which are plain
 // forms. It asks for consent, rotates refresh tokens at each use, and ends a grant whose
 // spent refresh token comes again. Access tokens are JWTs for https://api.example.org
-// (RFC 8707, RFC 9068), but for the client "opaque". It dies with the test.
+// (RFC 8707, RFC 9068), except for the client "opaque". It dies with the test.
 package oidcprovider
 
 import (

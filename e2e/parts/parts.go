@@ -14,15 +14,16 @@ import (
 	"github.com/terradue/t2-cred/e2e/tb"
 )
 
-// Part is one argument of setup.sh.
+// Part is one argument of setup.sh, or one script of setup.d, which setup.sh hooks runs.
 type Part string
 
 // The parts that tests ask for.
 const (
-	Keyring  Part = "keyring"
-	Keycloak Part = "keycloak"
-	Bench    Part = "bench"
-	OpenBao  Part = "openbao"
+	Keyring    Part = "keyring"
+	Keycloak   Part = "keycloak"
+	Keycloak18 Part = "keycloak18"
+	Bench      Part = "bench"
+	OpenBao    Part = "openbao"
 )
 
 // commands of each part that must be in PATH.
@@ -30,7 +31,7 @@ func (p Part) commands() []string {
 	switch p {
 	case Keyring:
 		return []string{"dbus-daemon", "gnome-keyring-daemon", "secret-tool"}
-	case Keycloak:
+	case Keycloak, Keycloak18:
 		return []string{"java"}
 	case Bench:
 		return []string{"hyperfine", "docker-credential-secretservice", "oidc-agent", "curl"}
@@ -43,14 +44,22 @@ func (p Part) commands() []string {
 // files of each part that must be in the cache.
 func (p Part) files() []string {
 	switch p {
-	case Keycloak:
-		return []string{"keycloak/lib/quarkus-run.jar"}
+	case Keycloak, Keycloak18:
+		return []string{string(p) + "/lib/quarkus-run.jar"}
 	case Bench:
 		return []string{"venv/bin/python3"}
 	case OpenBao:
 		return []string{"bin/bao"}
 	}
 	return nil
+}
+
+// installer is the command that installs the part.
+func (p Part) installer() string {
+	if p == Keycloak18 {
+		return "e2e/setup.d/keycloak18.sh"
+	}
+	return "e2e/setup.sh " + string(p)
 }
 
 // Required tells whether this is a run in which nothing may be missing.
@@ -98,12 +107,12 @@ func Find(name string) (string, error) {
 func Check(p Part) error {
 	for _, c := range p.commands() {
 		if _, err := exec.LookPath(c); err != nil {
-			return fmt.Errorf("%s is missing: run e2e/setup.sh %s", c, p)
+			return fmt.Errorf("%s is missing: run %s", c, p.installer())
 		}
 	}
 	for _, f := range p.files() {
 		if _, err := Find(f); err != nil {
-			return fmt.Errorf("%s is missing (%w): run e2e/setup.sh %s", f, err, p)
+			return fmt.Errorf("%s is missing (%w): run %s", f, err, p.installer())
 		}
 	}
 	return nil

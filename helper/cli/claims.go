@@ -94,21 +94,26 @@ func (a *app) claim(name string, raw json.RawMessage) string {
 
 // actor names whom a claim act or may_act is about (RFC 8693 §4.1, §4.4), and those who
 // acted before.
-func actor(raw json.RawMessage) string {
+func actor(raw json.RawMessage) string { return actorChain(raw, maxActors) }
+
+// maxActors bounds how many of a chain are named.
+const maxActors = 5
+
+func actorChain(raw json.RawMessage, most int) string {
 	var a struct {
 		Subject string          `json:"sub"`
 		Client  string          `json:"client_id"`
 		Issuer  string          `json:"iss"`
 		Before  json.RawMessage `json:"act"`
 	}
-	if json.Unmarshal(raw, &a) != nil {
+	if most == 0 || json.Unmarshal(raw, &a) != nil {
 		return ""
 	}
 	who := or(a.Subject, a.Client)
 	if who != "" && a.Issuer != "" {
 		who += " of " + a.Issuer
 	}
-	if before := actor(a.Before); before != "" && who != "" {
+	if before := actorChain(a.Before, most-1); before != "" && who != "" {
 		who += ", before that " + before
 	}
 	return who

@@ -74,6 +74,10 @@ type profileConfig struct {
 	AssertionFile     string `toml:"client_assertion_file,omitempty"`
 	AssertionAudience string `toml:"client_assertion_audience,omitempty"`
 	AssertionType     string `toml:"client_assertion_type,omitempty"`
+
+	AuthorizeParams map[string]string `toml:"authorize_params,omitempty,inline"`
+
+	Narrow []narrowConfig `toml:"narrow,omitempty"` // last, as TOML has tables after keys
 }
 
 // configFiles are the places of a configuration.
@@ -226,7 +230,7 @@ func (c *config) readProfile(name string) (p profileConfig, found bool, err erro
 		return p, false, err
 	}
 	if err := checkProfile(name, p); err != nil {
-		return p, false, configErrorf(hint.Do(hint.Run("profile", "edit", name)), "configuration %s: profile %s: %v", at(file, text, keyOf(err)), name, err)
+		return p, false, configErrorf(hint.Do(hint.Run("profile", "edit", name)), "configuration %s: profile %s: %v", atKey(file, text, err), name, err)
 	}
 	return p, true, nil
 }
@@ -323,6 +327,7 @@ func chooseOne(names []string) hint.Remedy {
 
 func (p profileConfig) named(name string) helper.Profile {
 	return helper.Profile{
+		Narrow: narrowRules(p.Narrow), AuthorizeParams: p.AuthorizeParams,
 		Name: name, Issuer: p.Issuer, ClientID: p.ClientID, Audience: p.Audience, Scopes: p.Scopes,
 		Hosts: p.Hosts, ClientAuth: p.auth(), CAFile: p.CAFile, DiscoveryURL: p.DiscoveryURL, AccessToken: p.AccessToken, RequiredScopes: p.Required,
 		SecretFile: p.SecretFile, SecretCommand: p.SecretCommand, KeyFile: p.KeyFile, KeyID: p.KeyID, CertFile: p.CertFile,

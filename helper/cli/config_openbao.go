@@ -2,6 +2,8 @@ package cli
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/terradue/t2-cred/helper/hint"
@@ -39,6 +41,19 @@ func openbaoKeys() []string {
 		"address", "ca_file", "namespace", "mount", "prefix", "auth", "auth_mount", "role", "jwt_file", "role_id_file",
 		"secret_id_file", "cert_file", "key_file", "token_file", "lease", "takeover",
 	}
+}
+
+// values are the keys that are set, with their values.
+func (t *openbaoConfig) values() (all [][2]string) {
+	for i, value := range []string{
+		strings.Trim(fmt.Sprint(t.Address), "[]"), t.CAFile, t.Namespace, t.Mount, t.Prefix, t.Auth, t.AuthMount, t.Role, t.JWTFile, t.RoleIDFile,
+		t.SecretIDFile, t.CertFile, t.KeyFile, t.TokenFile, t.Lease, t.Takeover,
+	} {
+		if value != "" {
+			all = append(all, [2]string{openbaoKeys()[i], value})
+		}
+	}
+	return all
 }
 
 // checkOpenBao makes the table what package store knows; nil for no table.

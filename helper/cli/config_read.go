@@ -15,6 +15,7 @@ import (
 
 	"github.com/terradue/t2-cred/helper"
 	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/helper/safefile"
 )
 
@@ -71,7 +72,7 @@ func parseByHand(path string, text []byte) (handConfig, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Profiles)) {
 		if err := checkProfile(name, c.Profiles[name]); err != nil {
-			return c, configErrorf(nil, "configuration %s: profile %s: %v", at(path, text, "profiles", name, keyOf(err)), name, err)
+			return c, configErrorf(nil, "configuration %s: profile %s: %v", atKey(path, text, err, "profiles", name), name, err)
 		}
 	}
 	return c, nil
@@ -91,7 +92,7 @@ func parsePart(path string, text []byte, name string, files configFiles) (handCo
 			if inHead && name == "" {
 				name = defaultOf(path, kept, files)
 			}
-			inHead, inTable = false, string(table) == "[profiles."+name+"]" || string(table) == "[stores.openbao]"
+			inHead, inTable = false, slices.Contains(tablesOf(name), string(table))
 		}
 		if inHead || inTable {
 			kept = append(kept, line...)
@@ -103,6 +104,12 @@ func parsePart(path string, text []byte, name string, files configFiles) (handCo
 	}
 	c.text = text
 	return c, nil
+}
+
+// tablesOf are the heads of the tables that a get for a profile reads.
+func tablesOf(name string) []string {
+	profile := "profiles." + name
+	return []string{"[" + profile + "]", "[" + profile + ".authorize_params]", "[[" + profile + ".narrow]]", "[stores.openbao]"}
 }
 
 // defaultOf is the default profile by the head of config.toml, else by settings.toml.
@@ -164,6 +171,7 @@ func profileKeys() []string {
 		"issuer", "discovery_url", "client_id", "audience", "scopes", "hosts", "client_auth", "ca_file", "access_token", "required_scopes",
 		"client_secret_file", "client_secret_command", "client_key_file", "client_key_id", "client_cert_file",
 		"client_assertion_file", "client_assertion_audience", "client_assertion_type",
+		"authorize_params", "narrow",
 	}
 }
 
@@ -179,6 +187,10 @@ func wrongValue(path string, text []byte, line int, bad *toml.DecodeError) error
 	switch {
 	case last == "profiles" || len(key) == 2 && key[0] == "profiles":
 		must, example = "a table", "[profiles.NAME]"
+	case last == "authorize_params":
+		must, example = "a table", `authorize_params = { access_type = "offline" }`
+	case last == "narrow":
+		must, example = "a list of tables", "[["+strings.Join(key, ".")+"]]"
 	case last == "stores" || len(key) == 2 && key[0] == "stores":
 		must, example = "a table", "[stores.openbao]"
 	case slices.Contains([]string{"scopes", "required_scopes", "audience", "hosts", "client_secret_command", "identity_command"}, last):
@@ -251,16 +263,27 @@ func lineOf(text []byte, key ...string) int {
 }
 
 // A profileError is something wrong with one key of a profile.
-type profileError struct{ key, why string }
+type profileError struct {
+	key, why string
+	narrow   int // the table of narrow that has the key, from 1; 0 for none
+}
 
 func (e *profileError) Error() string { return e.why }
 
-// keyOf is the key of a profile that an error is about; empty when it is the whole.
-func keyOf(err error) string {
-	if e, ok := errors.AsType[*profileError](err); ok {
-		return e.key
+// atKey is the place of what an error of checkProfile is about. The profile is in the
+// table of that name, or the whole file.
+func atKey(path string, text []byte, err error, table ...string) string {
+	e, ok := errors.AsType[*profileError](err)
+	switch {
+	case !ok:
+		return at(path, text, table...)
+	case e.narrow > 0:
+		if line := lineInNth(text, append(slices.Clone(table), "narrow"), e.narrow, e.key); line > 0 {
+			return fmt.Sprintf("%s:%d", path, line)
+		}
+		return at(path, text, append(slices.Clone(table), "narrow")...)
 	}
-	return ""
+	return at(path, text, append(slices.Clone(table), e.key)...)
 }
 
 const nameRule = "letters, digits, - and _, at most 64"
@@ -279,7 +302,9 @@ func isProfileName(name string) bool {
 }
 
 func checkProfile(name string, p profileConfig) error {
-	wrong := func(key, format string, args ...any) error { return &profileError{key, fmt.Sprintf(format, args...)} }
+	wrong := func(key, format string, args ...any) error {
+		return &profileError{key: key, why: fmt.Sprintf(format, args...)}
+	}
 	switch {
 	case !isProfileName(name):
 		return fmt.Errorf("%q is not a name: %s", shownWord(name), nameRule)
@@ -308,6 +333,14 @@ func checkProfile(name string, p profileConfig) error {
 		if !slices.Contains(p.Scopes, s) {
 			return wrong("required_scopes", "required_scopes has %q, which scopes does not ask for", shownWord(s))
 		}
+	}
+	for name, value := range p.AuthorizeParams {
+		if slices.Contains(oidc.OwnParams(), name) || name == "" || strings.ContainsFunc(name+value, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			return wrong("authorize_params", "authorize_params: %q cannot be set by a profile", shownWord(name))
+		}
+	}
+	if err := checkNarrow(p); err != nil {
+		return err
 	}
 	return checkClientAuth(p)
 }

@@ -200,7 +200,7 @@ func byHandFirst(err error, words string, then hint.Command) error {
 
 // profileTable is a profile as it stands in config.toml.
 func profileTable(name string, p profileConfig) []byte {
-	return slices.Concat(fmt.Appendf(nil, "[profiles.%s]\n", name), profileText(p))
+	return slices.Concat(fmt.Appendf(nil, "[profiles.%s]\n", name), narrowTables(name, profileText(p)))
 }
 
 // writeConfigFile writes a file of the configuration. A dotfile manager's link stays

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -84,13 +86,24 @@ func (a *app) configValues(cmd *cobra.Command, c *config) []configValue {
 	if len(c.Identity) > 0 {
 		values = append(values, configValue{"identity_command", strings.Join(c.Identity, " "), c.at("identity_command")})
 	}
+	if t := c.byHand.Stores.OpenBao; t != nil {
+		for _, v := range t.values() {
+			values = append(values, configValue{"stores.openbao." + v[0], v[1], c.at("stores", "openbao", v[0])})
+		}
+	}
 	p, ok := c.Profiles[profile]
 	if !ok {
 		return values
 	}
+	tables := p.Narrow
+	p.Narrow = nil
 	for line := range strings.Lines(string(profileText(p))) {
 		key, _, _ := strings.Cut(line, " = ")
 		values = append(values, configValue{"profiles." + profile + "." + key, valueText(line), c.placeOf(profile, key)})
+	}
+	for n, rule := range narrowRules(tables) {
+		key := fmt.Sprintf("profiles.%s.narrow.%d", profile, n+1)
+		values = append(values, configValue{key, narrowLine(rule), c.placeOfNarrow(profile, n+1)})
 	}
 	return values
 }
@@ -103,9 +116,31 @@ func valueText(line string) string {
 		if list, ok := v.([]any); ok {
 			return strings.Trim(fmt.Sprint(list), "[]")
 		}
+		if table, ok := v.(map[string]any); ok {
+			return paramsText(table)
+		}
 		return fmt.Sprint(v)
 	}
 	return ""
+}
+
+// paramsText is a table of parameters on one line, in order.
+func paramsText[V any](table map[string]V) string {
+	words := make([]string, 0, len(table))
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		words = append(words, fmt.Sprintf("%s=%v", name, table[name]))
+	}
+	return strings.Join(words, " ")
+}
+
+// placeOfNarrow is the file and line of a table of narrow.
+func (c *config) placeOfNarrow(profile string, n int) string {
+	anyKey := &profileError{narrow: n}
+	if c.from[profile] == c.path {
+		return atKey(c.path, c.byHand.text, anyKey, "profiles", profile)
+	}
+	text, _ := readConfigFile(c.from[profile]) // as in placeOf
+	return atKey(c.from[profile], text, anyKey)
 }
 
 // placeOf is the file and line of a profile's key.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -104,9 +105,14 @@ func TestKeepalive_goesOn(t *testing.T) {
 	h := newHome(t)
 	fill(h, 30)
 	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(700*time.Millisecond, cancel)
-	code, out, said := h.attend(ctx, false, "", "keepalive", "--rate", "10")
-	if code != exitInterrupted || !strings.Contains(said, "keepalive: interrupted after ") || !strings.Contains(said, "hint: to go on with the others: t2-cred keepalive") {
+	go func() {
+		for h.issuer.Count("refresh_token") < 5 && ctx.Err() == nil {
+			time.Sleep(10 * time.Millisecond)
+		}
+		cancel()
+	}()
+	code, out, said := h.attend(ctx, false, "", "keepalive", "--rate", "10", "--older-than", "36h")
+	if code != exitInterrupted || !strings.Contains(said, "keepalive: interrupted after ") || !strings.Contains(said, "hint: to go on with the others: t2-cred keepalive --older-than 36h0m0s --rate 10\n") {
 		t.Fatalf("interrupted: %d, %s", code, said)
 	}
 	first := strings.Count(out, "refreshed  gep/")
@@ -118,6 +124,41 @@ func TestKeepalive_goesOn(t *testing.T) {
 	second := strings.Count(out, "refreshed  gep/")
 	if all := h.issuer.Count("refresh_token"); code != exitOK || all != 30 || second > 30-first {
 		t.Errorf("then: %d, %d and %d of 30 refreshed, by %d requests: %s", code, first, second, all, said)
+	}
+}
+
+// TestKeepalive_theHintIsTheSameRun: the accounts that were not meant are not meant then.
+func TestKeepalive_theHintIsTheSameRun(t *testing.T) {
+	for args, want := range map[string]string{
+		"--account job-00001":                               "keepalive --account job-00001",
+		"--account default --older-than 7d":                 "keepalive --account default --older-than 7d",
+		"--profile gep --account job-00000 --older-than 1h": "keepalive --profile gep --account job-00000 --older-than 1h0m0s",
+	} {
+		h := newHome(t)
+		fill(h, 2)
+		if strings.Contains(args, "default") {
+			if code := h.run("exchange", "--token-file", h.userToken("alice")); code != exitOK {
+				t.Fatal(h.stderr.String())
+			}
+			args += " --older-than 0s"
+			want = strings.Replace(want, "7d", "0s", 1)
+		}
+		h.issuer.Inject(oidctest.FaultNamed("hang").On(oidctest.Discovery))
+		ctx, cancel := context.WithCancel(t.Context())
+		before := len(h.issuer.Requests())
+		go func() {
+			for len(h.issuer.Requests()) == before && ctx.Err() == nil {
+				time.Sleep(10 * time.Millisecond)
+			}
+			cancel() // while discovery hangs
+		}()
+		if err := os.RemoveAll(h.env["XDG_CACHE_HOME"]); err != nil {
+			t.Fatal(err)
+		}
+		code, _, said := h.attend(ctx, false, "", append([]string{"keepalive"}, strings.Fields(args)...)...)
+		if code != exitInterrupted || !strings.HasSuffix(said, "hint: to go on with the others: t2-cred "+want+"\n") {
+			t.Errorf("%s: %d, %s", args, code, said)
+		}
 	}
 }
 

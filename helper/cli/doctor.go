@@ -81,10 +81,14 @@ func (a *app) doctorCommand() *cobra.Command {
   - this machine's clock against the issuer's
   - the client's authentication, by a refresh with a token that is none
   - whether there is an exchange, and which logins there are
+  - whether the issuer gives the narrower tokens that the profile names, by an exchange
+    of the cached access token
+  - the hosts that hooks send the profile's token to
   - the names by which tools call t2-cred on PATH
 
 No token is spent, and no dialog is shown. A keyring is not written to, except once for the
-item that seals copies. doctor works without a profile, a network or an unlocked keyring, and says what it could not check.
+item that seals copies. doctor works without a profile, a network or an unlocked keyring,
+and says what it could not check.
 
 The report always goes to standard output. The exit code is 0 when nothing fails, also
 with warnings. Otherwise it is that of the first check that failed: 3 configuration,
@@ -112,7 +116,7 @@ func (d *doctor) examine(ctx context.Context) {
 	d.note(d.checkConfig())
 	for _, check := range []func(context.Context) []finding{
 		d.checkStore, d.checkProxy, d.checkCA, d.checkDiscovery, d.checkClock, d.checkKeys,
-		d.checkClient, d.checkExchange, d.checkLogin, d.checkAccount, d.checkHooks,
+		d.checkClient, d.checkExchange, d.checkNarrow, d.checkLogin, d.checkAccount, d.checkHosts, d.checkHooks,
 	} {
 		found, err := d.within(ctx, check)
 		if errors.Is(ctx.Err(), context.Canceled) {

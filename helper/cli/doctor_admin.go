@@ -23,7 +23,8 @@ func (d *doctor) adminItems() []string {
 		}
 		item := "Seen now: " + f.what + "."
 		if do, ok := strings.CutPrefix(f.hint, oidc.AskAdmin); ok {
-			item += " Please " + strings.TrimSuffix(do, loginInstead) + "."
+			do, _, _ = strings.Cut(strings.TrimSuffix(do, loginInstead), loginByHint) // that is no work of the admin's
+			item += " Please " + do + "."
 		}
 		items = append(items, item)
 	}
@@ -101,7 +102,7 @@ func (d *doctor) printForAdmin() error {
 	var b strings.Builder
 	issuer := clean(d.request.Profile.Issuer)
 	where := issuer
-	if at := strings.LastIndex(issuer, "/realms/"); at >= 0 {
+	if at := strings.LastIndex(issuer, "/realms/"); at >= 0 && d.isKeycloak() {
 		where = fmt.Sprintf("realm %s at %s", issuer[at+len("/realms/"):], issuer[:at])
 	}
 	b.WriteString(wrap("", "", fmt.Sprintf("To the administrator of %s:", where)) + "\n")

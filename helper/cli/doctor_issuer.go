@@ -76,6 +76,9 @@ func (d *doctor) checkKeys(ctx context.Context) []finding {
 	return []finding{fine(name, "signing keys for %s", strings.Join(algs, " "))}
 }
 
+// loginByHint begins the part of an issuer's remedy that names the login.
+const loginByHint = "; or log the user in"
+
 const loginInstead = "; or use t2-cred login, which needs none"
 
 // asked is the profile's client, with the one issuer of this run.
@@ -104,26 +107,34 @@ func (d *doctor) checkClient(ctx context.Context) []finding {
 }
 
 // checkExchange says what can be told of token exchange without a user's token. None
-// is no failure: there is login.
+// is no failure: there is login. The issuer is asked even if it lists none: Keycloak
+// before 26.2 exchanges and does not say so.
 func (d *doctor) checkExchange(ctx context.Context) []finding {
 	const name = "exchange"
-	switch {
-	case d.meta == nil || !d.client:
+	if d.meta == nil || !d.client {
 		return nil
-	case !d.meta.Exchanges():
-		return []finding{warning(name, "t2-cred login needs none", "the issuer lists no token exchange (RFC 8693) among its grants")}
 	}
 	err := d.asked().ProbeExchange(ctx, d.request)
 	var refused *oidc.Error
+	isRefused := errors.As(err, &refused) && !refused.Temporary()
 	switch {
 	case err == nil:
 		text := "there is one; whether it gives offline tokens shows with a user's token"
+		if !d.meta.ListsExchange() {
+			text = "there is one, though the issuer does not list it; whether it gives offline tokens shows with a user's token"
+		}
 		if d.isKeycloak() {
 			text += " (Keycloak's legacy exchange does, its standard one never)"
 		}
 		return []finding{fine(name, "%s", text)}
-	case errors.As(err, &refused) && !refused.Temporary():
-		return []finding{warning(name, d.hintFor(err)+loginInstead, "%v", err)}
+	case isRefused && !d.meta.ListsExchange() && !d.isKeycloak():
+		return []finding{warning(name, "t2-cred login needs none", "the issuer lists no token exchange (RFC 8693) among its grants")}
+	case isRefused:
+		instead := d.hintFor(err)
+		if !strings.Contains(instead, loginByHint) {
+			instead += loginInstead
+		}
+		return []finding{warning(name, instead, "%v", err)}
 	}
 	return []finding{warning(name, d.hintFor(err), "%v", err)}
 }
@@ -147,5 +158,5 @@ func (d *doctor) checkLogin(context.Context) []finding {
 	return []finding{fine(name, "the issuer offers t2-cred login %s", strings.Join(ways, " and "))}
 }
 
-// isKeycloak goes by the shape of Keycloak's issuers.
-func (d *doctor) isKeycloak() bool { return strings.Contains(d.request.Profile.Issuer, "/realms/") }
+// isKeycloak goes by the discovery document. Without it nothing is known.
+func (d *doctor) isKeycloak() bool { return d.meta != nil && d.meta.Product == oidc.Keycloak }

@@ -129,6 +129,26 @@ func (d *doctor) checkAccount(ctx context.Context) []finding {
 	return []finding{fine(name, "%s", seen)}
 }
 
+// maxHosts is how many hosts one line names.
+const maxHosts = 8
+
+// checkHosts says where hooks may send the profile's token. One without hosts serves get
+// alone, which is no mistake.
+func (d *doctor) checkHosts(context.Context) []finding {
+	const name = "hosts"
+	if !d.profiled {
+		return nil
+	}
+	hosts := d.request.Profile.Hosts
+	switch more := len(hosts) - maxHosts; {
+	case len(hosts) == 0:
+		return []finding{fine(name, "none, so that no hook gives this profile's token; profile edit %s --host HOST adds one", d.request.Profile.Name)}
+	case more > 0:
+		return []finding{fine(name, "hooks give the token for %s, and %d more", clean(strings.Join(hosts[:maxHosts], ", ")), more)}
+	}
+	return []finding{fine(name, "hooks give the token for %s", clean(strings.Join(hosts, ", ")))}
+}
+
 // checkProxy says which proxy stands between us and the issuer.
 func (d *doctor) checkProxy(context.Context) []finding {
 	const name = "proxy"

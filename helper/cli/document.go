@@ -28,7 +28,7 @@ func ExitCodes() []ExitCode {
 		{exitLogin, "nothing stored, expired or revoked"},
 		{exitStore, "store unavailable, locked or too small"},
 		{exitUnreachable, "issuer unreachable or overloaded"},
-		{exitVerify, "a token was refused by verification"},
+		{exitVerify, "a token was refused by verification, or the user's token by the issuer"},
 		{exitRefused, "the issuer refused: client, secret, exchange, scope, audience"},
 		{exitBusy, "another process held the lock too long"},
 		{exitCannotRun, "exec: the command cannot be run"},

@@ -19,6 +19,7 @@ func (a *app) execCommand() *cobra.Command {
 	var (
 		variable string
 		minValid time.Duration
+		less     narrowFlags
 	)
 	cmd := &cobra.Command{
 		Use: "exec [--env NAME] -- COMMAND [ARGUMENT…]", Short: "Run a command with a fresh access token in its environment", Args: cobra.MinimumNArgs(1),
@@ -44,7 +45,7 @@ t2-cred write --watch is for programs that run longer.`,
 			if err != nil {
 				return cannotRun(args[0], err)
 			}
-			h, r, err := a.openHelper()
+			h, r, err := a.openNarrow(cmd, less)
 			if err != nil {
 				return err
 			}
@@ -64,6 +65,7 @@ t2-cred write --watch is for programs that run longer.`,
 	}
 	cmd.Flags().StringVar(&variable, "env", tokenVariable, "the variable that gets the token")
 	cmd.Flags().DurationVar(&minValid, "min-valid", helper.DefaultMinValid, "how long the token must still be valid, if the issuer's tokens live that long")
+	less.add(cmd)
 	cmd.Flags().SetInterspersed(false) // the command's flags are its own, also without --
 	return cmd
 }
@@ -101,7 +103,7 @@ func cannotRun(name string, err error) error {
 	}
 	return &hint.Error{
 		Kind: kind, Detail: fmt.Sprintf("run %q", name), Err: err,
-		Remedy: hint.Say("t2-cred exec [--env NAME] -- COMMAND [ARGUMENT…]"),
+		Remedy: hint.Do(hint.Words("name a command on PATH; see "), hint.Run("exec", "--help")),
 	}
 }
 

@@ -26,7 +26,7 @@ const (
 	exitLogin       = 4   // nothing stored, expired or revoked: exchange (or login) again
 	exitStore       = 5   // the store is unavailable, locked or too small
 	exitUnreachable = 6   // the issuer is unreachable or overloaded: try later
-	exitVerify      = 7   // a token was refused by verification
+	exitVerify      = 7   // a token was refused by verification, or the user's token by the issuer
 	exitRefused     = 8   // the issuer refused: client, secret, exchange, scope, audience
 	exitBusy        = 9   // another process held the lock too long
 	exitCannotRun   = 126 // exec: the command is there, but cannot be run
@@ -93,6 +93,8 @@ func classify(err error) (code int, name string) {
 		return exitUnreachable, "in_doubt"
 	case errors.As(err, &refused) && refused.Temporary(), errors.Is(err, oidc.ErrUnreachable):
 		return exitUnreachable, "issuer_unreachable"
+	case errors.As(err, &refused) && refused.Means() == oidc.MeansUserTokenRefused:
+		return exitVerify, "token_refused"
 	case errors.As(err, &refused), errors.Is(err, helper.ErrNotGranted), errors.Is(err, oidc.ErrNoSuchFlow):
 		return exitRefused, "issuer_refused"
 	case errors.Is(err, store.ErrNotFound):

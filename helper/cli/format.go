@@ -22,6 +22,10 @@ var formats = map[string]format{
 	"header": func(_ helper.Profile, c helper.Credential, _ time.Time) ([]byte, error) {
 		return fmt.Appendf(nil, "Authorization: %s %s\n", c.Type, c.Token.Reveal()), nil
 	},
+	// The object that MCP clients, and others, take from a command that makes headers.
+	"headers": func(_ helper.Profile, c helper.Credential, _ time.Time) ([]byte, error) {
+		return marshal(map[string]string{"Authorization": c.Type + " " + c.Token.Reveal()})
+	},
 	"env": func(_ helper.Profile, c helper.Credential, _ time.Time) ([]byte, error) {
 		// A token has no quote by RFC 6750, but what an issuer sends is not trusted.
 		quoted := strings.ReplaceAll(c.Token.Reveal(), `'`, `'\''`)
@@ -75,7 +79,7 @@ func rattlerFormat(p helper.Profile, c helper.Credential, _ time.Time) ([]byte, 
 		}
 	}
 	if len(hosts) == 0 {
-		return nil, configErrorf(hint.Do(hint.Run("profile", "edit", p.Name, "--host", "HOST")),
+		return nil, configErrorf(hint.Do(p.AddHost()),
 			"profile %s has no host that a rattler file can name: exact, and without a port", p.Name)
 	}
 	b, err := json.Marshal(hosts)

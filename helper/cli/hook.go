@@ -223,7 +223,7 @@ func (g *getter) resolve(r helper.Request) (*helper.Helper, helper.Request, erro
 func (g *getter) choose(c *config, r helper.Request) (helper.Profile, error) {
 	named := or(r.Profile.Name, g.app.flags.profile)
 	if r.URL == nil {
-		return c.profile(named)
+		return wholeFor(c.profile(named))
 	}
 	names := slices.Sorted(maps.Keys(c.Profiles))
 	if named != "" {
@@ -233,11 +233,23 @@ func (g *getter) choose(c *config, r helper.Request) (helper.Profile, error) {
 		names = []string{named}
 	}
 	for _, name := range names {
-		if p := c.Profiles[name].named(name); p.Serves(r.URL) {
+		if p := c.Profiles[name].named(name); p.Serves(r.URL) && (r.Beside == nil || p.SameToken(r.URL, r.Beside)) {
 			return p, nil
 		}
 	}
 	return helper.Profile{}, notMine(r.URL)
+}
+
+// wholeFor refuses a tool that does not say where the token goes, if that decides which
+// token it gets.
+func wholeFor(p helper.Profile, err error) (helper.Profile, error) {
+	if err != nil || len(p.Narrow) == 0 {
+		return p, err
+	}
+	return p, &hint.Error{
+		Kind: helper.ErrNotMine, Detail: fmt.Sprintf("profile %s has narrower tokens for some hosts, and nothing says where this one goes", p.Name),
+		Remedy: hint.Say("name the place in the tool's configuration: --url URL"),
+	}
 }
 
 // exactHosts are the hosts that the profile that was named serves, or all do,
@@ -265,7 +277,7 @@ func (a *app) exactHosts() (hosts []string, err error) {
 func notMine(u *url.URL) error {
 	p := &hint.Error{
 		Kind: helper.ErrNotMine, Detail: fmt.Sprintf("%v: %s", helper.ErrNotMine, clean(u.Host)),
-		Remedy: hint.Say("if it may have the token, add it to hosts of a profile; t2-cred profile show shows them"),
+		Remedy: hint.Do(hint.Words("if it may have the token, add it to the hosts of a profile: "), hint.Run("profile", "list")),
 	}
 	if u.Scheme != "https" && !oidc.Loopback(u.Hostname()) {
 		p.Remedy = hint.Say("a token goes to https alone, and to http on loopback")

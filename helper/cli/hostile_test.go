@@ -154,7 +154,7 @@ func noNewToken() []string {
 
 // A home is one user's files, an issuer, and what was said.
 type home struct {
-	t      *testing.T
+	t      testing.TB
 	dir    string
 	env    map[string]string
 	issuer *oidctest.Issuer
@@ -177,7 +177,7 @@ func (h *home) shorten(f oidctest.Fault) {
 	}
 }
 
-func newHome(t *testing.T) *home {
+func newHome(t testing.TB) *home {
 	t.Helper()
 	h := &home{t: t, dir: t.TempDir(), issuer: oidctest.New(), timeout: longTimeout}
 	t.Cleanup(h.issuer.Close)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -26,7 +25,7 @@ func (a *app) initCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "init", Short: "Set up the first profile, step by step on a terminal", Args: noArgs,
 		Annotations: map[string]string{ownTimeout: "15m"},
-		Long: `Ask for an issuer, a client, its scopes and hosts, and a store. Each answer is proven
+		Long: `Ask for an issuer, a client, its scopes, audience and hosts, and a store. Each answer is proven
 before the next question: the issuer is discovered, the client proves itself, the store
 is tried. A question whose answer fails is asked again. Enter takes the answer in
 brackets. The profile and the client's secret are saved after the last question.
@@ -70,7 +69,7 @@ type guide struct {
 func (g *guide) run(ctx context.Context) error {
 	fmt.Fprint(g.Stderr, "Enter takes the answer in brackets. Ctrl-C ends this, and nothing is saved.\n\n")
 	g.scopes = "openid offline_access"
-	for _, step := range []func(context.Context) error{g.askName, g.askIssuer, g.askClient, g.askScopes, g.askHosts, g.askStore} {
+	for _, step := range []func(context.Context) error{g.askName, g.askIssuer, g.askClient, g.askScopes, g.askAudience, g.askHosts, g.askStore} {
 		if err := g.until(ctx, step); err != nil {
 			return g.ended(err)
 		}
@@ -328,24 +327,6 @@ func (g *guide) tryStore(ctx context.Context, name string) error {
 	}
 	g.store = s
 	fmt.Fprintf(g.Stderr, "ok: the %s store keeps secrets in %s\n\n", s.Name(), s.Where())
-	return nil
-}
-
-// makeIdentity makes the identity of the file store, unless there is one.
-func (a *app) makeIdentity(ctx context.Context, c *config) error {
-	o, err := a.storeOptions(c)
-	if err != nil {
-		return err
-	}
-	path, err := store.InitFile(ctx, o)
-	switch {
-	case errors.Is(err, fs.ErrExist):
-		fmt.Fprintf(a.Stderr, "an identity is there already: %s\n", path)
-		return nil
-	case err != nil:
-		return err
-	}
-	fmt.Fprintf(a.Stderr, "made the identity %s\n", path)
 	return nil
 }
 

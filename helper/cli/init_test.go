@@ -20,7 +20,7 @@ const wrongSecret = "vK7qZ2mWx9RbT4nYc8LdPj3sHf6uEg1a"
 
 // A person answers the questions of init in their order.
 type person struct {
-	t       *testing.T
+	t       testing.TB
 	answers []string // answers[0] is next; "^D" and "^C" end
 	asked   []string
 	cancel  context.CancelFunc
@@ -96,7 +96,7 @@ func TestInit_walksThroughMistakes(t *testing.T) {
 		"no name", "gep",
 		"http://127.0.0.1:1", h.issuer.URL(),
 		oidctest.ClientID, "bassic", oidctest.ClientID, "", wrongSecret, "", "", h.issuer.ClientSecret(),
-		"openid offline_access ellip",
+		"openid offline_access ellip", "",
 		"https://a/b/c", "api.example.org *.ellip.example:8443",
 		"", "", // the keyring, which is not there; then the file store
 		"exchange", h.issuer.UserToken("alice", oidctest.Expired()), "exchange", h.issuer.UserToken("alice"),
@@ -127,7 +127,8 @@ func TestInit_walksThroughMistakes(t *testing.T) {
 	if code := h.run("get"); code != exitOK {
 		t.Errorf("get ends with %d: %s", code, h.stderr.String())
 	}
-	if code := h.run("profile", "show", "gep", "--json"); code != exitOK || !strings.Contains(h.stdout.String(), "*.ellip.example:8443") || !strings.Contains(h.stdout.String(), `"ellip"`) {
+	if code := h.run("profile", "show", "gep", "--json"); code != exitOK || !strings.Contains(h.stdout.String(), "*.ellip.example:8443") || !strings.Contains(h.stdout.String(), `"ellip"`) || !strings.Contains(h.stdout.String(), `"audience": [
+    "`+oidctest.ClientID) {
 		t.Errorf("profile show: %d, %s", code, h.stdout.String())
 	}
 }
@@ -135,10 +136,10 @@ func TestInit_walksThroughMistakes(t *testing.T) {
 // TestInit_leavesNothing ends init at each of its questions, by Ctrl-D and by Ctrl-C.
 func TestInit_leavesNothing(t *testing.T) {
 	for _, end := range []string{"^D", "^C"} {
-		for at := range 8 {
+		for at := range 9 {
 			h := emptyHome(t)
 			h.env["T2_CRED_STORE"] = ""
-			answers := []string{"gep", h.issuer.URL(), oidctest.ClientID, "basic", h.issuer.ClientSecret(), "", "", "file"}
+			answers := []string{"gep", h.issuer.URL(), oidctest.ClientID, "basic", h.issuer.ClientSecret(), "", "", "", "file"}
 			p := &person{answers: append(answers[:at:at], end)}
 			want := map[string]int{"^D": exitUsage, "^C": exitInterrupted}[end]
 			if code := h.guided(p); code != want {
@@ -157,7 +158,7 @@ func TestInit_leavesNothing(t *testing.T) {
 // TestInit_deletesTheSecret has the last step fail, after the secret was stored.
 func TestInit_deletesTheSecret(t *testing.T) {
 	h := emptyHome(t)
-	p := &person{t: t, answers: []string{"gep", h.issuer.URL(), oidctest.ClientID, "", h.issuer.ClientSecret(), "", ""}}
+	p := &person{t: t, answers: []string{"gep", h.issuer.URL(), oidctest.ClientID, "", h.issuer.ClientSecret(), "", "", ""}}
 	dir := filepath.Join(h.env["XDG_CONFIG_HOME"], "t2-cred", "profiles.d")
 	var out, said strings.Builder
 	code := Main(t.Context(), Env{

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sort"
 	"sync"
 	"time"
 
@@ -72,7 +73,16 @@ failure.`,
 			if err != nil {
 				return err
 			}
-			k := &keeper{app: a, config: c, store: s, olderThan: time.Duration(older), rate: rate}
+			again := hint.Run("keepalive").For(a.flags.profile, "")
+			if account != "" { // the default one, too: without the flag all are meant
+				again = again.With("--account", account)
+			}
+			for _, name := range []string{"older-than", "rate"} {
+				if f := cmd.Flags().Lookup(name); f.Changed {
+					again = again.With("--"+name, f.Value.String())
+				}
+			}
+			k := &keeper{app: a, config: c, store: s, olderThan: time.Duration(older), rate: rate, again: again}
 			return k.keepAll(cmd.Context(), accounts)
 		},
 	}
@@ -92,7 +102,7 @@ func (a *app) toKeep(ctx context.Context, c *config, s *store.Store, account str
 		return a.flags.profile != "" && n.Key.Profile != a.flags.profile || account != "" && n.Key.Account != account
 	})
 	if len(accounts) == 0 && (a.flags.profile != "" || account != "") {
-		return nil, &hint.Error{Kind: helper.ErrLoginRequired, Detail: "keepalive: nothing is stored for what was chosen", Remedy: hint.Do(hint.Run("list"))}
+		return nil, &hint.Error{Kind: helper.ErrLoginRequired, Detail: "keepalive: nothing is stored for the chosen accounts", Remedy: hint.Do(hint.Run("list"))}
 	}
 	now := a.Now()
 	used := func(n store.Account) time.Time { return lastUse(n.Note, now) }
@@ -100,7 +110,7 @@ func (a *app) toKeep(ctx context.Context, c *config, s *store.Store, account str
 		rand.Shuffle(len(accounts), func(i, j int) { accounts[i], accounts[j] = accounts[j], accounts[i] })
 		used = func(n store.Account) time.Time { return lastUse(n.Note, now).Truncate(day) }
 	}
-	slices.SortStableFunc(accounts, func(x, y store.Account) int { return used(x).Compare(used(y)) })
+	sort.SliceStable(accounts, func(i, j int) bool { return used(accounts[i]).Before(used(accounts[j])) })
 	return accounts, nil
 }
 
@@ -111,6 +121,7 @@ type keeper struct {
 	store     *store.Store
 	olderThan time.Duration
 	rate      float64
+	again     hint.Command // this one
 
 	mu      sync.Mutex
 	stopped error // the store cannot be read at all
@@ -140,7 +151,7 @@ func (k *keeper) keepAll(ctx context.Context, accounts []store.Account) error {
 	if reached < len(accounts) && errors.Is(ctx.Err(), context.Canceled) {
 		return &hint.Error{
 			Kind: errInterrupted, Detail: fmt.Sprintf("keepalive: interrupted after %d of %d accounts", reached, len(accounts)),
-			Remedy: hint.Do(hint.Words("to go on with the others: "), hint.Run("keepalive").For(k.flags.profile, "")),
+			Remedy: hint.Do(hint.Words("to go on with the others: "), k.again),
 		}
 	}
 	return keptError(report.all)

@@ -61,7 +61,8 @@ func (a *app) logIn(ctx context.Context, h *helper.Helper, login helper.LoginReq
 	if device {
 		login.Device = func(d *oidc.Device) (done func()) { return a.showDevice(ctx, d) }
 	}
-	if strings.Contains(login.Profile.Issuer, "/realms/") {
+	// What is wrong with the document, Login says.
+	if meta, err := h.Issuer(login.Profile).Metadata(ctx); err == nil && meta.Product == oidc.Keycloak {
 		fmt.Fprintln(a.Stderr, "note: Keycloak 26 may end the browser's own session when a login asks for offline_access")
 	}
 	rec, err := h.Login(ctx, login)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -13,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/spf13/pflag"
 
 	"github.com/terradue/t2-cred/helper"
 	"github.com/terradue/t2-cred/helper/oidc"
@@ -54,7 +57,7 @@ func kinds() map[string]error {
 		"ErrProfile": helper.ErrProfile, "ErrNotMine": helper.ErrNotMine, "ErrUnreachable": oidc.ErrUnreachable, "ErrNoSuchFlow": oidc.ErrNoSuchFlow,
 		"ErrOpaque": oidc.ErrOpaque, "ErrUsage": setup.ErrUsage, "ErrConfiguration": setup.ErrConfiguration,
 		"ErrNotFound": store.ErrNotFound, "ErrLocked": store.ErrLocked, "ErrUnavailable": store.ErrUnavailable, "ErrTooLarge": store.ErrTooLarge,
-		"ErrCorrupt": store.ErrCorrupt, "ErrBusy": store.ErrBusy, "ErrMoved": store.ErrMoved, "ErrName": store.ErrName,
+		"ErrCorrupt": store.ErrCorrupt, "ErrBusy": store.ErrBusy, "ErrMoved": store.ErrMoved, "ErrLost": store.ErrLost, "ErrName": store.ErrName,
 	}
 }
 
@@ -140,6 +143,12 @@ func messagesOf(file *ast.File) (all []message) {
 				all = append(all, message{readable(n.Args[0]), strconv.Itoa(exitUsage), ""})
 			case name == "configErrorf" && len(n.Args) >= 2:
 				all = append(all, message{readable(n.Args[1]), strconv.Itoa(exitConfig), readable(n.Args[0])})
+			case name == "configRemedy" && len(n.Args) >= 2:
+				var remedy []string
+				for _, part := range n.Args[1:] {
+					remedy = append(remedy, readable(part))
+				}
+				all = append(all, message{readable(n.Args[0]), strconv.Itoa(exitConfig), strings.Join(remedy, "")})
 			case name == "Errorf" && len(n.Args) >= 4 && strings.HasPrefix(lastName(n.Args[0]), "Err"): // backend.Errorf
 				text := readable(n.Args[3])
 				if kind := kinds()[lastName(n.Args[0])]; kind != nil {
@@ -178,8 +187,16 @@ func ofLiteral(lit *ast.CompositeLit) (m message) {
 func TestMessages(t *testing.T) {
 	var page bytes.Buffer
 	page.WriteString("# Messages\n\nEvery error message that the source has, with its exit code and its hint. `%s` and the like,\n" +
-		"and `…`, stand for what is known when it happens. An issuer's own words are not listed.\n\n" +
+		"and `…`, stand for the values of the moment. An issuer's own words are not listed.\n\n" +
 		"This page is generated: `go test ./helper/cli -run TestMessages -update`.\n")
+	page.WriteString("\n## Words that begin a message\n\nMessages of these kinds begin so, and then say what was seen.\n\n| message | exit | hint |\n|---|---|---|\n")
+	var sentinels []string
+	for _, kind := range kinds() {
+		code, _ := classify(kind)
+		sentinels = append(sentinels, fmt.Sprintf("| %s | %d |  |\n", cell(kind.Error()), code))
+	}
+	slices.Sort(sentinels)
+	page.WriteString(strings.Join(sentinels, ""))
 	files := sourceFiles(t)
 	byPackage := map[string][]message{}
 	for path, file := range files {
@@ -303,7 +320,9 @@ func parses(argv []string) error {
 	if err != nil {
 		return err
 	}
-	if err := cmd.ParseFlags(rest); err != nil {
+	if err := cmd.ParseFlags(rest); errors.Is(err, pflag.ErrHelp) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	if cmd.HasSubCommands() && len(cmd.Flags().Args()) > 0 {

@@ -114,7 +114,8 @@ func (a *app) issuerOptions(p helper.Profile) oidc.Options {
 	}
 	return oidc.Options{
 		CAFile: or(p.CAFile, a.Getenv("T2_CRED_CA_FILE")), CacheDir: cache, Profile: p.Name, DiscoveryURL: p.DiscoveryURL,
-		UserAgent: "t2-cred/" + version(), Now: a.Now, Log: a.log, AnswerTime: a.AnswerTime,
+		AuthorizeParams: p.AuthorizeParams,
+		UserAgent:       "t2-cred/" + version(), Now: a.Now, Log: a.log, AnswerTime: a.AnswerTime,
 	}
 }
 

@@ -32,7 +32,7 @@ func (a *app) printJSON(v any) error {
 func (a *app) people() io.Writer { return printable{to: a.Stdout} }
 
 // marshal is JSON as people and grep like it: indented, without \u003c, and with
-// escapes for what is not printable.
+// escapes for unprintable characters.
 func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

@@ -9,7 +9,7 @@ import (
 // maxPeek is enough to recognize a request, and no more than a pipe always holds.
 const maxPeek = 4096
 
-// peek is the beginning of what lies in a pipe or a socket now. It consumes nothing and
+// peek is the beginning of the data that a pipe or a socket has now. It consumes nothing and
 // never waits. Of other files it says nothing: no tool gives a request in one.
 func peek(f *os.File) []byte {
 	info, err := f.Stat()

@@ -28,7 +28,7 @@ func (p printable) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// escape replaces what is not printable, but for line ends and tabs.
+// escape replaces what is not printable, except line ends and tabs.
 func escape(b []byte, how func(out []byte, r rune, raw []byte) []byte) []byte {
 	isPlain := func(r rune) bool { return r == '\n' || r == '\t' || r != utf8.RuneError && unicode.IsPrint(r) }
 	if bytes.IndexFunc(b, func(r rune) bool { return !isPlain(r) }) < 0 {
@@ -65,6 +65,6 @@ func jsonEscape(out []byte, r rune, _ []byte) []byte {
 	return fmt.Appendf(out, `\u%04x`, r)
 }
 
-// printableJSON is JSON text with escapes for what is not printable. In JSON such
+// printableJSON is JSON text with escapes for unprintable characters. In JSON such
 // characters stand only within strings.
 func printableJSON(text []byte) []byte { return escape(text, jsonEscape) }

@@ -67,6 +67,7 @@ func profileJSON(c *config, name string) map[string]any {
 		"client_key_file": p.KeyFile, "client_key_id": p.KeyID, "client_cert_file": p.CertFile,
 		"client_assertion_file": p.AssertionFile, "client_assertion_audience": p.AssertionAudience, "client_assertion_type": p.AssertionType,
 		"discovery_url": p.DiscoveryURL, "access_token": p.AccessToken, "required_scopes": list(p.RequiredScopes),
+		"narrow": narrowJSON(p.Narrow), "authorize_params": p.AuthorizeParams,
 	}
 }
 
@@ -85,15 +86,19 @@ func (a *app) profileShow() *cobra.Command {
 			if a.flags.json {
 				return a.printJSON(profileJSON(c, p.Name))
 			}
-			for _, line := range [][2]string{
+			lines := [][2]string{
 				{"profile", p.Name}, {"issuer", p.Issuer}, {"discovery_url", p.DiscoveryURL}, {"client_id", p.ClientID}, {"client_auth", or(p.ClientAuth, "auto (basic or post)")},
 				{"client_secret_file", p.SecretFile}, {"client_secret_command", strings.Join(p.SecretCommand, " ")},
 				{"client_key_file", p.KeyFile}, {"client_key_id", p.KeyID}, {"client_cert_file", p.CertFile},
 				{"client_assertion_file", p.AssertionFile}, {"client_assertion_audience", p.AssertionAudience}, {"client_assertion_type", p.AssertionType},
 				{"access_token", p.AccessToken}, {"required_scopes", strings.Join(p.RequiredScopes, " ")},
 				{"scopes", strings.Join(p.Scopes, " ")}, {"audience", strings.Join(p.Audience, " ")},
-				{"hosts", strings.Join(p.Hosts, " ")}, {"ca_file", p.CAFile}, {"file", c.from[p.Name]},
-			} {
+				{"hosts", strings.Join(p.Hosts, " ")}, {"ca_file", p.CAFile}, {"authorize_params", paramsText(p.AuthorizeParams)},
+			}
+			for _, rule := range p.Narrow {
+				lines = append(lines, [2]string{"narrow", narrowLine(rule)})
+			}
+			for _, line := range append(lines, [2]string{"file", c.from[p.Name]}) {
 				if line[1] == "" {
 					continue
 				}

@@ -76,15 +76,15 @@ func (a *app) addProfile(ctx context.Context, name string, p profileConfig, secr
 	if looksSecret(name) || looksSecret(p.Issuer) {
 		return usageError(errors.New("the name or the issuer looks like a secret; a secret is not an argument"))
 	}
-	if err := p.absolute(); err != nil {
+	if err := errors.Join(p.filledIn(name), p.absolute()); err != nil {
 		return usageError(err)
 	}
 	if err := checkProfile(name, p); err != nil {
 		return usageError(fmt.Errorf("profile %s: %w", shownWord(name), err))
 	}
 	if old, ok := c.Profiles[name]; ok {
-		p.ClientAuth = p.auth()
-		old.Issuer = p.Issuer // as typed; its exact name is not known yet
+		p.ClientAuth, p.Narrow = p.auth(), old.Narrow // which no flag names
+		old.Issuer = p.Issuer                         // as typed; its exact name is not known yet
 		if changedLines(old, p) != "" {
 			return c.exists(name, p)
 		}
@@ -162,28 +162,33 @@ func (a *app) discovered(ctx context.Context, name string, p profileConfig) (pro
 
 func (a *app) profileEdit() *cobra.Command {
 	var (
-		p     profileConfig
-		scope []string
+		p        profileConfig
+		scope    []string
+		unproven bool
 	)
 	cmd := &cobra.Command{
 		Use: "edit NAME [--host H]… [--scope \"a b\"] [--audience A]…", Short: "Change a profile; keep what is not named", Args: oneArg,
 		Long: `Change what the flags name, keep the rest of the profile, and show the difference.
 A flag that may be repeated replaces the whole list; an empty value empties it. The
-accounts of the profile stay. Comments in the profile's file are lost.`,
+accounts of the profile stay. Comments in the profile's file are lost.
+
+If the issuer, the client's id or how the client proves itself changes, the client proves
+itself first. A change that the issuer refuses is not made, unless with --unproven.`,
 		Example: `  t2-cred profile edit gep --host api.example.org --host git.example.org
   t2-cred profile edit gep --scope "openid offline_access"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, s := range scope {
 				p.Scopes = append(p.Scopes, strings.Fields(s)...)
 			}
-			return a.editProfile(cmd, args[0], p)
+			return a.editProfile(cmd, args[0], p, unproven)
 		},
 	}
 	profileFlags(cmd, &p, &scope, nil)
+	cmd.Flags().BoolVar(&unproven, "unproven", false, "make the change without asking the issuer whether it takes the client")
 	return cmd
 }
 
-func (a *app) editProfile(cmd *cobra.Command, name string, typed profileConfig) error {
+func (a *app) editProfile(cmd *cobra.Command, name string, typed profileConfig, unproven bool) error {
 	c, err := a.loadConfig()
 	if err != nil {
 		return err
@@ -191,7 +196,7 @@ func (a *app) editProfile(cmd *cobra.Command, name string, typed profileConfig) 
 	if _, err := c.profile(name); err != nil {
 		return err
 	}
-	if err := typed.absolute(); err != nil {
+	if err := errors.Join(typed.filledIn(name), typed.absolute()); err != nil {
 		return usageError(err)
 	}
 	old := c.Profiles[name]
@@ -211,6 +216,11 @@ func (a *app) editProfile(cmd *cobra.Command, name string, typed profileConfig) 
 	if changes == "" {
 		fmt.Fprintf(a.Stderr, "profile %s is unchanged\n", name)
 		return nil
+	}
+	if !unproven {
+		if err := a.proveEdited(cmd.Context(), c, name, old, p); err != nil {
+			return err
+		}
 	}
 	err = a.changeConfig(cmd.Context(), func(c *config) error {
 		if changedLines(c.Profiles[name], old) != "" {

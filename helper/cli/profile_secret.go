@@ -55,6 +55,37 @@ func (a *app) prove(ctx context.Context, s *store.Store, p helper.Profile, value
 	}
 }
 
+// proveEdited has the client of an edited profile prove itself, if the edit changes which
+// client it is or how it does so. A client without a secret in the store yet has nothing
+// to prove with, and the assertion of jwt_file may be good for one use.
+func (a *app) proveEdited(ctx context.Context, c *config, name string, old, p profileConfig) error {
+	before, now := old.named(name), p.named(name)
+	same := before.Issuer == now.Issuer && before.DiscoveryURL == now.DiscoveryURL && before.ClientID == now.ClientID &&
+		before.ClientAuth == now.ClientAuth && before.KeyFile == now.KeyFile && before.CertFile == now.CertFile && before.CAFile == now.CAFile
+	if same || now.ClientAuth == oidc.AuthJWTFile {
+		return nil
+	}
+	s, err := a.openStore(c)
+	if err != nil {
+		return err
+	}
+	var value secret.Secret
+	if now.ClientAuth != oidc.AuthNone && secretElsewhere(now) == "" {
+		value, err = s.ClientSecret(ctx, name)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	again := hint.Do(hint.Words("nothing was changed; to change it first and give the client's secret or key then, add --unproven, and: "), hint.Run("profile", "set-secret", name))
+	if err := a.prove(ctx, s, now, value, again); err != nil {
+		return fmt.Errorf("profile %s: %w", name, err)
+	}
+	return nil
+}
+
 // keepProfile stores the client's secret, if there is one to store, and then lets save
 // write the profile. When that fails, a secret that is new is deleted again.
 func (a *app) keepProfile(ctx context.Context, s *store.Store, name string, value secret.Secret, save func(*config) error) error {

@@ -81,7 +81,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"issuer": cmdIssuer, "set": cmdSet, "usertoken": cmdUserToken, "advance": cmdAdvance,
 			"count": cmdCount, "fault": cmdFault, "admin": cmdAdmin, "code": cmdCode, "together": cmdTogether, "sts": cmdSTS,
-			"clientkey": cmdClientKey, "clientcert": cmdClientCert, "named": cmdNamed, "registry": cmdRegistry,
+			"clientkey": cmdClientKey, "clientcert": cmdClientCert, "named": cmdNamed, "registry": cmdRegistry, "claims": cmdClaims, "actor": cmdActor,
 			"engine": cmdEngine, "machine": cmdMachine, "writes": cmdWrites,
 		},
 	})
@@ -192,7 +192,7 @@ func options(ts *testscript.TestScript, words []string) (opts []oidctest.Option)
 			"rfc8414": oidctest.OnlyRFC8414(), "tls": oidctest.TLS(), "post-only": oidctest.RequireAuth("client_secret_post"),
 			"private_key_jwt": oidctest.RequireAuth("private_key_jwt"), "client_secret_jwt": oidctest.RequireAuth("client_secret_jwt"),
 			"tls_client_auth": oidctest.RequireAuth("tls_client_auth"),
-			"unlisted":        oidctest.UnlistedExchange(),
+			"unlisted":        oidctest.UnlistedExchange(), "node": oidctest.OIDCProvider(), "neutral": oidctest.Neutral(),
 		}
 		switch o, ok := simple[name]; {
 		case ok:

@@ -143,8 +143,9 @@ func (a *app) setupProfile(undo bool) (setup.Profile, error) {
 	for _, host := range p.Hosts {
 		switch host = strings.ToLower(host); {
 		case strings.HasPrefix(host, "*."):
+			s.Others = append(s.Others, host)
 		case !setup.Plain(host, ".-:[]"):
-			return s, configErrorf(hint.Do(hint.Run("profile", "edit", p.Name, "--host", "HOST")), "profile %s: %q is not a host", p.Name, clean(host))
+			return s, configErrorf(hint.Do(hint.Run("profile", "show", p.Name)), "profile %s: %q is not a host", p.Name, clean(host))
 		case !slices.Contains(s.Hosts, host):
 			s.Hosts = append(s.Hosts, host)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/terradue/t2-cred/helper"
 	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/store"
 )
 
@@ -43,12 +45,25 @@ this grant active before: some issuers call every refresh token inactive.`,
 			}
 			if a.flags.json {
 				m := accountJSON(account, a.accountState(account))
+				for name, who := range a.actors(cmd.Context(), h, r, account) {
+					m[name] = who
+				}
+				if len(r.Profile.Narrow) > 0 {
+					m["narrow"] = narrowJSON(r.Profile.Narrow)
+				}
 				if check {
 					m["checked"] = strings.ReplaceAll(said, " ", "_")
 				}
 				return a.printJSON(m)
 			}
 			a.printStatus(account)
+			actors := a.actors(cmd.Context(), h, r, account)
+			for _, name := range slices.Sorted(maps.Keys(actors)) {
+				a.statusLine(strings.ReplaceAll(name, "_", " "), "%s", clean(actors[name]))
+			}
+			for _, rule := range r.Profile.Narrow {
+				a.statusLine("narrow", "%s", narrowLine(rule))
+			}
 			if check {
 				if err != nil {
 					said += ": " + oneLine(err.Error())
@@ -60,6 +75,24 @@ this grant active before: some issuers call every refresh token inactive.`,
 	}
 	cmd.Flags().BoolVar(&check, "check", false, "ask the issuer whether the grant is active; nothing is spent")
 	return cmd
+}
+
+// actors are whom the cached access token names as acting for the user (actor), or as
+// allowed to (may_act). The token was verified when it was cached, or nothing is said.
+func (a *app) actors(ctx context.Context, h *helper.Helper, r helper.Request, account store.Account) map[string]string {
+	token, err := h.Store.Token(ctx, account.Key)
+	if err != nil || !account.Verified || r.Profile.AccessToken == "opaque" {
+		return nil
+	}
+	found := map[string]string{}
+	act, mayAct := oidc.Actors(token.AccessToken)
+	if who := actor(act); who != "" {
+		found["actor"] = who
+	}
+	if who := actor(mayAct); who != "" {
+		found["may_act"] = who
+	}
+	return found
 }
 
 // readAccount reads the record of the account that is meant.

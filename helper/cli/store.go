@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
 	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/store"
 )
 
 func (a *app) storeCommand() *cobra.Command {
@@ -23,11 +25,13 @@ func (a *app) storeInit() *cobra.Command {
 	var use, check bool
 	cmd := &cobra.Command{
 		Use: "init", Short: "Make the file store ready, or show how the shared store is made ready", Args: noArgs,
-		Long: `Make the file store's identity (an age X25519 key), readable by you alone. An identity that
-exists is kept, and none is made where records exist. The file store encrypts to it, and
-the identity and the files together give the tokens. The store is chosen by name, never by
-itself: store = "file" in the configuration, --store file, or T2_CRED_STORE=file. With
---use, the configuration names it from now on.
+		Long: `Make the file store's identity (an age X25519 key), readable by you alone. The file store
+encrypts to it, and the identity and the files together give the tokens. An identity that
+exists is kept, and none is made where records exist. If you have put a new line before the
+old one, run this again: it encrypts the key of the sealed copies to the new line.
+
+The store is chosen by name, never by itself: store = "file" in the configuration,
+--store file, or T2_CRED_STORE=file. With --use, the configuration names it from now on.
 
 The identity is looked for in this order:
 
@@ -82,6 +86,24 @@ in, and writes, reads and deletes items of its own through each address.`,
 	cmd.Flags().BoolVar(&use, "use", false, "use the file store from now on")
 	cmd.Flags().BoolVar(&check, "check", false, "with --store openbao: try the engine from this machine")
 	return cmd
+}
+
+// makeIdentity makes the identity of the file store, unless there is one.
+func (a *app) makeIdentity(ctx context.Context, c *config) error {
+	o, err := a.storeOptions(c)
+	if err != nil {
+		return err
+	}
+	path, err := store.InitFile(ctx, o)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		fmt.Fprintf(a.Stderr, "an identity is there already: %s\n", path)
+		return nil
+	case err != nil:
+		return err
+	}
+	fmt.Fprintf(a.Stderr, "made the identity %s\n", path)
+	return nil
 }
 
 // mayLeaveStore refuses to use the file store when the one in use keeps accounts: they

@@ -58,7 +58,7 @@ func (s *fakeSTS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // cmdSTS starts an STS, whose address is $STS and host $STS_HOST, or tells it
 // something: sts, sts refuse STATUS CODE MESSAGE, sts grant, sts stop, sts count N,
-// sts asked NAME=VALUE….
+// sts asked NAME=VALUE…, sts claims NAME=VALUE….
 func cmdSTS(ts *testscript.TestScript, _ bool, args []string) {
 	w := here(ts)
 	if len(args) == 0 {
@@ -88,6 +88,10 @@ func cmdSTS(ts *testscript.TestScript, _ bool, args []string) {
 	case "count":
 		if got := strconv.Itoa(len(s.asked)); got != args[1] {
 			ts.Fatalf("the STS was asked %s times, not %s", got, args[1])
+		}
+	case "claims": // of the token that it was asked with last
+		for _, problem := range wrongClaims(s.asked[len(s.asked)-1].Get("WebIdentityToken"), args[1:]) {
+			ts.Fatalf("the STS's token: %s", problem)
 		}
 	case "asked":
 		last := s.asked[len(s.asked)-1]

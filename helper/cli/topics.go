@@ -58,6 +58,7 @@ func environment() []entry {
 		{"T2_CRED_CA_FILE", "PEM file with certificates to trust, for profiles without ca_file"},
 		{"T2_CRED_IDENTITY_FILE", "the file store's identity"},
 		{"CREDENTIALS_DIRECTORY", "systemd's credentials: t2-cred-identity, and files of stores.openbao"},
+		{"T2_CRED_KEYRING_TRIED", "keyring commands asked before; set by t2-cred itself"},
 		{"XDG_CONFIG_HOME", "where t2-cred/config.toml is (default: ~/.config)"},
 		{"XDG_DATA_HOME", "where the file store is (default: ~/.local/share)"},
 		{"XDG_STATE_HOME", "where locks and notes are (default: ~/.local/state)"},
@@ -113,6 +114,8 @@ func keysOfProfile() []entry {
 		{"client_assertion_audience", "the aud of that JWT, if not the issuer or its token endpoint"},
 		{"client_assertion_type", "the kind of that JWT: jwt-bearer or jwt-spiffe"},
 		{"access_token", "opaque: access tokens are taken unread; jwt: only verified ones"},
+		{"authorize_params", "a table: further parameters of a login in a browser, as access_type"},
+		{"narrow", "tables with hosts, and the scopes and audience that those get"},
 	}
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -23,6 +24,19 @@ func (a *app) refuseTokens() error {
 		Kind: errUsage, Detail: "a token is not an argument: other users can read the arguments of a command",
 		Remedy: hint.Do(hint.Words("put it into a file that only you can read, then: "), hint.Run("exchange", "--token-file", "FILE")),
 	}
+}
+
+// filledIn is an error where a hint or a usage line was typed as it stands: its words in
+// capitals are for the reader to replace, and a host called HOST would push out the others.
+func (p profileConfig) filledIn(name string) error {
+	words := []string{name, p.Issuer, p.DiscoveryURL, p.ClientID, p.ClientAuth, p.KeyFile, p.CertFile, p.AssertionFile, p.CAFile}
+	for _, word := range slices.Concat(words, p.Scopes, p.Audience, p.Hosts) {
+		switch word {
+		case "NAME", "URL", "ID", "HOST", "METHOD", "SCOPES", "FILE":
+			return usageError(fmt.Errorf("put what you mean in the place of %s", word))
+		}
+	}
+	return nil
 }
 
 // valueOf is what stands behind the = of a flag, else the whole argument.

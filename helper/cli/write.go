@@ -23,6 +23,7 @@ func (a *app) writeCommand() *cobra.Command {
 		output, shape string
 		minValid      time.Duration
 		watch         bool
+		less          narrowFlags
 	)
 	cmd := &cobra.Command{
 		Use: "write --output FILE", Short: "Put a fresh access token into a file, and keep it fresh", Args: noArgs,
@@ -54,7 +55,7 @@ a watcher that is started again takes the file over. --timeout bounds each try.`
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			h, r, err := a.openHelper()
+			h, r, err := a.openNarrow(cmd, less)
 			if err != nil {
 				return err
 			}
@@ -83,6 +84,7 @@ a watcher that is started again takes the file over. --timeout bounds each try.`
 	cmd.Flags().StringVar(&shape, "format", "token", "one of "+formatNames())
 	cmd.Flags().DurationVar(&minValid, "min-valid", helper.DefaultMinValid, "how long the token must still be valid; with --watch, when to renew it (never before half of its life)")
 	cmd.Flags().BoolVar(&watch, "watch", false, "go on, and renew the token before it expires")
+	less.add(cmd)
 	return cmd
 }
 

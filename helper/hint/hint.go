@@ -8,7 +8,7 @@ package hint
 
 import "strings"
 
-// An Error is a failure with what was seen and what to do next.
+// An Error is a failure. It says what was seen and what to do next.
 type Error struct {
 	// Kind is a sentinel that says which sort of failure this is. Package cli turns
 	// it into the exit code.

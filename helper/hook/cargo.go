@@ -132,7 +132,7 @@ func answerCargo(ctx context.Context, c *Call, line []byte) (cargoAnswer, error)
 }
 
 // readCargo reads a request. Its kind is "get" for the operations that a token
-// is for, and empty for what is not known.
+// is for, and empty for an operation that is not known.
 func readCargo(line []byte) (q cargoRequest, err error) {
 	bad := func(err error) (cargoRequest, error) { return cargoRequest{}, fmt.Errorf("cargo's request: %w", err) }
 	if bytes.ContainsFunc(line, func(r rune) bool { return r < ' ' || r == 0x7f }) {

@@ -91,7 +91,7 @@ func (q cargoRequest) checkHosts(ctx context.Context, c *Call, cred helper.Crede
 		if err != nil {
 			return q.refuse("its config.json names a place that is no URL")
 		}
-		r := helper.Request{URL: u, Account: q.Account}
+		r := helper.Request{URL: u, Beside: q.URL, Account: q.Account}
 		r.Profile.Name = firstOf(cred.Profile, q.Profile.Name)
 		if err := c.Serves(ctx, r); errors.Is(err, helper.ErrNotMine) {
 			return q.refuse(fmt.Sprintf("its config.json sends the token to %.100q too, which is no host of the profile's", u.Host))

@@ -133,7 +133,7 @@ func dockerStore(ctx context.Context, c *Call) error {
 	}
 	return &hint.Error{
 		Kind: ErrUsage, Detail: fmt.Sprintf("docker login: t2-cred keeps no password that another program brings, so none for %q", server),
-		Remedy: hint.Say("a profile's hosts need no login but t2-cred exchange; name other registries' helpers in credHelpers"),
+		Remedy: hint.Do(hint.Words("name the helpers of other registries in credHelpers; a profile's hosts need only: "), hint.Run("exchange", "--token-file", "FILE")),
 	}
 }
 
@@ -206,7 +206,7 @@ func readDockerServer(in io.Reader) (string, error) {
 }
 
 // dockerURL is where a registry is. A name without a scheme is reached by https,
-// but for those on loopback, where clients try http too.
+// except on loopback, where clients try http too.
 func dockerURL(server string) *url.URL {
 	scheme, rest, ok := strings.Cut(server, "://")
 	if !ok {

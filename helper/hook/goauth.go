@@ -99,7 +99,7 @@ func goPrefix(text string) (*url.URL, error) {
 }
 
 // below compares as go does, by whole segments of the path, and then some: a
-// server may take "/private/../other" for what is not below the prefix.
+// server may take "/private/../other" for a path that is not below the prefix.
 func below(prefix, u *url.URL) bool {
 	if u.Host != prefix.Host || !isClean(u.Path) {
 		return false

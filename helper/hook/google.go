@@ -74,7 +74,7 @@ func googleToken(ctx context.Context, c *Call) (googleAnswer, error) {
 	}
 	if c.Getenv("GOOGLE_EXTERNAL_ACCOUNT_REVOKE") == "1" {
 		return googleAnswer{}, &hint.Error{
-			Kind: ErrUsage, Detail: "revoke: the token comes from a grant that serves other tools too", Remedy: hint.Say("t2-cred erase gives it back"),
+			Kind: ErrUsage, Detail: "revoke: the token comes from a grant that serves other tools too", Remedy: hint.Do(hint.Words("to see what ends the grant for all tools: "), hint.Run("erase", "--help")),
 		}
 	}
 	kind := c.Getenv("GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE")

@@ -59,7 +59,7 @@ func serveKeyring(ctx context.Context, c *Call) error {
 		// The password on standard input is never read.
 		err = &hint.Error{
 			Kind: ErrUsage, Detail: fmt.Sprintf("keyring %s: the token for %q comes from a grant, which no password can be kept for or taken from", k.verb, place.Host),
-			Remedy: hint.Say("a profile's hosts need no login but t2-cred exchange, and t2-cred erase ends that"),
+			Remedy: hint.Do(hint.Words("to see what ends the grant for all tools: "), hint.Run("erase", "--help")),
 		}
 	}
 	if errors.Is(err, helper.ErrNotMine) {

@@ -49,7 +49,7 @@ func serveTerraform(ctx context.Context, c *Call) error {
 		// The token on standard input is never read.
 		return &hint.Error{
 			Kind: ErrUsage, Detail: fmt.Sprintf("terraform login: t2-cred keeps no token that another program brings, so none for %q", host),
-			Remedy: hint.Say("give terraform the token in " + terraformVariable(host) + ", or in a credentials block; a profile's hosts need no login but t2-cred exchange"),
+			Remedy: hint.Do(hint.Words("give terraform the token in "+terraformVariable(host)+", or in a credentials block; a profile's hosts need only: "), hint.Run("exchange", "--token-file", "FILE")),
 		}
 	case "forget":
 		err := c.Serves(ctx, r)
@@ -61,7 +61,7 @@ func serveTerraform(ctx context.Context, c *Call) error {
 		}
 		return &hint.Error{
 			Kind: ErrUsage, Detail: fmt.Sprintf("terraform logout: the token for %q comes from a grant that serves other tools too, so it is not terraform's to remove", host),
-			Remedy: hint.Say("t2-cred erase gives the grant back and forgets it"),
+			Remedy: hint.Do(hint.Words("to see what ends the grant for all tools: "), hint.Run("erase", "--help")),
 		}
 	}
 	return fmt.Errorf("%w: %q is not get, store or forget", ErrUsage, verb)

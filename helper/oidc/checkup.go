@@ -42,7 +42,7 @@ func (i *Issuer) Proxy() (*url.URL, error) {
 	if err != nil {
 		return nil, &ConfigError{Detail: "the issuer is not a URL"}
 	}
-	return proxyFromEnvironment(&http.Request{URL: u})
+	return ProxyFromEnvironment(&http.Request{URL: u})
 }
 
 // Roots are the certificates that are trusted beside the system's: none without a
@@ -96,7 +96,7 @@ func (i *Issuer) SigningAlgorithms(ctx context.Context) ([]string, error) {
 	return found, nil
 }
 
-// ProveClient asks for a refresh with what is no refresh token. An issuer looks at the
+// ProveClient asks for a refresh with a string that is no refresh token. An issuer looks at the
 // client first (RFC 6749 §6), so a refused grant says that the client was accepted and
 // that it may refresh. Revocation (RFC 7009) and introspection (RFC 7662) have rights of
 // their own, an issuer need not have them, and neither shows that this client may
@@ -123,7 +123,7 @@ func (i *Issuer) proveClient(ctx context.Context, c Client) error {
 	return err
 }
 
-// ProbeExchange asks for an exchange of what is no token. A nil error says that an
+// ProbeExchange asks for an exchange of a string that is no token. A nil error says that an
 // exchange is there for this client and has looked at the token; whether it gives
 // offline tokens shows with a real one only: Keycloak's two exchanges refuse this one
 // in the same words.
@@ -143,8 +143,9 @@ func (i *Issuer) ProbeExchange(ctx context.Context, c Client) error {
 	return err
 }
 
-// Exchanges says whether the issuer lists token exchange among its grants; one that
-// lists none (RFC 8414 §2), or no list, leaves it open.
+// Exchanges reports whether the issuer may exchange tokens: it lists that among its
+// grants, lists nothing (RFC 8414 §2), or is a Keycloak, which before 26.2 did not list it
+// (keycloak#10888).
 func (m *Metadata) Exchanges() bool {
-	return len(m.GrantTypes) == 0 || slices.Contains(m.GrantTypes, grantExchange)
+	return m.ListsExchange() || len(m.GrantTypes) == 0 || m.Product == Keycloak
 }

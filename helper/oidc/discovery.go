@@ -124,6 +124,13 @@ func (i *Issuer) discover(ctx context.Context, id string, how asking, check func
 // addressHint is what may be wrong with an address that has no document.
 func addressHint(id string) string {
 	before, realm, found := strings.Cut(id, "/realms/")
+	if name, rest, below := strings.Cut(realm, "/"); found && below && rest != "" {
+		return fmt.Sprintf("a realm's address ends with its name; it may be %s/realms/%s", Clean(before), Clean(name))
+	}
+	if host, console, ok := strings.Cut(id, "/admin/"); ok && !found {
+		name, _, _ := strings.Cut(console, "/")
+		return fmt.Sprintf("that is an admin console; the issuer may be %s/realms/%s", Clean(host), Clean(name))
+	}
 	if !found {
 		return "check the issuer's address: its admin knows the exact one; the document lies below it at " + oidcSuffix
 	}
@@ -137,8 +144,15 @@ func addressHint(id string) string {
 // the well-known part between host and path.
 func wellKnown(id string) ([]string, error) {
 	u, err := url.Parse(id)
+	if err == nil && strings.ContainsAny(u.Host, "<>{}$") {
+		return nil, &ConfigError{Detail: "the issuer " + Clean(id) + " has a host that is no name: put your issuer's in its place"}
+	}
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return nil, &ConfigError{Detail: "the issuer is not an https URL without user, query and fragment"}
+		what := "the issuer"
+		if err == nil && u.Host == "" { // else a password may be in it
+			what = "the issuer " + Clean(id)
+		}
+		return nil, &ConfigError{Detail: what + " is not an https URL without user, query and fragment"}
 	}
 	if u.Scheme == "http" && !Loopback(u.Hostname()) {
 		u.Scheme = "https" // never in clear, whatever the identifier says
@@ -344,6 +358,10 @@ func normalize(typed string) (id string, notes []string) {
 	}
 	if before, after, ok := strings.Cut(id, oauthSuffix); ok {
 		id = before + after
+	}
+	if before, _, ok := strings.Cut(id, "#"); ok {
+		id = before
+		notes = append(notes, "the part from # on is a page's own: trying "+strings.TrimRight(id, "/"))
 	}
 	id = strings.TrimRight(id, "/")
 	if u, err := url.Parse(id); err == nil && u.Scheme == "http" && !Loopback(u.Hostname()) {

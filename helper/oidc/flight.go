@@ -134,7 +134,7 @@ func (f *flight) watch(ctx context.Context, spends bool, wait time.Duration, don
 	cancel(fmt.Errorf("no answer in %s: %w", wait, context.DeadlineExceeded))
 }
 
-// A flightConn tells its flight of what is written.
+// A flightConn tells its flight of each write.
 type flightConn struct {
 	net.Conn
 	flight *flight

@@ -26,6 +26,8 @@ type Options struct {
 	// DiscoveryURL is where the discovery document lies when it is not at the
 	// identifier's well-known addresses. It must name the identifier all the same.
 	DiscoveryURL string
+	// AuthorizeParams are further parameters of a login's authorization request.
+	AuthorizeParams map[string]string
 	// AnswerTime is how long the answer to a sent refresh token is waited for, in this
 	// process's running time. Zero is 30 seconds.
 	AnswerTime time.Duration
@@ -93,7 +95,7 @@ func (i *Issuer) newClient(certificate *tls.Certificate) (*http.Client, error) {
 	dialer := &net.Dialer{Timeout: 10 * time.Second}
 	return &http.Client{
 		Transport: &guard{issuer: i, next: &http.Transport{
-			Proxy:                  proxyFromEnvironment,
+			Proxy:                  ProxyFromEnvironment,
 			OnProxyConnectResponse: proxyAnswer,
 			DialContext:            dialer.DialContext,
 			TLSClientConfig:        conf,

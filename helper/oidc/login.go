@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/secret"
 )
 
@@ -47,7 +48,7 @@ func (i *Issuer) Authorize(ctx context.Context, c Client, redirectURI string, sc
 		return nil, err
 	}
 	if meta.AuthorizationEndpoint == "" {
-		return nil, fmt.Errorf("%w: no authorization_endpoint", ErrNoSuchFlow)
+		return nil, i.noSuchFlow("authorization_endpoint", meta.DeviceEndpoint, "--device")
 	}
 	a := &Authorization{
 		redirectURI: redirectURI, state: rand.Text(), nonce: rand.Text(),
@@ -62,6 +63,12 @@ func (i *Issuer) Authorize(ctx context.Context, c Client, redirectURI string, sc
 		// OpenID Connect Core §11: without it an issuer MUST ignore the scope, unless it
 		// has other reasons. Keycloak asks for consent only where the client requires it.
 		form.Set("prompt", "consent")
+	}
+	for name, value := range i.opt.AuthorizeParams {
+		if slices.Contains(OwnParams(), name) {
+			return nil, &ConfigError{Detail: fmt.Sprintf("authorize_params: %s is t2-cred's own to say", Clean(name))}
+		}
+		form.Set(name, value)
 	}
 	if meta.PAREndpoint != "" {
 		if form, err = i.push(ctx, meta, c, form); err != nil {
@@ -79,6 +86,25 @@ func (i *Issuer) Authorize(ctx context.Context, c Client, redirectURI string, sc
 	u.RawQuery = query.Encode()
 	a.URL = u.String()
 	return a, nil
+}
+
+// OwnParams are the parameters of an authorization request that a profile cannot set:
+// the answer is bound to them, or they stand for others.
+func OwnParams() []string {
+	return []string{
+		"response_type", "response_mode", "client_id", "redirect_uri", "scope", "state", "nonce", "code_challenge", "code_challenge_method",
+		"request", "request_uri", "client_secret", "client_assertion", "client_assertion_type",
+	}
+}
+
+// noSuchFlow is the error of an endpoint that the issuer does not name. If it has the
+// other one, the other login is what to type next.
+func (i *Issuer) noSuchFlow(missing, other, flag string) error {
+	e := &hint.Error{Kind: ErrNoSuchFlow, Detail: fmt.Sprintf("%v: its document names no %s", ErrNoSuchFlow, missing)}
+	if other != "" {
+		e.Remedy = hint.Do(hint.Run("login", flag).For(i.opt.Profile, ""))
+	}
+	return e
 }
 
 // push sends the request's parameters ahead and returns what stands for them.
@@ -164,7 +190,7 @@ func (i *Issuer) StartDevice(ctx context.Context, c Client, scopes []string) (*D
 		return nil, err
 	}
 	if meta.DeviceEndpoint == "" {
-		return nil, fmt.Errorf("%w: no device_authorization_endpoint", ErrNoSuchFlow)
+		return nil, i.noSuchFlow("device_authorization_endpoint", meta.AuthorizationEndpoint, "--browser")
 	}
 	body, err := i.submit(ctx, "login", meta, authEndpoint{meta.DeviceEndpoint, meta.Aliases.DeviceEndpoint}, c, url.Values{
 		"client_id": {c.ID}, // also beside Basic: RFC 8628 §3.1 has it REQUIRED for some, and Dex reads nothing else

@@ -1,9 +1,15 @@
 package oidc
 
 import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc/oidctest"
 )
 
@@ -24,5 +30,58 @@ func TestAuthorize_consent(t *testing.T) {
 		if got := u.Query()["prompt"]; len(got) > 1 || u.Query().Get("prompt") != want {
 			t.Errorf("%v: prompt is %q, want %q in %s", scopes, got, want, u)
 		}
+	}
+}
+
+// TestAuthorize_params: a profile may add parameters, and may not change those that bind
+// the answer.
+func TestAuthorize_params(t *testing.T) {
+	issuer := oidctest.New()
+	defer issuer.Close()
+	ask := func(params map[string]string) (string, error) {
+		i := at(issuer.URL(), "")
+		i.opt.AuthorizeParams = params
+		a, err := i.Authorize(t.Context(), Client{ID: oidctest.ClientID}, "http://127.0.0.1:1/callback", []string{"openid", "offline_access"})
+		if err != nil {
+			return "", err
+		}
+		return a.URL, nil
+	}
+	got, err := ask(map[string]string{"access_type": "offline", "prompt": "select_account consent"})
+	if err != nil || !strings.Contains(got, "access_type=offline") || !strings.Contains(got, "prompt=select_account+consent") || strings.Count(got, "prompt=") != 1 {
+		t.Errorf("%s, %v", got, err)
+	}
+	for _, name := range OwnParams() {
+		var refused *ConfigError
+		if got, err := ask(map[string]string{name: "x"}); !errors.As(err, &refused) {
+			t.Errorf("%s: %s, %v", name, got, err)
+		}
+	}
+}
+
+// TestNoSuchFlow_namesTheOther: what to type is the login that the issuer has.
+func TestNoSuchFlow_namesTheOther(t *testing.T) {
+	for name, tt := range map[string]struct{ document, want string }{
+		"no device":     {`"authorization_endpoint":"%s/auth"`, "t2-cred login --browser --profile gep"},
+		"no browser":    {`"device_authorization_endpoint":"%s/device"`, "t2-cred login --device --profile gep"},
+		"neither, dev.": {`"x":"%s"`, ""},
+	} {
+		var base string
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintf(w, `{"issuer":%q,"token_endpoint":"%[1]s/token","jwks_uri":"%[1]s/jwks",%s}`, base, fmt.Sprintf(tt.document, base))
+		}))
+		base = server.URL
+		i := at(server.URL, "")
+		i.opt.Profile = "gep"
+		var err error
+		if name == "no browser" {
+			_, err = i.Authorize(t.Context(), Client{ID: "x"}, "http://127.0.0.1:1/", nil)
+		} else {
+			_, err = i.StartDevice(t.Context(), Client{ID: "x"}, nil)
+		}
+		if got := hint.Of(err).String(); !errors.Is(err, ErrNoSuchFlow) || got != tt.want {
+			t.Errorf("%s: %v, %q", name, err, got)
+		}
+		server.Close()
 	}
 }

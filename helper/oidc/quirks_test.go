@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/terradue/t2-cred/helper/hint"
@@ -23,6 +24,9 @@ func TestMeans(t *testing.T) {
 	}{
 		// Dead grants.
 		{Keycloak, "refresh", 400, "invalid_grant", "Token is not active", MeansGrantEnded, true},
+		{Keycloak, "refresh", 400, "invalid_grant", "Stale token", MeansGrantEnded, true},
+		{Keycloak, "refresh", 400, "invalid_grant", "Session doesn't have required client", MeansGrantEnded, true},
+		{Keycloak, "refresh", 400, "invalid_grant", "Offline user session not found", MeansGrantEnded, true},
 		{Keycloak, "refresh", 400, "invalid_grant", "Maximum allowed refresh token reuse exceeded", MeansGrantEnded, true},
 		{Dex, "refresh", 400, "invalid_request", "Refresh token is invalid or has already been claimed by another client.", MeansGrantEnded, true},
 		{"", "refresh", 400, "invalid_request", "Refresh token is invalid or has already been claimed by another client.", MeansGrantEnded, true},
@@ -51,6 +55,8 @@ func TestMeans(t *testing.T) {
 		// Refused clients.
 		{Keycloak, "refresh", 401, "unauthorized_client", "Invalid client or Invalid client credentials", MeansClientRefused, false},
 		{Keycloak, "exchange", 400, "unauthorized_client", "Invalid client secret", MeansClientRefused, false},
+		{Keycloak, "refresh", 401, "unauthorized_client", "Invalid client secret", MeansClientRefused, false}, // 18
+		{Keycloak, "refresh", 400, "invalid_client", "Invalid client credentials", MeansClientRefused, false}, // 18
 		{"", "refresh", 401, "invalid_client", "", MeansClientRefused, false},
 		{"", "refresh", 400, "invalid_client", "", MeansClientRefused, false},
 		{UAA, "refresh", 401, "unauthorized", "Bad credentials", MeansClientRefused, false},
@@ -121,7 +127,7 @@ func TestHints_changeNoMeaning(t *testing.T) {
 			return true
 		})
 	}
-	products := []string{"Product", "Keycloak", "Dex", "Spring", "UAA"} // both speak of them
+	products := []string{"Product", "Keycloak", "Dex", "Spring", "UAA", "OIDCProvider"} // both speak of them
 	for _, pair := range [][2]string{{"quirks.go", "remedy.go"}, {"remedy.go", "quirks.go"}} {
 		if len(declared[pair[1]]) < 5 || len(used[pair[0]]) < 50 {
 			t.Fatal("the files were not read")
@@ -148,6 +154,8 @@ func TestProductOf(t *testing.T) {
 		{"Dex", `{"token_endpoint":"https://h/dex/token","jwks_uri":"https://h/dex/keys","authorization_endpoint":"https://h/dex/auth","device_authorization_endpoint":"https://h/dex/device/code"}`, Dex},
 		{"Spring", `{"token_endpoint":"https://h/oauth2/token","jwks_uri":"https://h/oauth2/jwks","revocation_endpoint":"https://h/oauth2/revoke"}`, Spring},
 		{"UAA", `{"token_endpoint":"https://h/oauth/token","jwks_uri":"https://h/token_keys"}`, UAA},
+		{"oidc-provider", `{"token_endpoint":"https://h/oidc/token","jwks_uri":"https://h/oidc/jwks","authorization_endpoint":"https://h/oidc/auth","revocation_endpoint":"https://h/oidc/token/revocation"}`, OIDCProvider},
+		{"three common names", `{"token_endpoint":"https://h/token","jwks_uri":"https://h/jwks","authorization_endpoint":"https://h/auth","revocation_endpoint":"https://h/revoke"}`, ""},
 		{"Google", `{"token_endpoint":"https://oauth2.googleapis.com/token","jwks_uri":"https://www.googleapis.com/oauth2/v3/certs"}`, ""},
 		{"Okta", `{"token_endpoint":"https://h/oauth2/default/v1/token","jwks_uri":"https://h/oauth2/default/v1/keys"}`, ""},
 		{"nothing", `{}`, ""},
@@ -166,8 +174,8 @@ func TestHint_namesNoOtherProduct(t *testing.T) {
 		e    Error
 		want string
 	}{
-		{Error{Op: "exchange", Status: 400, Code: "unsupported_grant_type"}, "ask the issuer's admin: the server has no token exchange (RFC 8693); or log the user in, which needs no exchange: t2-cred login --profile gep --account a1"},
-		{Error{Op: "exchange", Status: 400, Code: "unsupported_grant_type", Product: Keycloak}, "ask the issuer's admin: the server has no token exchange (Keycloak: feature token-exchange, or 26.2 and later with the client's switch on); or log the user in, which needs no exchange: t2-cred login --profile gep --account a1"},
+		{Error{Op: "exchange", Status: 400, Code: "unsupported_grant_type"}, "ask the issuer's admin: enable token exchange (RFC 8693); or log the user in, which needs no exchange: t2-cred login --profile gep --account a1"},
+		{Error{Op: "exchange", Status: 400, Code: "unsupported_grant_type", Product: Keycloak}, "ask the issuer's admin: enable token exchange (Keycloak: feature token-exchange, or 26.2 and later with the client's switch on); or log the user in, which needs no exchange: t2-cred login --profile gep --account a1"},
 		{Error{Op: "refresh", Status: 401, Code: "invalid_client"}, "the client id or its secret is wrong, or the secret was changed at the issuer: t2-cred profile set-secret gep"},
 		{Error{Op: "exchange", Status: 400, Code: "invalid_token"}, "the user's token has expired, its session has ended, the user is disabled, or another issuer made it; get a new access token for the user and exchange that one"},
 		{Error{Op: "refresh", Status: 400, Code: "invalid_request", Description: "DPoP proof is missing"}, "the issuer demands DPoP (RFC 9449) of this client, which t2-cred does not speak; ask the issuer's admin: switch off DPoP-bound access tokens for this client"},
@@ -177,6 +185,45 @@ func TestHint_namesNoOtherProduct(t *testing.T) {
 		tt.e.Profile, tt.e.Account = "gep", "a1"
 		if got := tt.e.Hint().String(); got != tt.want {
 			t.Errorf("%s: %q", tt.e.Code, got)
+		}
+	}
+}
+
+// TestNarrowsAtRefresh: only where it was tested, as it could change the grant elsewhere.
+func TestNarrowsAtRefresh(t *testing.T) {
+	for _, p := range []Product{"", Keycloak, Dex, Spring, UAA} {
+		if p.NarrowsAtRefresh() {
+			t.Errorf("%q was not tested", p)
+		}
+	}
+	if !OIDCProvider.NarrowsAtRefresh() {
+		t.Error("oidc-provider was tested")
+	}
+}
+
+// TestNarrow_meaning: a refusal of our own token is known as that of a user's, and what
+// is refused otherwise is not a matter of the client's secret.
+func TestNarrow_meaning(t *testing.T) {
+	for _, tt := range []struct {
+		e    Error
+		want Meaning
+		hint string
+	}{
+		{Error{Status: 400, Code: "invalid_request", Description: "Invalid token", Product: Keycloak}, MeansUserTokenRefused, ""},
+		{Error{Status: 401, Code: "invalid_token"}, MeansUserTokenRefused, ""},
+		{Error{Status: 400, Code: "invalid_client", Description: "Audience not found"}, MeansRefused, "name another audience"},
+		{Error{Status: 400, Code: "invalid_request", Description: "Requested audience not available: x"}, MeansRefused, "audience mapper"},
+		{Error{Status: 403, Code: "access_denied", Description: "Client not allowed to exchange"}, MeansRefused, "Standard token exchange"},
+		{Error{Status: 400, Code: "unsupported_grant_type"}, MeansRefused, "no token exchange"},
+		{Error{Status: 401, Code: "invalid_client"}, MeansClientRefused, "profile set-secret"},
+		{Error{Status: 503}, MeansTemporary, ""},
+	} {
+		tt.e.Op = opNarrow
+		if got, hint := tt.e.Means(), tt.e.Hint().String(); got != tt.want || !strings.Contains(hint, tt.hint) || tt.hint == "" && hint != "" {
+			t.Errorf("%s %q: %d, %q", tt.e.Code, tt.e.Description, got, hint)
+		}
+		if strings.Contains(tt.e.Hint().String(), "user's token") || strings.Contains(tt.e.Hint().String(), "t2-cred login") {
+			t.Errorf("%s: the remedy is that of a user's exchange: %s", tt.e.Code, tt.e.Hint())
 		}
 	}
 }

@@ -17,6 +17,9 @@ func TestEndsTogether(t *testing.T) {
 		"another":              {Metadata{Product: Dex, GrantTypes: []string{"refresh_token"}}, false, false},
 		"unknown, with a list": {Metadata{GrantTypes: []string{grantExchange}}, false, false},
 	} {
+		if tt.meta.KeepsOne() != (name == "another") {
+			t.Errorf("%s: keeps one: %v", name, tt.meta.KeepsOne())
+		}
 		if tt.meta.EndsTogether() != tt.together || tt.meta.EndsAlone() != tt.alone {
 			t.Errorf("%s: together %v, alone %v", name, tt.meta.EndsTogether(), tt.meta.EndsAlone())
 		}

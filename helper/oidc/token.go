@@ -84,8 +84,25 @@ func (r ExchangeRequest) Grant() Grant {
 	setMany(form, "resource", r.Resource)
 	setOne(form, "scope", strings.Join(r.Scopes, " "))
 	setOne(form, "requested_token_type", r.RequestedTokenType)
-	return Grant{op: "exchange", form: form, sent: []secret.Secret{r.SubjectToken}}
+	return Grant{op: opExchange, form: form, sent: []secret.Secret{r.SubjectToken}}
 }
+
+// NarrowGrant is Grant for a subject token of our own, in whose place less is asked for.
+// What is refused of it has other reasons and other remedies.
+func (r ExchangeRequest) NarrowGrant() Grant {
+	g := r.Grant()
+	g.op = opNarrow
+	return g
+}
+
+// Narrows reports whether a [ExchangeRequest.NarrowGrant] was refused.
+func (e *Error) Narrows() bool { return e.Op == opNarrow }
+
+// What an exchange is called in an [Error]: of a user's token, or of our own.
+const (
+	opExchange = "exchange"
+	opNarrow   = "narrow"
+)
 
 // Exchange trades a user's access token for the client's own tokens (RFC 8693).
 // Errors: *Error, *VerifyError (a token that cannot be one), ErrUnreachable.

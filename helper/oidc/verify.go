@@ -77,6 +77,7 @@ type Claims struct {
 	Subject  string
 	Username string
 	Scopes   []string
+	Audience []string
 	Expiry   time.Time
 	Issued   time.Time
 }
@@ -134,7 +135,7 @@ func (i *Issuer) Verify(ctx context.Context, token secret.Secret, want Expect) (
 }
 
 func (c claimSet) claims(payload []byte) Claims {
-	out := Claims{JSON: payload, Subject: c.Subject, Username: c.Username, Scopes: scopeClaim(c.Scope), Expiry: numericDate(*c.Expiry)}
+	out := Claims{JSON: payload, Subject: c.Subject, Username: c.Username, Scopes: scopeClaim(c.Scope), Audience: c.Audience, Expiry: numericDate(*c.Expiry)}
 	if out.Username == "" {
 		out.Username = c.Email
 	}
@@ -299,7 +300,7 @@ func (i *Issuer) verifySignature(ctx context.Context, token secret.Secret, h hea
 // maxTried is how many keys are tried for one token.
 const maxTried = 8
 
-// verify ends when ctx does, but for the first key: an answer that came late is worth the
+// verify ends when ctx does, except for the first key: an answer that came late is worth the
 // milliseconds that one try takes, as key sizes are bounded.
 func (s *keySet) verify(ctx context.Context, token secret.Secret, h header) ([]byte, error) {
 	why := errNoKey

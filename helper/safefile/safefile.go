@@ -16,7 +16,7 @@ import (
 	"path/filepath"
 )
 
-// Modes of what is made here, whatever the umask is.
+// Modes of new files and directories, whatever the umask is.
 const (
 	DirMode  fs.FileMode = 0o700
 	FileMode fs.FileMode = 0o600

@@ -123,7 +123,7 @@ func lstat(n *node) error {
 }
 
 // place says whether only we or root can decide what lies at a place: in the last of
-// the directories, with the status of what lies there.
+// the directories, with the status of the file there.
 func (id identity) place(dirs []node, st *unix.Stat_t) error {
 	from := slices.IndexFunc(dirs, func(n node) bool { return n.st.Uid == id.uid })
 	for n := max(0, from); n < len(dirs); n++ {

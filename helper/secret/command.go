@@ -66,7 +66,7 @@ func WithoutLineEnd(b []byte) Secret {
 	return Secret(bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r")))
 }
 
-// capped keeps the first MaxSize bytes of what is written to it, and takes the rest
+// capped keeps the first MaxSize bytes that are written to it, and takes the rest
 // so that the writer can end.
 type capped struct {
 	b    []byte

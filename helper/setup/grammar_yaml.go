@@ -7,8 +7,7 @@ import (
 )
 
 // yamlReader reads the part of YAML that people and kubectl write into a
-// kubeconfig. Anchors, tags, and values of more than one line but for | and > are
-// refused, since a change could mean another thing there.
+// kubeconfig. Anchors, tags, and values of more than one line (except | and >) are refused, since a change could mean another thing there.
 type yamlReader struct {
 	lines []string
 	at    int

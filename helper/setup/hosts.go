@@ -14,7 +14,7 @@ import (
 func (p Profile) someHosts(o Options) error {
 	if len(p.Hosts) == 0 && !o.Undo {
 		return configRemedy(fmt.Sprintf("profile %s has no exact host to configure", p.Name),
-			hint.Words("add one: "), hint.Run("profile", "edit", p.Name, "--host", "HOST"))
+			hint.Words("add one: "), helper.Profile{Name: p.Name, Hosts: p.Others}.AddHost())
 	}
 	return nil
 }

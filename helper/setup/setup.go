@@ -37,6 +37,7 @@ type Profile struct {
 	Name   string
 	Flags  []string            // --profile NAME, and --account where it is not the default
 	Hosts  []string            // that the profile names exactly
+	Others []string            // its other hosts, which are patterns
 	Serves func(*url.URL) bool // by wildcards too
 }
 

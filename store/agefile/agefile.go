@@ -6,13 +6,11 @@
 package agefile
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -57,9 +55,10 @@ func (s *Store) Describe() backend.Description {
 
 func (s *Store) path(name string) string { return filepath.Join(s.dir, name+suffix) }
 
-// read returns what lies in an item's file, and its revision.
+// read returns what lies in an item's file, and its revision. A file that another user
+// can change may be an old one: a record whose refresh token was spent.
 func (s *Store) read(name string) (sealed []byte, rev backend.Revision, err error) {
-	sealed, err = safefile.Read(s.path(name), safefile.Want{Max: maxSealed})
+	sealed, err = safefile.Read(s.path(name), safefile.Want{Max: maxSealed, Trust: safefile.Ours})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, "", backend.NotFound()
@@ -89,7 +88,7 @@ func (s *Store) Load(ctx context.Context, name string) (secret.Secret, backend.R
 	case err != nil:
 		return "", rev, err
 	}
-	value, err := open(sealed, ids)
+	value, err := Unseal(sealed, ids...)
 	if _, ok := errors.AsType[*age.NoIdentityMatchError](err); ok {
 		return "", "", backend.Errorf(backend.ErrUnavailable, nil,
 			hint.Say("put back the identity that it was written with, or set T2_CRED_IDENTITY_FILE to it"),
@@ -99,15 +98,6 @@ func (s *Store) Load(ctx context.Context, name string) (secret.Secret, backend.R
 		return "", rev, backend.Errorf(backend.ErrCorrupt, nil, nil, "%s is damaged", s.path(name))
 	}
 	return value, rev, nil
-}
-
-func open(sealed []byte, ids []age.Identity) (secret.Secret, error) {
-	r, err := age.Decrypt(bytes.NewReader(sealed), ids...)
-	if err != nil {
-		return "", err
-	}
-	value, err := io.ReadAll(r)
-	return secret.Secret(value), err
 }
 
 // Save implements backend.Backend. Files have no check-and-set, so what is there is
@@ -146,18 +136,7 @@ func (s *Store) seal(ctx context.Context, value secret.Secret) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var sealed bytes.Buffer
-	w, err := age.Encrypt(&sealed, to)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := io.WriteString(w, value.Reveal()); err != nil { // leaves encrypted
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return sealed.Bytes(), nil
+	return Seal(to, value)
 }
 
 // Delete implements backend.Backend.

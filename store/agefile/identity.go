@@ -20,8 +20,7 @@ import (
 // source is where the key to the files comes from: given by systemd
 // (LoadCredentialEncrypted=), a file that an environment variable names (a mounted
 // secret), a command, or a file in the data directory. A place that is named but
-// empty is not passed by for the next, as what was written with one key is not read
-// with another.
+// empty is not passed by for the next, because an item that was written with one key is not read with another.
 type source struct {
 	path        string
 	command     []string // in place of path

@@ -31,8 +31,9 @@ var (
 	ErrNoAnswer = errors.New("not asked again")
 )
 
-// MaxValue is the largest value of an item, in bytes, in every backend.
-const MaxValue = 64 << 10
+// MaxValue is the largest value of an item, in bytes, in every backend. The largest token
+// that is taken from an issuer has 64 KiB, and a record has to hold it beside the rest.
+const MaxValue = 72 << 10
 
 // A Revision names one state of one item. It is opaque to everybody but the backend
 // that gave it. The empty revision is that of a missing item.

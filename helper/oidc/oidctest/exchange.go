@@ -42,11 +42,14 @@ func (i *Issuer) audienceOf(form url.Values) *refusal {
 	return nil
 }
 
+// knownScopes are the issuer's, in Keycloak's order.
+var knownScopes = []string{"openid", "email", "profile", "offline_access", "ellip", "gep"}
+
 // scopesOf are the scopes granted, in Keycloak's order: those the client has by
 // default and those asked for that it may have. Unknown ones are left out.
 func scopesOf(asked, byDefault, optional []string) []string {
 	var granted []string
-	for _, s := range []string{"openid", "email", "profile", "offline_access", "ellip", "gep"} {
+	for _, s := range knownScopes {
 		if slices.Contains(byDefault, s) || slices.Contains(optional, s) && slices.Contains(asked, s) {
 			granted = append(granted, s)
 		}
@@ -113,13 +116,25 @@ func (i *Issuer) legacyExchange(client string, form url.Values) (*issued, *refus
 	return out, nil
 }
 
-// audienceFor is the aud of what is issued. The caller holds mu.
+// audienceFor is the aud of the new token. The caller holds mu.
 func (i *Issuer) audienceFor(form url.Values) []string {
 	audience := slices.Clone(form["audience"])
 	if !slices.Contains(audience, "account") {
 		audience = append(audience, "account")
 	}
 	return audience
+}
+
+// filtered is the aud of the standard exchange: of what the client's tokens are for, that
+// which is asked for. The caller holds mu.
+func (i *Issuer) filtered(form url.Values) []string {
+	if form.Has("audience") {
+		return slices.Clone(form["audience"])
+	}
+	if i.conf.noMapper {
+		return []string{"account"}
+	}
+	return []string{ClientID, "account"}
 }
 
 // standardExchange is what Keycloak has by default since 26.2. The caller holds
@@ -154,6 +169,9 @@ func (i *Issuer) standardExchange(client string, form url.Values) (*issued, *ref
 		return nil, forbid("Client is not within the token audience")
 	}
 	asked := strings.Fields(form.Get("scope"))
+	if slices.ContainsFunc(asked, func(s string) bool { return !slices.Contains(knownScopes, s) }) {
+		return nil, refuse("invalid_scope", "Invalid scopes: "+form.Get("scope"))
+	}
 	scopes := scopesOf(asked, []string{"email", "profile"}, []string{"openid", "offline_access", "ellip", "gep"})
 	if requested == typeRefreshToken {
 		switch {
@@ -170,7 +188,7 @@ func (i *Issuer) standardExchange(client string, form url.Values) (*issued, *ref
 	}
 	g := &grant{
 		id: newID(), user: subject.user, client: client, scopes: scopes,
-		audience: i.audienceFor(form), session: subject.session, lastUse: i.Clock.Now(),
+		audience: i.filtered(form), session: subject.session, lastUse: i.Clock.Now(),
 	}
 	out := i.answerFor(g, scopes)
 	out.object["issued_token_type"] = typeAccessToken

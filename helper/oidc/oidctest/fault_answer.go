@@ -123,7 +123,7 @@ func refuseWith(name, about string, description func(*Call) string) Fault {
 	}
 }
 
-// errorFaults are errors that are ill-formed, or hostile to who shows them.
+// errorFaults are errors that are ill-formed, or hostile to a program that shows them.
 func errorFaults() []Fault {
 	odd := func(name, about string, status int, object map[string]any) Fault {
 		return Fault{Name: name, Endpoint: Token, About: about, Before: func(c *Call) *Answer {

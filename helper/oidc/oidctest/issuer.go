@@ -204,8 +204,14 @@ func (i *Issuer) alias(e Endpoint) string {
 	return i.base + "/mtls" + strings.TrimPrefix(i.endpoint(e), i.base)
 }
 
+// nodePaths are where oidc-provider has its endpoints.
+var nodePaths = map[Endpoint]string{JWKS: "/jwks", Token: "/token", Revocation: "/token/revocation", Introspect: "/token/introspection"}
+
 // endpoint is the address of one of the issuer's endpoints.
 func (i *Issuer) endpoint(e Endpoint) string {
+	if path := nodePaths[e]; i.conf.node && path != "" {
+		return i.url + path
+	}
 	switch e {
 	case Discovery:
 		return i.url + "/.well-known/openid-configuration"

@@ -47,6 +47,9 @@ func (c *Call) serveMetadata() Answer {
 			"token_endpoint": i.alias(Token), "revocation_endpoint": i.alias(Revocation), "introspection_endpoint": i.alias(Introspect),
 		}
 	}
+	if i.conf.node {
+		object["authorization_endpoint"] = i.url + "/auth"
+	}
 	if introspection == IntrospectionNone {
 		delete(object, "introspection_endpoint")
 	}

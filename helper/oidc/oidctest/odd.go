@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Odd are answers to a refresh that are good but for one detail: each field of the
+// Odd are answers to a refresh that are good except for one detail: each field of the
 // answer and each claim missing, null, of another type or too long, each status with
 // each content type, each fault of a signature. Where the issuer rotates, what an
 // odd answer brings is the only refresh token that is left.

@@ -31,6 +31,7 @@ type config struct {
 	opaque       bool
 	only8414     bool
 	neutral      bool
+	node         bool // the addresses of oidc-provider
 	authMethod   string
 	authAlgs     []string
 	listed       []string
@@ -160,6 +161,10 @@ func OpaqueRefreshTokens() Option { return func(c *config) { c.opaque = true } }
 // Neutral publishes the keys at an address that is not Keycloak's, so that clients do not
 // take the issuer for one.
 func Neutral() Option { return func(c *config) { c.neutral = true } }
+
+// OIDCProvider has the endpoints at the addresses of node's oidc-provider, so that clients
+// take the issuer for one.
+func OIDCProvider() Option { return func(c *config) { c.node = true } }
 
 // OnlyRFC8414 serves the metadata at RFC 8414's address only, not at OpenID
 // Connect's.

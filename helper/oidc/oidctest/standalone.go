@@ -7,8 +7,7 @@
 //
 // It writes the issuer's URL and the client's secret to two files in the given
 // folder, and says where it is. It runs until it is interrupted or, with -stdin, until its
-// standard input ends. See oidctest's control endpoints for what can
-// be asked of it meanwhile.
+// standard input ends. See oidctest's control endpoints for the requests that it takes meanwhile.
 package main
 
 import (
