@@ -102,7 +102,11 @@ func OwnParams() []string {
 func (i *Issuer) noSuchFlow(missing, other, flag string) error {
 	e := &hint.Error{Kind: ErrNoSuchFlow, Detail: fmt.Sprintf("%v: its document names no %s", ErrNoSuchFlow, missing)}
 	if other != "" {
-		e.Remedy = hint.Do(hint.Run("login", flag).For(i.opt.Profile, ""))
+		way := hint.Run("login", "--browser")
+		if flag == "--device" {
+			way = hint.Run("login", "--device")
+		}
+		e.Remedy = hint.Do(way.For(i.opt.Profile, ""))
 	}
 	return e
 }
