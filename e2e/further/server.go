@@ -118,12 +118,8 @@ func start(t tb.T, l *ledger.Ledger, server func(port int, s *Server) *exec.Cmd)
 	}
 	t.Cleanup(process.Kill)
 	for deadline := time.Now().Add(startTimeout); ; time.Sleep(100 * time.Millisecond) {
-		// Not through the front, which would complain.
-		if res, err := http.Get(back.String() + "/.well-known/openid-configuration"); err == nil {
-			_ = res.Body.Close()
-			if res.StatusCode == http.StatusOK {
-				return s
-			}
+		if answers(back.String() + "/.well-known/openid-configuration") { // not through the front, which would complain
+			return s
 		}
 		if !process.Alive() || time.Now().After(deadline) {
 			process.Kill()
@@ -131,6 +127,22 @@ func start(t tb.T, l *ledger.Ledger, server func(port int, s *Server) *exec.Cmd)
 			t.Fatalf("%s is not ready:\n%s", cmd.Path, log.String())
 		}
 	}
+}
+
+// answers reports whether there is a page.
+func answers(address string) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return false
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	_ = res.Body.Close()
+	return res.StatusCode == http.StatusOK
 }
 
 // record keeps each POST and its answer.

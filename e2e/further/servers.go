@@ -1,6 +1,7 @@
 package further
 
 import (
+	"context"
 	_ "embed"
 	"fmt"
 	"os"
@@ -32,7 +33,9 @@ func Spring(t tb.T, l *ledger.Ledger, jars, classes string) *Server {
 		t.Fatalf("%v", err)
 	}
 	path := filepath.Join(jars, "*")
-	if out, err := exec.Command("javac", "-proc:none", "-d", classes, "-cp", path, source).CombinedOutput(); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, "javac", "-proc:none", "-d", classes, "-cp", path, source).CombinedOutput(); err != nil {
 		t.Fatalf("javac: %v\n%s", err, out)
 	}
 	return start(t, l, func(port int, s *Server) *exec.Cmd {
