@@ -47,6 +47,8 @@ func known(argv []string) []string {
 			argv[n] = "gep"
 		case "--account":
 			argv[n] = "default"
+		case "login":
+			argv[n] = "--device"
 		case "--to":
 			argv[n] = "keyring"
 		case "--store":
