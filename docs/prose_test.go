@@ -92,6 +92,13 @@ func TestProse_sentencesAreShort(t *testing.T) {
 	}
 }
 
+// TestReadme_isShort: the README fits three screens of a desk, its pictures included.
+func TestReadme_isShort(t *testing.T) {
+	if lines := strings.Count(read(t, "../README.md"), "\n"); lines > 140 {
+		t.Errorf("README.md has %d lines, at most 140", lines)
+	}
+}
+
 // TestProse_findsLongSentences shows that the test above can fail.
 func TestProse_findsLongSentences(t *testing.T) {
 	long := strings.Repeat("word ", maxWords) + "end."

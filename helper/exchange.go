@@ -193,6 +193,7 @@ func negotiate(ctx context.Context, r ExchangeRequest, issuer *oidc.Issuer, clie
 		if errors.As(err, &refused) && refused.Means() == oidc.MeansRefused && issuer.Product() != oidc.Keycloak {
 			return oidc.Response{}, noRefreshToken(r, issuer.Product(), err)
 		}
+		err = onlyAccessToken(err)
 	}
 	if r.AllowOnline && refusesOffline(err) {
 		ask.Scopes = slices.DeleteFunc(slices.Clone(ask.Scopes), func(s string) bool { return s == offlineAccess })
@@ -233,6 +234,16 @@ func noRefreshToken(r ExchangeRequest, product oidc.Product, second error) error
 		Detail: "exchange: the issuer gave an access token but no refresh token, so nothing could be kept" + asked,
 		Remedy: remedy,
 	}
+}
+
+// onlyAccessToken says what the first answer was, if the second request, for a refresh
+// token, was refused: the first alone says that the exchange as such works.
+func onlyAccessToken(err error) error {
+	var refused *oidc.Error
+	if !errors.As(err, &refused) || refused.Temporary() {
+		return err
+	}
+	return fmt.Errorf("the issuer gave an access token but no refresh token; asked for one, it said: %w", err)
 }
 
 // bareRefreshToken is for issuers that follow RFC 8693 §2.2.1 to the letter: the

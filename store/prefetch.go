@@ -27,6 +27,7 @@ func (s *Store) begin(ctx context.Context, names ...string) (forget func()) {
 		started[name] = c
 		go func() {
 			defer close(c)
+			defer func() { _ = recover() }() // loadAhead meets it again, where a panic is reported without its value
 			if value, _, err := s.quiet.Load(ctx, name); err == nil {
 				c <- value
 			}

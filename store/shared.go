@@ -300,8 +300,10 @@ func (r *spending) verified(ctx context.Context, sp Spender, next Record) (wait 
 	}
 	finished := make(chan result, 1)
 	go func() {
-		rec, err := sp.Verify(ctx, next)
-		finished <- result{rec, err}
+		one := result{rec: next}
+		defer func() { finished <- one }()
+		defer caught(&one.err)
+		one.rec, one.err = sp.Verify(ctx, next)
 	}()
 	var got *result
 	wait = func() (Record, error) {

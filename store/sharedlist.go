@@ -75,7 +75,7 @@ func (s *Store) readAccounts(ctx context.Context, names []string) (accounts []Ac
 	for range min(listWidth, len(names)) {
 		running.Go(func() {
 			for name := range next {
-				a, err := s.sharedAccount(ctx, name, Key{})
+				a, err := s.caughtAccount(ctx, name)
 				mu.Lock()
 				if err == nil {
 					accounts = append(accounts, a)
@@ -92,6 +92,13 @@ func (s *Store) readAccounts(ctx context.Context, names []string) (accounts []Ac
 	close(next)
 	running.Wait()
 	return accounts
+}
+
+// caughtAccount is sharedAccount in a goroutine of its own.
+func (s *Store) caughtAccount(ctx context.Context, name string) (a Account, err error) {
+	a.Note = Note{Key: Key{Profile: "?", Account: name}, Backend: s.Name()}
+	defer caught(&a.Err)
+	return s.sharedAccount(ctx, name, Key{})
 }
 
 // sharedAccount reads one account: with its claim and its doubt, as the item has them. The

@@ -18,6 +18,7 @@ import (
 
 	"github.com/terradue/t2-cred/helper"
 	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/helper/safefile"
 )
 
 // An awsServer is the other end of the container credential provider, on
@@ -118,11 +119,22 @@ func (s *awsServer) keys(ctx context.Context, fresh bool) (awsKeys, error) {
 	}
 }
 
+// caught gets keys in a goroutine of its own, where a panic would end the server and
+// print its value.
+func (s *awsServer) caught(ctx context.Context, fresh bool) (keys awsKeys, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			keys, err = awsKeys{}, fmt.Errorf("internal error (%T)", r)
+		}
+	}()
+	return getKeys(ctx, s.Call, s.ask, fresh)
+}
+
 // fetch gets keys for all waiting clients. After a refusal no client gets the last keys.
 func (s *awsServer) fetch(ctx context.Context, f *keyFetch, fresh bool) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
-	f.keys, f.err = getKeys(ctx, s.Call, s.ask, fresh)
+	f.keys, f.err = s.caught(ctx, fresh)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, code := containerError(f.err); f.err == nil || code != "ServiceUnavailable" {
@@ -196,7 +208,7 @@ func (s *awsServer) writeAuthorization() (path string, remove func(), err error)
 			err = replaceAuthorization(path, s.authorization)
 		}
 		return path, func() {
-			if text, err := os.ReadFile(path); err == nil && string(text) == s.authorization {
+			if text, err := safefile.Read(path, safefile.Want{Max: authorizationSize}); err == nil && string(text) == s.authorization {
 				_ = os.Remove(path)
 			}
 		}, err
@@ -212,8 +224,11 @@ func (s *awsServer) writeAuthorization() (path string, remove func(), err error)
 	return path, remove, err
 }
 
+// authorizationSize is how many characters rand.Text has.
+const authorizationSize = 26
+
 // mayReplace is nil if there is no file, or one that an earlier server left: it has the
-// 26 characters of rand.Text. A user's token must not be overwritten.
+// characters of rand.Text. A user's token must not be overwritten.
 func mayReplace(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -222,8 +237,8 @@ func mayReplace(path string) error {
 	if err != nil {
 		return err
 	}
-	if info.Mode().IsRegular() && info.Size() == 26 {
-		text, err := os.ReadFile(path)
+	if info.Mode().IsRegular() && info.Size() == authorizationSize {
+		text, err := safefile.Read(path, safefile.Want{Max: authorizationSize})
 		if err != nil {
 			return err
 		}
@@ -234,18 +249,8 @@ func mayReplace(path string) error {
 	return fmt.Errorf("%w: %s is there, and not of an earlier aws serve: it is not overwritten", ErrUsage, path)
 }
 
-// replaceAuthorization leaves the old file unchanged if it fails.
+// replaceAuthorization leaves the old file unchanged if it fails. A server that is killed
+// at it leaves at most one temporary file, which the next one overwrites.
 func replaceAuthorization(path, text string) error {
-	temp, err := os.CreateTemp(filepath.Dir(path), ".t2-cred-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = temp.WriteString(text)
-	if err = errors.Join(err, temp.Close()); err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(temp.Name())
-	}
-	return err
+	return safefile.Replace(path, []byte(text), safefile.Write{Mode: safefile.FileMode})
 }

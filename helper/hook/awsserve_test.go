@@ -5,11 +5,14 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -18,6 +21,7 @@ import (
 	"time"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/safefile"
 )
 
 // A servedSTS is `aws serve` before an STS of the test's.
@@ -283,6 +287,91 @@ func TestAWSServe_anothersFile(t *testing.T) {
 	}
 	if err := mayReplace(dir); !errors.Is(err, ErrUsage) {
 		t.Errorf("a directory: %v", err)
+	}
+}
+
+// TestAWSServe_aPipe: a pipe that came in the place of the authorization is not waited
+// for when the server ends.
+func TestAWSServe_aPipe(t *testing.T) {
+	mkfifo, err := exec.LookPath("mkfifo")
+	if err != nil {
+		t.Skip("NOT CHECKED: no mkfifo")
+	}
+	path := filepath.Join(t.TempDir(), "authorization")
+	s := startServe(t, map[string]string{"authorization-file": path})
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), mkfifo, path).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = s.stop()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the server waits for the pipe")
+	}
+	if _, err := os.Lstat(path); err != nil {
+		t.Errorf("the pipe was removed: %v", err)
+	}
+}
+
+// TestNewClient_noHTTP2: GODEBUG=http2debug=2 would print the token that it carries.
+func TestNewClient_noHTTP2(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) }))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	client, err := newClient(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if proto, err := io.ReadAll(resp.Body); err != nil || string(proto) != "HTTP/1.1" {
+		t.Errorf("it speaks %s, %v", proto, err)
+	}
+}
+
+// TestNewClient_theCAFileIsOurs: a CA file that another user may write, or that is no
+// file, is refused.
+func TestNewClient_theCAFileIsOurs(t *testing.T) {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	if err := os.WriteFile(path, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newClient(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newClient(filepath.Dir(path)); !errors.Is(err, safefile.ErrNotRegular) {
+		t.Errorf("a directory: %v", err)
+	}
+	if os.PathSeparator != '/' {
+		return // the mode does not show who may write
+	}
+	if err := os.Chmod(path, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newClient(path); !errors.Is(err, safefile.ErrNotOurs) || !errors.Is(err, ErrUsage) {
+		t.Errorf("writable by all: %v", err)
 	}
 }
 

@@ -5,16 +5,22 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/http"
-	"os"
 	"time"
+
+	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/safefile"
 )
+
+// maxCAFile is more than any system's whole list of authorities, in bytes.
+const maxCAFile = 4 << 20
 
 // newClient is for requests of a hook's own. It trusts the certificates in caFile, if
 // any, beside the system's. It follows no redirect: the token must reach no other server.
 func newClient(caFile string) (*http.Client, error) {
 	conf := &tls.Config{MinVersion: tls.VersionTLS12}
 	if caFile != "" {
-		pem, err := os.ReadFile(caFile)
+		// Whoever may write it decides which servers get a token.
+		pem, err := safefile.Read(caFile, safefile.Want{Max: maxCAFile, Trust: safefile.Ours})
 		if err != nil {
 			return nil, fmt.Errorf("%w: the CA's certificates: %w", ErrUsage, err)
 		}
@@ -29,7 +35,8 @@ func newClient(caFile string) (*http.Client, error) {
 	}
 	return &http.Client{
 		Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment, TLSClientConfig: conf, ForceAttemptHTTP2: true,
+			Proxy: helper.ProxyFromEnvironment, TLSClientConfig: conf,
+			TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{}, // no HTTP/2, which GODEBUG can have printed
 			TLSHandshakeTimeout: 10 * time.Second, MaxResponseHeaderBytes: 64 << 10,
 			DisableCompression: true, // so that a small answer is a small answer
 		},

@@ -42,7 +42,7 @@ func (i *Issuer) Proxy() (*url.URL, error) {
 	if err != nil {
 		return nil, &ConfigError{Detail: "the issuer is not a URL"}
 	}
-	return proxyFromEnvironment(&http.Request{URL: u})
+	return ProxyFromEnvironment(&http.Request{URL: u})
 }
 
 // Roots are the certificates that are trusted beside the system's: none without a

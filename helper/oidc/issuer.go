@@ -95,7 +95,7 @@ func (i *Issuer) newClient(certificate *tls.Certificate) (*http.Client, error) {
 	dialer := &net.Dialer{Timeout: 10 * time.Second}
 	return &http.Client{
 		Transport: &guard{issuer: i, next: &http.Transport{
-			Proxy:                  proxyFromEnvironment,
+			Proxy:                  ProxyFromEnvironment,
 			OnProxyConnectResponse: proxyAnswer,
 			DialContext:            dialer.DialContext,
 			TLSClientConfig:        conf,

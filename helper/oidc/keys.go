@@ -153,7 +153,10 @@ func (i *Issuer) keySet(ctx context.Context, how asking) (*keySet, error) {
 // for something else before it calls Ready. It asks nobody: what is missing or no
 // longer fresh is left to Ready.
 func (i *Issuer) Recall(ctx context.Context) {
-	i.recalling.Go(func() { _ = i.ready(ctx, never) })
+	i.recalling.Go(func() {
+		defer func() { _ = recover() }() // Ready meets it again, where a panic is reported without its value
+		_ = i.ready(ctx, never)
+	})
 }
 
 // Ready makes sure that all is at hand to ask for a token and to verify the

@@ -58,10 +58,10 @@ func proxyAnswer(_ context.Context, proxy *url.URL, _ *http.Request, answer *htt
 	return e
 }
 
-// proxyFromEnvironment is the proxy of HTTPS_PROXY, HTTP_PROXY and NO_PROXY for a
+// ProxyFromEnvironment is the proxy of HTTPS_PROXY, HTTP_PROXY and NO_PROXY for a
 // request. An address that cannot be read is an error without it, as a password may be
 // in it.
-func proxyFromEnvironment(req *http.Request) (*url.URL, error) {
+func ProxyFromEnvironment(req *http.Request) (*url.URL, error) {
 	return checkedProxy(http.ProxyFromEnvironment(req))
 }
 

@@ -3,11 +3,32 @@ package oidc
 import (
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/terradue/t2-cred/helper/oidc/oidctest"
 )
+
+// TestRecall_survivesAPanic: what fails ahead is met again by Ready, in the goroutine of
+// its caller.
+func TestRecall_survivesAPanic(t *testing.T) {
+	f := newCacheFront(t)
+	if _, err := f.ready(t, 0); err != nil {
+		t.Fatal(err)
+	}
+	var calls atomic.Int32
+	i := New(f.URL, Options{CacheDir: f.dir, Log: slog.New(slog.DiscardHandler), Now: func() time.Time {
+		if calls.Add(1) == 1 {
+			panic("a-secret-in-a-panic-Wq8Zr2")
+		}
+		return time.Now()
+	}})
+	i.Recall(t.Context())
+	if err := i.Ready(t.Context()); err != nil || calls.Load() < 2 {
+		t.Errorf("%v, %d calls", err, calls.Load())
+	}
+}
 
 // TestRecall_asksNobody: it reads what Ready would ask for, if that is kept and
 // fresh, and leaves alone what is not.
