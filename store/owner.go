@@ -2,8 +2,6 @@ package store
 
 import (
 	"crypto/rand"
-	"errors"
-	"io/fs"
 	"path/filepath"
 
 	"github.com/terradue/t2-cred/helper/safefile"
@@ -15,12 +13,8 @@ import (
 // machine, is another owner: it has another inode or another run.
 func (s *Store) findOwner() string {
 	path := filepath.Join(s.locks.dir, "owner")
-	if _, err := safefile.Read(path, safefile.Want{Max: 64, Trust: safefile.Ours}); errors.Is(err, fs.ErrNotExist) {
-		if safefile.MakeDir(s.locks.dir) != nil {
-			return ""
-		}
-		_ = safefile.Create(path, []byte(rand.Text())) // or another process was faster
-	}
+	_ = safefile.MakeDir(s.locks.dir)
+	_ = safefile.Create(path, []byte(rand.Text())) // unless there is one
 	text, err := safefile.Read(path, safefile.Want{Max: 64, NoLink: true, Trust: safefile.Ours})
 	id := fileID(path, s.bootID())
 	if err != nil || len(text) == 0 || id == "" {

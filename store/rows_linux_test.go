@@ -113,7 +113,7 @@ func TestKernelCopies_ofAnotherGrantAreLeftAlone(t *testing.T) {
 	}
 	o := fileOptions(t)
 	o.Warn = func(string) {}
-	make := func(grant string) *Store {
+	storeOf := func(grant string) *Store {
 		t.Helper()
 		one := o
 		one.DataDir = filepath.Join(tempDir(t), "data")
@@ -132,7 +132,7 @@ func TestKernelCopies_ofAnotherGrantAreLeftAlone(t *testing.T) {
 		}
 		return s
 	}
-	a, b := make("grant-of-a"), make("grant-of-b")
+	a, b := storeOf("grant-of-a"), storeOf("grant-of-b")
 	w := watch(a)
 	w.refuse = refuseGrants("save")
 	if _, err := rotation(a, second); err != nil {

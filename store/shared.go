@@ -180,7 +180,8 @@ func (r *spending) saveShared(ctx context.Context, next Record) error {
 }
 
 // overwrite saves over a claim that took ours over. For the same refresh token ours is the
-// newer record: it is what the issuer gave for that token.
+// newer record: it is what the issuer gave for that token. A grant that was just obtained
+// replaces any other, as it would have without the claim that took over.
 func (r *spending) overwrite(ctx context.Context, left item) (backend.Revision, error) {
 	for {
 		now, rev, err := r.s.loadItem(ctx, r.k)
@@ -189,6 +190,7 @@ func (r *spending) overwrite(ctx context.Context, left item) (backend.Revision, 
 			return rev, err
 		case err == nil && now.Record == left.Record && now.Token == left.Token:
 			return rev, nil
+		case r.room != nil && r.room.head.grant == newGrant:
 		case err == nil && now.Record != r.claim.item.Record && now.Record != left.Record, err != nil && r.claim.item.Record != "":
 			return rev, errOtherGrant
 		}

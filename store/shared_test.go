@@ -464,6 +464,26 @@ func TestShared_anotherGrantMeanwhile(t *testing.T) {
 	f.once(1)
 }
 
+// TestShared_slowExchange: another machine has refreshed the old grant meanwhile. The new
+// grant replaces it.
+func TestShared_slowExchange(t *testing.T) {
+	f := newFleet(t, 1)
+	a, b := f.machine(), f.machine()
+	if _, err := a.Obtain(context.Background(), alice, func(Record) (Record, error) {
+		if err := f.takeOver(b); err != nil {
+			t.Errorf("the other machine: %v", err)
+		}
+		return sampleRecord("g2"), nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if rec, err := b.Load(context.Background(), alice); err != nil || rec.Grant != "g2" {
+		t.Errorf("stored: %s, %v", rec.Grant, err)
+	}
+	f.once(1)
+	gone(t, a)
+}
+
 // TestShared_noAnswer: the doubt is in the item, and says that nobody has the answer.
 func TestShared_noAnswer(t *testing.T) {
 	f := newFleet(t, 1)

@@ -103,49 +103,41 @@ func (s *Store) caughtAccount(ctx context.Context, name string) (a Account, err 
 
 // sharedAccount reads one account: with its claim and its doubt, as the item has them. The
 // error is ErrNotFound; why a record cannot be read is in the Account.
-func (s *Store) sharedAccount(ctx context.Context, name string, k Key) (Account, error) {
-	unreadable := func(err error) (Account, error) {
-		a := Account{Note: Note{Key: k, Backend: s.Name()}, Err: err}
-		if k == (Key{}) {
-			a.Key = Key{Profile: "?", Account: name}
-		} else if n, noteErr := s.notes.get(k); noteErr == nil {
-			a.Note = n.Note
-		}
-		return a, nil
+func (s *Store) sharedAccount(ctx context.Context, name string, k Key) (a Account, err error) {
+	a.Key = Key{Profile: "?", Account: name}
+	if k != (Key{}) {
+		n, _ := s.notes.get(k) // what is known if the item cannot be read
+		a.Note, a.Key = n.Note, k
 	}
-	value, _, err := s.quiet.Load(ctx, name)
-	if errors.Is(err, ErrNotFound) {
-		return Account{}, backend.Errorf(ErrNotFound, nil, nil, "account %v", k)
+	a.Backend = s.Name()
+	if a.Err = s.readShared(ctx, name, &a); errors.Is(a.Err, ErrNotFound) {
+		return a, backend.Errorf(ErrNotFound, nil, nil, "account %v", a.Key)
 	}
+	return a, nil
+}
+
+// readShared reads an item into an Account.
+func (s *Store) readShared(ctx context.Context, name string, a *Account) error {
+	i, _, err := itemOf(s.quiet.Load(ctx, name))
 	if err != nil {
-		return unreadable(err)
-	}
-	i, err := decodeItem(value)
-	if err != nil {
-		return unreadable(err)
-	}
-	if i.Record == "" {
-		return Account{}, backend.Errorf(ErrNotFound, nil, nil, "account %v", k)
+		return err
 	}
 	at, rec, err := decodeRecord(secret.Secret(i.Record))
-	switch {
-	case err == nil && (at.Validate() != nil || at.item(kindGrant) != name):
-		return unreadable(corrupt("the record is that of another account"))
-	case err != nil:
-		return unreadable(err)
+	if err == nil && (at.Validate() != nil || at.item(kindGrant) != name) {
+		err = corrupt("the record is that of another account")
 	}
-	t := i.token(rec.Grant, s.opt.Now())
-	a := Account{
-		Note:  Note{Key: at, Backend: s.Name(), GrantInfo: rec.GrantInfo, Refreshed: t.Obtained, TokenExpiry: t.Expiry},
-		Doubt: s.doubtOf(i.Doubt),
+	if err != nil {
+		return err
 	}
+	a.Key, a.GrantInfo, a.Doubt = at, rec.GrantInfo, s.doubtOf(i.Doubt)
+	a.TokenExpiry = i.token(rec.Grant, s.opt.Now()).Expiry
 	if _, last, err := decodeToken(secret.Secret(i.Token)); err == nil {
 		a.Refreshed = last.Obtained // also of a token that has expired
 	}
 	if c := i.Claim; c != nil {
 		a.Claim = &Holder{Node: c.Node, Since: c.Since, Lease: c.life(), Here: c.Owner != "" && c.Owner == s.owner()}
 	}
-	return a, nil
+	return nil
 }
 
 // A Finding is what Probe saw of one thing.
@@ -179,24 +171,8 @@ func (s *Store) Release(ctx context.Context, k Key) (was Account, err error) {
 		return was, errors.Join(err, was.Err)
 	}
 	r := &spending{s: s, k: k, name: k.item(kindGrant)}
-	for {
-		now, rev, err := s.loadItem(ctx, k)
-		if err != nil {
-			return was, err
-		}
-		// The claim that is there is taken over without a wait: a person has decided.
-		before := now.Claim
-		if err = r.claimItem(ctx, now, rev, false); errors.Is(err, backend.ErrConflict) && sleep(ctx, maxPoll/5) {
-			continue
-		}
-		if err != nil {
-			return was, err
-		}
-		if err = r.settleClaimed(ctx, before); err != nil {
-			r.giveUp(ctx)
-			return was, err
-		}
-		break
+	if err = r.seize(ctx); err != nil {
+		return was, err
 	}
 	if r.st.waiting != nil {
 		r.giveUp(ctx)
@@ -205,6 +181,26 @@ func (s *Store) Release(ctx context.Context, k Key) (was Account, err error) {
 	r.dropDoubt()
 	r.claim.doubt = nil
 	return was, r.release(ctx)
+}
+
+// seize takes over the claim that is there without a wait: a person has decided.
+func (r *spending) seize(ctx context.Context) error {
+	for {
+		now, rev, err := r.s.loadItem(ctx, r.k)
+		if err != nil {
+			return err
+		}
+		if err = r.claimItem(ctx, now, rev, false); errors.Is(err, backend.ErrConflict) && sleep(ctx, maxPoll/5) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err = r.settleClaimed(ctx, now.Claim); err != nil {
+			r.giveUp(ctx)
+		}
+		return err
+	}
 }
 
 // release gives the claim up and says whether that took place.

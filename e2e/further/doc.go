@@ -1,4 +1,4 @@
-// Package further starts the issuers that make test-more tries: Spring Authorization
+// Package further starts the issuers that make test-more tries: Dex, Spring Authorization
 // Server, and oidc-provider-mock, whose access tokens are opaque and which revokes
 // nothing.
 //

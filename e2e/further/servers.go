@@ -55,3 +55,38 @@ func Mock(t tb.T, l *ledger.Ledger, program string, lifespan time.Duration) *Ser
 		return exec.Command(program, "--port", fmt.Sprint(port), "--token-max-age", fmt.Sprint(int(lifespan.Seconds()))) //nolint:noctx // ends by Kill
 	})
 }
+
+// Dex starts a Dex whose one user is Kilgore Trout (its mock connector), with a name and
+// a password. program is what setup.d/more/dex.sh installed, dir an empty directory, and
+// port the one to which the browser's answer comes. Access tokens live for DexLifespan,
+// each refresh token serves once, and there is one for each user and client. The issuer
+// has no path, for with one this version sends a device's login to a page that is not there.
+func Dex(t tb.T, l *ledger.Ledger, program, dir string, port int) *Server {
+	t.Helper()
+	file := filepath.Join(dir, "dex.yaml")
+	return start(t, l, func(back int, s *Server) *exec.Cmd {
+		config := fmt.Sprintf(dexConfig, s.Issuer(), back, DexLifespan, DexUser, s.password, ClientID, s.secret, port)
+		if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+			t.Fatalf("%v", err)
+		}
+		return exec.Command(program, "serve", file) //nolint:noctx // ends by Kill
+	})
+}
+
+// What [Dex] has.
+const (
+	DexLifespan = 20 * time.Second
+	DexUser     = "kilgore"
+)
+
+const dexConfig = `
+issuer: %s
+storage: {type: memory}
+web: {http: "127.0.0.1:%d"}
+oauth2: {skipApprovalScreen: true}
+expiry: {idTokens: %s, refreshTokens: {reuseInterval: 0s}}
+connectors:
+- {type: mockPassword, id: mock, name: Mock, config: {username: %s, password: %s}}
+staticClients:
+- {id: %s, secret: %s, name: ADES, redirectURIs: ["http://127.0.0.1:%d/callback", "/device/callback"]}
+`

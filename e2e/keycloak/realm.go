@@ -119,6 +119,25 @@ func (r *Realm) ConfigureClient(clientID string, settings map[string]any) {
 	r.must(r.do(http.MethodPut, fmt.Sprintf("/clients/%s", found[0]["id"]), found[0], nil))
 }
 
+// TakeScope takes a default scope away from a client.
+func (r *Realm) TakeScope(clientID, scope string) {
+	r.t.Helper()
+	var clients, scopes []struct{ ID, Name string }
+	r.must(r.do(http.MethodGet, "/clients?clientId="+clientID, nil, &clients))
+	if len(clients) != 1 {
+		r.t.Fatalf("keycloak: %d clients are called %s", len(clients), clientID)
+	}
+	path := "/clients/" + clients[0].ID + "/default-client-scopes"
+	r.must(r.do(http.MethodGet, path, nil, &scopes))
+	for _, s := range scopes {
+		if s.Name == scope {
+			r.must(r.do(http.MethodDelete, path+"/"+s.ID, nil, nil))
+			return
+		}
+	}
+	r.t.Fatalf("keycloak: client %s has no default scope %s", clientID, scope)
+}
+
 // ChangeClientSecret gives the application a new secret, and tells it.
 func (r *Realm) ChangeClientSecret() string {
 	r.t.Helper()

@@ -136,12 +136,22 @@ func (r *Realm) DisableUser(name string) { r.t.Helper(); r.enable(name, false) }
 // EnableUser enables the user again.
 func (r *Realm) EnableUser(name string) { r.t.Helper(); r.enable(name, true) }
 
-func (r *Realm) enable(name string, on bool) {
+func (r *Realm) enable(name string, on bool) { r.t.Helper(); r.configureUser(name, "enabled", on) }
+
+// RenameUser gives the user another name to log in with. The methods of Realm go on to
+// call the user by the old one.
+func (r *Realm) RenameUser(name, now string) {
+	r.t.Helper()
+	r.Configure(object{"editUsernameAllowed": true})
+	r.configureUser(name, "username", now)
+}
+
+func (r *Realm) configureUser(name, setting string, value any) {
 	r.t.Helper()
 	path := "/users/" + r.UserID(name)
 	// The whole of it, since what is left out of a user is taken away.
 	var u object
 	r.must(r.do(http.MethodGet, path, nil, &u))
-	u["enabled"] = on
+	u[setting] = value
 	r.must(r.do(http.MethodPut, path, u, nil))
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Keycloak 18.0.2, of a generation that many still run, for keycloak18_test.go. It is
+# Keycloak 18.0.2, an issuer of a generation that many still run, for keycloak18_test.go. It is
 # built like the newer one of e2e/setup.sh: options fixed, database in memory.
 . "$(dirname "$0")/lib.bash"
 

@@ -118,6 +118,9 @@ func (d *doctor) checkAccount(ctx context.Context) []finding {
 		return []finding{failing(name, &hint.Error{Kind: helper.ErrLoginRequired, Detail: why, Remedy: again})}
 	case n.Doubt != nil:
 		return []finding{advice(name, fresh, "%s: %s", who, doubtWords(n.Doubt))}
+	case d.store.Shared() && !n.Introspects:
+		return []finding{advice(name, hint.Say("ask the issuer's admin to let client "+clean(n.ClientID)+" introspect its own tokens (RFC 7662), then exchange again"),
+			"%s; the issuer does not tell whether its refresh token was spent, so when a machine dies a person has to decide", seen)}
 	case n.Offline && d.Now().Sub(lastUse(n.Note, d.Now())) > 20*day:
 		return []finding{advice(name, hint.Do(hint.Run("keepalive")), "%s; Keycloak forgets idle ones after 30 days", seen)}
 	case !n.Offline:

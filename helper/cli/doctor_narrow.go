@@ -18,7 +18,7 @@ func (d *doctor) checkNarrow(ctx context.Context) []finding {
 	var found []finding
 	for _, rule := range d.request.Profile.Narrow {
 		r := d.request
-		r.Narrow = rule.Narrow.Canonical()
+		r.Narrow = rule.Canonical()
 		hosts := strings.Join(rule.Hosts, " ")
 		switch tried, err := d.asked().ProveNarrow(ctx, r); {
 		case err != nil:

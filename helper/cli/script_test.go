@@ -192,6 +192,7 @@ func options(ts *testscript.TestScript, words []string) (opts []oidctest.Option)
 			"rfc8414": oidctest.OnlyRFC8414(), "tls": oidctest.TLS(), "post-only": oidctest.RequireAuth("client_secret_post"),
 			"private_key_jwt": oidctest.RequireAuth("private_key_jwt"), "client_secret_jwt": oidctest.RequireAuth("client_secret_jwt"),
 			"tls_client_auth": oidctest.RequireAuth("tls_client_auth"),
+			"silent":          oidctest.Introspects(oidctest.IntrospectionNone),
 			"unlisted":        oidctest.UnlistedExchange(), "node": oidctest.OIDCProvider(), "neutral": oidctest.Neutral(),
 		}
 		switch o, ok := simple[name]; {

@@ -48,7 +48,7 @@ func (i *Issuer) Authorize(ctx context.Context, c Client, redirectURI string, sc
 		return nil, err
 	}
 	if meta.AuthorizationEndpoint == "" {
-		return nil, i.noSuchFlow("authorization_endpoint", meta.DeviceEndpoint, "--device")
+		return nil, noSuchFlow("authorization_endpoint", meta.DeviceEndpoint, hint.Run("login", "--device").For(i.opt.Profile, ""))
 	}
 	a := &Authorization{
 		redirectURI: redirectURI, state: rand.Text(), nonce: rand.Text(),
@@ -99,10 +99,10 @@ func OwnParams() []string {
 
 // noSuchFlow is the error of an endpoint that the issuer does not name. If it has the
 // other one, the other login is what to type next.
-func (i *Issuer) noSuchFlow(missing, other, flag string) error {
+func noSuchFlow(missing, other string, login hint.Command) error {
 	e := &hint.Error{Kind: ErrNoSuchFlow, Detail: fmt.Sprintf("%v: its document names no %s", ErrNoSuchFlow, missing)}
 	if other != "" {
-		e.Remedy = hint.Do(hint.Run("login", flag).For(i.opt.Profile, ""))
+		e.Remedy = hint.Do(login)
 	}
 	return e
 }
@@ -190,7 +190,10 @@ func (i *Issuer) StartDevice(ctx context.Context, c Client, scopes []string) (*D
 		return nil, err
 	}
 	if meta.DeviceEndpoint == "" {
-		return nil, i.noSuchFlow("device_authorization_endpoint", meta.AuthorizationEndpoint, "--browser")
+		return nil, noSuchFlow("device_authorization_endpoint", meta.AuthorizationEndpoint, hint.Run("login", "--browser").For(i.opt.Profile, ""))
+	}
+	if meta.Product == Dex && c.Auth == "" {
+		c.Auth = AuthPost // when the user has decided, Dex compares the secret of this form
 	}
 	body, err := i.submit(ctx, "login", meta, authEndpoint{meta.DeviceEndpoint, meta.Aliases.DeviceEndpoint}, c, url.Values{
 		"client_id": {c.ID}, // also beside Basic: RFC 8628 §3.1 has it REQUIRED for some, and Dex reads nothing else

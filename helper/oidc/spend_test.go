@@ -494,6 +494,12 @@ func TestDevice_endsWithoutAnAccessToken(t *testing.T) {
 	if err != nil || form.Get("client_id") != frontClient.ID || form.Get("client_secret") != "" || d.interval != time.Second {
 		t.Fatalf("%v, %v, asked with %v", d, err, form)
 	}
+	i.meta.Product = Dex
+	auto := frontClient
+	auto.Auth = ""
+	if _, err := i.StartDevice(t.Context(), auto, []string{"openid"}); err != nil || form.Get("client_secret") != string(auto.Secret) {
+		t.Errorf("Dex: %v, the form has %d fields", err, len(form))
+	}
 	_, err = i.Await(t.Context(), frontClient, d)
 	if e, ok := errors.AsType[*VerifyError](err); !ok || e.What != "access_token" || polls != 1 {
 		t.Errorf("%v after %d polls", err, polls)

@@ -105,19 +105,21 @@ func (c Config) Check() error {
 
 // checkFiles wants the keys that the authentication needs, and no others.
 func (c Config) checkFiles(wrong func(key, format string, args ...any) error) error {
-	needs := map[string][]string{
-		authJWT: {"role", "jwt_file"}, authKubernetes: {"role"}, authAppRole: {"role_id_file", "secret_id_file"},
-		authCert: {"cert_file", "key_file"}, authTokenFile: {"token_file"},
-	}[c.Auth]
-	takes := append(slices.Clone(needs), map[string][]string{authKubernetes: {"jwt_file"}, authCert: {"role"}}[c.Auth]...)
-	for _, f := range []struct{ key, value string }{
-		{"role", c.Role}, {"jwt_file", c.JWTFile}, {"role_id_file", c.RoleIDFile}, {"secret_id_file", c.SecretIDFile},
-		{"cert_file", c.CertFile}, {"key_file", c.KeyFile}, {"token_file", c.TokenFile},
+	// By key: the methods that need it, and those that take it.
+	for _, f := range []struct{ key, value, needs, takes string }{
+		{"role", c.Role, "jwt kubernetes", "jwt kubernetes cert"},
+		{"jwt_file", c.JWTFile, "jwt", "jwt kubernetes"},
+		{"role_id_file", c.RoleIDFile, authAppRole, authAppRole},
+		{"secret_id_file", c.SecretIDFile, authAppRole, authAppRole},
+		{"cert_file", c.CertFile, authCert, authCert},
+		{"key_file", c.KeyFile, authCert, authCert},
+		{"token_file", c.TokenFile, authTokenFile, authTokenFile},
 	} {
+		has := func(methods string) bool { return slices.Contains(strings.Fields(methods), c.Auth) }
 		switch {
-		case f.value == "" && slices.Contains(needs, f.key):
+		case f.value == "" && has(f.needs):
 			return wrong(f.key, "is missing, and auth is %s", c.Auth)
-		case f.value != "" && !slices.Contains(takes, f.key):
+		case f.value != "" && !has(f.takes):
 			return wrong(f.key, "is not for auth %s", c.Auth)
 		case f.value != "" && f.key != "role" && !filepath.IsAbs(f.value) && !isCredential(f.value):
 			return wrong(f.key, "is %q, neither an absolute path nor the name of a systemd credential", f.value)

@@ -33,7 +33,7 @@ func shown(text string) string {
 		return r
 	}, text)), " ")
 	if len(text) > 300 {
-		text = strings.ToValidUTF8(text[:300], "") + "…"
+		text = text[:300] + "…"
 	}
 	return text
 }

@@ -89,7 +89,7 @@ func (s *Store) probeNode(ctx context.Context, node string) (all []backend.Findi
 		return append(all, backend.Finding{What: "the node at " + node, Err: err})
 	}
 	c := s.fresh().c
-	query := url.Values{"standbyok": {"true"}, "perfstandbyok": {"true"}}
+	query := url.Values{"standbyok": {"true"}}
 	rep, err := c.call(ctx, request{method: http.MethodGet, path: "sys/health", query: query, bare: true, only: node, quick: true}, "")
 	if err != nil {
 		return failed(err)
@@ -158,15 +158,16 @@ func (s *Store) probeLeader(ctx context.Context) []backend.Finding {
 
 // Policy is the policy that a machine needs, in the engine's language.
 func (c Config) Policy() string {
-	var b strings.Builder
-	for _, p := range []struct{ path, capabilities string }{
-		{c.Mount + "/data/" + c.Prefix + "/*", `"create", "read", "update"`},
-		{c.Mount + "/metadata/" + c.Prefix + "/*", `"create", "read", "update", "delete", "list"`},
-		{c.Mount + "/detailed-metadata/" + c.Prefix + "/*", `"list"`},
-	} {
-		fmt.Fprintf(&b, "path %q {\n  capabilities = [%s]\n}\n", p.path, p.capabilities)
-	}
-	return b.String()
+	return strings.NewReplacer("MOUNT", c.Mount, "PREFIX", c.Prefix).Replace(`path "MOUNT/data/PREFIX/*" {
+  capabilities = ["create", "read", "update"]
+}
+path "MOUNT/metadata/PREFIX/*" {
+  capabilities = ["create", "read", "update", "delete", "list"]
+}
+path "MOUNT/detailed-metadata/PREFIX/*" {
+  capabilities = ["list"]
+}
+`)
 }
 
 // PolicyName is a name for it.
@@ -175,28 +176,27 @@ func (c Config) PolicyName() string { return strings.ReplaceAll(c.Prefix, "/", "
 // AdminCommands are what the engine's administrator types, after the policy was written.
 // Words in capitals are for the administrator to replace.
 func (c Config) AdminCommands() (lines [][]string) {
-	policies := "token_policies=" + c.PolicyName()
-	mount := c.authMount()
-	add := func(argv ...string) { lines = append(lines, append([]string{"bao"}, argv...)) }
-	add("secrets", "enable", "-path="+c.Mount, "-version=2", "kv")
-	add("write", c.Mount+"/config", "max_versions=2")
-	switch c.Auth {
-	case authJWT:
-		add("write", "auth/"+mount+"/role/"+c.Role, "role_type=jwt", "user_claim=sub", "bound_audiences=AUDIENCE", "bound_subject=SUBJECT", policies, "token_ttl=1h")
-	case authKubernetes:
-		add("write", "auth/"+mount+"/role/"+c.Role, "bound_service_account_names=ACCOUNT", "bound_service_account_namespaces=NAMESPACE", policies, "token_ttl=1h")
-	case authAppRole:
-		add("write", "auth/"+mount+"/role/"+c.PolicyName(), policies, "token_ttl=1h")
-		add("read", "-field=role_id", "auth/"+mount+"/role/"+c.PolicyName()+"/role-id")
-		add("write", "-f", "-field=secret_id", "auth/"+mount+"/role/"+c.PolicyName()+"/secret-id")
-	case authCert:
-		name := c.Role
-		if name == "" {
-			name = c.PolicyName()
+	login := map[string]string{
+		authJWT: "bao write auth/METHOD/role/ROLE role_type=jwt user_claim=sub bound_audiences=AUDIENCE bound_subject=SUBJECT token_policies=POLICY token_ttl=1h",
+		authKubernetes: "bao write auth/METHOD/role/ROLE bound_service_account_names=ACCOUNT bound_service_account_namespaces=NAMESPACE " +
+			"token_policies=POLICY token_ttl=1h",
+		authAppRole: "bao write auth/METHOD/role/POLICY token_policies=POLICY token_ttl=1h\n" +
+			"bao read -field=role_id auth/METHOD/role/POLICY/role-id\nbao write -f -field=secret_id auth/METHOD/role/POLICY/secret-id",
+		authCert:      "bao write auth/METHOD/certs/ROLE certificate=@FILE token_policies=POLICY token_ttl=1h",
+		authTokenFile: "bao token create -orphan -period=24h -policy=POLICY -field=token",
+	}[c.Auth]
+	text := "bao secrets enable -path=MOUNT -version=2 kv\nbao write MOUNT/config max_versions=2\n" + login
+	role := c.Role
+	if role == "" {
+		role = c.PolicyName()
+	}
+	words := strings.NewReplacer("MOUNT", c.Mount, "METHOD", c.authMount(), "ROLE", role, "POLICY", c.PolicyName())
+	for line := range strings.Lines(text) {
+		argv := strings.Fields(line)
+		for i := range argv {
+			argv[i] = words.Replace(argv[i])
 		}
-		add("write", "auth/"+mount+"/certs/"+name, "certificate=@FILE", policies, "token_ttl=1h")
-	case authTokenFile:
-		add("token", "create", "-orphan", "-period=24h", "-policy="+c.PolicyName(), "-field=token")
+		lines = append(lines, argv)
 	}
 	return lines
 }

@@ -1,5 +1,7 @@
 """pystac-client and rasterio."""
 
+import os
+import subprocess
 import threading
 import time
 import warnings
@@ -111,6 +113,59 @@ def test_the_spellings_of_an_origin():
     assert spell("https://a.example:443") == ("https://a.example:443", "https://a.example")
     assert spell("https://a.example:8443") == ("https://a.example:8443",)
     assert spell("http://[::1]:80") == ("http://[::1]:80", "http://[::1]")
+
+
+# Debian's python3-gdal is of the system's Python, which has no rasterio.
+OSGEO = """
+import sys, time
+import t2cred.gdal
+from osgeo import gdal
+
+gdal.UseExceptions()
+server, stranger, url, checksum = sys.argv[1:5]
+with t2cred.gdal.server(server):
+    raster = gdal.Open("/vsicurl/" + url)
+    assert raster.GetRasterBand(1).Checksum(0, 0, 256, 256) == int(checksum), "another raster"
+    time.sleep(4)  # longer than a token lives
+    raster.GetRasterBand(1).Checksum(1000, 1000, 512, 512)
+    try:
+        gdal.Open("/vsicurl/" + stranger + "/osgeo.tif")
+        raise SystemExit("another server had the raster")
+    except RuntimeError:
+        pass
+assert gdal.GetConfigOption("GDAL_DISABLE_READDIR_ON_OPEN") is None
+try:
+    gdal.Open("/vsicurl/" + url.replace(".tif", "-after.tif"))
+    raise SystemExit("it was read after the block")
+except RuntimeError:
+    pass
+"""
+
+
+def test_osgeo(places, scene, short_lives):
+    url, values = scene
+    version = subprocess.run(["/usr/bin/python3", "-c", "from osgeo import gdal; print(gdal.VersionInfo())"], check=True, capture_output=True, text=True).stdout
+    if int(version) < 3100000:  # Debian 12's: refused, and nothing is sent
+        before = len(places.log())
+        path = os.path.dirname(os.path.dirname(t2cred.__file__))
+        refused = subprocess.run(["/usr/bin/python3", "-c", OSGEO, places.server, places.stranger, url, "0"], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path})
+        assert refused.returncode == 1 and "cannot keep a header to one server" in refused.stderr
+        assert places.log() == [] and before == 0
+        return
+    with MemoryFile() as memory:
+        with memory.open(driver="GTiff", width=SIDE, height=SIDE, count=1, dtype="uint8", tiled=True) as raster:
+            raster.write(values, 1)
+        with memory.open() as raster:
+            checksum = raster.checksum(1, window=Window(0, 0, 256, 256))
+    before = places.refreshes()
+    path = os.path.dirname(os.path.dirname(t2cred.__file__))
+    command = ["/usr/bin/python3", "-c", OSGEO, places.server, places.stranger, url, str(checksum)]
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": path})
+    log = places.log()
+    assert {line.rpartition(": ")[2] for line in log if "-after" not in line} == {"alice"}
+    assert {line.rpartition(": ")[2] for line in log if "-after" in line} == {"none"}
+    assert [line for line in places.strangers_log() if "Bearer" in line] == []
+    assert places.refreshes() - before >= 1
 
 
 def test_nothing_stored(places):

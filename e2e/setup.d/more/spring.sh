@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Spring Authorization Server, for the tests TestMore_Spring…: its jars by Maven, into the
+# Spring Authorization Server, an issuer for the tests TestMore_Spring…: its jars by Maven, into the
 # cache that e2e/setup.sh uses too. e2e/further compiles the one class that starts it.
 . "$(dirname "$0")/../lib.bash"
 

@@ -1,4 +1,4 @@
-"""Rasters behind a token, by rasterio and the GDAL in it.
+"""Rasters behind a token, by rasterio and the GDAL in it, or by osgeo.gdal.
 
     with t2cred.gdal.server("https://data.example.org", profile="eo"):
         with rasterio.open("https://data.example.org/scene.tif") as scene:
@@ -7,14 +7,19 @@
 GDAL sends the token to that server alone (a path-specific option), and not after a
 redirect to another host. For each request it reads the header again, from a file in
 its own memory (/vsimem), which a thread keeps fresh. Nothing is written to disk.
+
+Of rasterio and osgeo.gdal, those serve that the program has imported before the block. If
+it has imported neither, it is the one that is installed, rasterio first.
 """
 
 import contextlib
 import ctypes
+import importlib.util
 import logging
+import sys
 import threading
 import uuid
-from typing import Any, Iterator, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
 
 from ._auth import Auth
 from ._command import Error, Seconds
@@ -33,28 +38,42 @@ def server(
     min_valid: Optional[Seconds] = None,
 ) -> Iterator[None]:
     """Rasters of one server can be read inside of the block, in all threads."""
-    import rasterio
-
     auth = Auth(url, profile=profile, account=account, min_valid=min_valid)
-    gdal = _Gdal()
+    gdals = _gdals()
     path = f"/vsimem/t2cred-{uuid.uuid4().hex}/header"
     prefixes = [f"/vsicurl/{origin}/" for origin in _spellings(auth.server)]
-    gdal.write(path, f"Authorization: {auth.header()}\n")
+    header = f"Authorization: {auth.header()}\n"
+    for gdal in gdals:
+        gdal.write(path, header)
     over = threading.Event()
-    keeper = threading.Thread(target=_keep_fresh, args=(auth, gdal, path, over), daemon=True)
+    keeper = threading.Thread(target=_keep_fresh, args=(auth, gdals, path, over), daemon=True)
     keeper.start()
     try:
-        for prefix in prefixes:
-            gdal.set_option(prefix, path)
-        # Else GDAL first lists the directory of each file, without the token.
-        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
+        with contextlib.ExitStack() as settings:
+            for gdal in gdals:
+                for prefix in prefixes:
+                    gdal.set_option(prefix, path)
+                # Else GDAL first lists the directory of each file, without the token.
+                settings.enter_context(gdal.without_listing())
             yield
     finally:
         over.set()
         keeper.join()
-        for prefix in prefixes:
-            gdal.set_option(prefix, None)
-        gdal.unlink(path)
+        for gdal in gdals:
+            for prefix in prefixes:
+                gdal.set_option(prefix, None)
+            gdal.unlink(path)
+
+
+def _gdals() -> "List[Union[_Rasterio, _Osgeo]]":
+    """Each GDAL of the process: rasterio's wheel has one of its own."""
+    kinds: "Dict[str, Callable[[], Union[_Rasterio, _Osgeo]]]" = {"rasterio": _Rasterio, "osgeo.gdal": _Osgeo}
+    loaded = [kind() for name, kind in kinds.items() if name in sys.modules]
+    if loaded:
+        return loaded
+    if importlib.util.find_spec("rasterio") is None and importlib.util.find_spec("osgeo") is not None:
+        return [_Osgeo()]
+    return [_Rasterio()]
 
 
 def _spellings(server: str) -> Tuple[str, ...]:
@@ -65,18 +84,59 @@ def _spellings(server: str) -> Tuple[str, ...]:
     return (server,)
 
 
-def _keep_fresh(auth: Auth, gdal: "_Gdal", path: str, over: threading.Event) -> None:
+def _keep_fresh(auth: Auth, gdals: "List[Union[_Rasterio, _Osgeo]]", path: str, over: threading.Event) -> None:
     wait = auth.renews_in()
     while not over.wait(wait):
         try:
-            gdal.write(path, f"Authorization: {auth.header()}\n")
+            header = f"Authorization: {auth.header()}\n"
+            for gdal in gdals:
+                gdal.write(path, header)
             wait = auth.renews_in()
         except Error as error:
             log.warning("t2-cred: %s", error)
             wait = RETRY
 
 
-class _Gdal:
+class _Osgeo:
+    """GDAL's own Python module."""
+
+    def __init__(self) -> None:
+        from osgeo import gdal  # type: ignore[import-untyped,import-not-found,unused-ignore]
+
+        self._gdal: Any = gdal
+        if int(gdal.VersionInfo()) < 3100000:
+            # 3.6 takes no header for one server alone: one for all would leak the token.
+            raise Error(
+                3,
+                "configuration",
+                f"GDAL {gdal.VersionInfo('RELEASE_NAME')} cannot keep a header to one server",
+                "use GDAL 3.10 or later, or rasterio, whose wheel has its own",
+            )
+
+    @contextlib.contextmanager
+    def without_listing(self) -> Iterator[None]:
+        # For all threads: those that read in the block were not started by it.
+        before = self._gdal.GetConfigOption("GDAL_DISABLE_READDIR_ON_OPEN")
+        self._gdal.SetConfigOption("GDAL_DISABLE_READDIR_ON_OPEN", "EMPTY_DIR")
+        try:
+            yield
+        finally:
+            self._gdal.SetConfigOption("GDAL_DISABLE_READDIR_ON_OPEN", before)
+
+    def set_option(self, prefix: str, path: Optional[str]) -> None:
+        self._gdal.SetPathSpecificOption(prefix, OPTION.decode(), path)
+
+    def write(self, path: str, text: str) -> None:
+        """Replaces a file as a whole: another thread may be reading it."""
+        self._gdal.FileFromMemBuffer(f"{path}.new", text.encode())
+        if self._gdal.Rename(f"{path}.new", path) != 0:
+            raise OSError("GDAL cannot write a file in its own memory")
+
+    def unlink(self, path: str) -> None:
+        self._gdal.Unlink(path)
+
+
+class _Rasterio:
     """Functions of the GDAL that rasterio uses, by their C names: rasterio shows none of them."""
 
     def __init__(self) -> None:
@@ -96,6 +156,11 @@ class _Gdal:
         self._close = function("VSIFCloseL", ctypes.c_int, handle)
         self._rename = function("VSIRename", ctypes.c_int, text, text)
         self._unlink = function("VSIUnlink", ctypes.c_int, text)
+
+    def without_listing(self) -> Any:
+        import rasterio
+
+        return rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR")
 
     def set_option(self, prefix: str, path: Optional[str]) -> None:
         self._set_option(prefix.encode(), OPTION, None if path is None else path.encode())
