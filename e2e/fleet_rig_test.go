@@ -94,14 +94,14 @@ func (f *fleet) newMachine(number int) *machine {
 		return (&run.Program{Path: script, Ledger: shared.ledger}).NewHome(f.t)
 	}
 	m.Home = home("", "")
-	m.gated = home("-gated", "flock --shared "+f.gate.Name()+" true\n").Set(m.Home.Env()...)
+	m.gated = home("-gated", "flock --shared "+f.gate.Name()+" true\n").Set(m.Env()...)
 	m.own()
 	return m
 }
 
 // own gives all of the machine's home to its user.
 func (m *machine) own() {
-	_ = filepath.WalkDir(m.Home.Dir, func(path string, _ os.DirEntry, _ error) error {
+	_ = filepath.WalkDir(m.Dir, func(path string, _ os.DirEntry, _ error) error {
 		return os.Lchown(path, m.uid, m.uid)
 	})
 }
@@ -109,7 +109,7 @@ func (m *machine) own() {
 // put writes a file of the machine's home, for its user alone.
 func (f *fleet) put(m *machine, name, text string) string {
 	f.t.Helper()
-	path := filepath.Join(m.Home.Dir, name)
+	path := filepath.Join(m.Dir, name)
 	err := os.MkdirAll(filepath.Dir(path), 0o700)
 	if err == nil {
 		err = os.WriteFile(path, []byte(text), 0o600)
@@ -195,7 +195,7 @@ func (f *fleet) addProfile(issuer, secret string) {
 		Stdin: secret,
 	})
 	for _, m := range f.machines[1:] {
-		f.put(m, ".config/t2-cred/profiles.d/gep.toml", readFile(f.t, filepath.Join(first.Home.Dir, ".config/t2-cred/profiles.d/gep.toml")))
+		f.put(m, ".config/t2-cred/profiles.d/gep.toml", readFile(f.t, filepath.Join(first.Dir, ".config/t2-cred/profiles.d/gep.toml")))
 	}
 }
 
@@ -222,7 +222,7 @@ func (f *fleet) crowd(account string, each int, meanwhile func()) []run.Result {
 	var running []*run.Running
 	for range each {
 		for _, m := range f.machines {
-			running = append(running, m.gated.Start(run.Cmd{Args: []string{"get", "--account", account}, Dir: m.Home.Dir, Deadline: 4 * time.Minute}))
+			running = append(running, m.gated.Start(run.Cmd{Args: []string{"get", "--account", account}, Dir: m.Dir, Deadline: 4 * time.Minute}))
 		}
 	}
 	time.Sleep(500 * time.Millisecond) // the last ones get to the gate

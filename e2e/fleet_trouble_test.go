@@ -53,7 +53,7 @@ func TestFleetTrouble(t *testing.T) {
 	f.expired("expired")
 	one.WantDo(0, run.Cmd{Args: []string{"exchange", "--account", "cached"}, Stdin: user})
 	f.spent.Forget()
-	good := readFile(t, filepath.Join(one.Home.Dir, ".config/t2-cred/config.toml"))
+	good := readFile(t, filepath.Join(one.Dir, ".config/t2-cred/config.toml"))
 
 	// fails wants `get` to fail as the page says, and to be good again afterwards.
 	fails := func(what string, begin, end func()) {
