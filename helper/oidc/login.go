@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/oauth2"
 
-	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/secret"
 )
 
@@ -48,7 +47,7 @@ func (i *Issuer) Authorize(ctx context.Context, c Client, redirectURI string, sc
 		return nil, err
 	}
 	if meta.AuthorizationEndpoint == "" {
-		return nil, noSuchFlow("authorization_endpoint", meta.DeviceEndpoint, hint.Run("login", "--device").For(i.opt.Profile, ""))
+		return nil, noSuchFlow("authorization_endpoint")
 	}
 	a := &Authorization{
 		redirectURI: redirectURI, state: rand.Text(), nonce: rand.Text(),
@@ -97,14 +96,10 @@ func OwnParams() []string {
 	}
 }
 
-// noSuchFlow is the error of an endpoint that the issuer does not name. If it has the
-// other one, the other login is what to type next.
-func noSuchFlow(missing, other string, login hint.Command) error {
-	e := &hint.Error{Kind: ErrNoSuchFlow, Detail: fmt.Sprintf("%v: its document names no %s", ErrNoSuchFlow, missing)}
-	if other != "" {
-		e.Remedy = hint.Do(login)
-	}
-	return e
+// noSuchFlow is the error of an endpoint that the issuer does not name. Package helper
+// knows what to type next.
+func noSuchFlow(missing string) error {
+	return fmt.Errorf("%w: its document names no %s", ErrNoSuchFlow, missing)
 }
 
 // push sends the request's parameters ahead and returns what stands for them.
@@ -190,7 +185,7 @@ func (i *Issuer) StartDevice(ctx context.Context, c Client, scopes []string) (*D
 		return nil, err
 	}
 	if meta.DeviceEndpoint == "" {
-		return nil, noSuchFlow("device_authorization_endpoint", meta.AuthorizationEndpoint, hint.Run("login", "--browser").For(i.opt.Profile, ""))
+		return nil, noSuchFlow("device_authorization_endpoint")
 	}
 	if meta.Product == Dex && c.Auth == "" {
 		c.Auth = AuthPost // when the user has decided, Dex compares the secret of this form

@@ -2,14 +2,10 @@ package oidc
 
 import (
 	"errors"
-	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 
-	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc/oidctest"
 )
 
@@ -56,32 +52,5 @@ func TestAuthorize_params(t *testing.T) {
 		if got, err := ask(map[string]string{name: "x"}); !errors.As(err, &refused) {
 			t.Errorf("%s: %s, %v", name, got, err)
 		}
-	}
-}
-
-// TestNoSuchFlow_namesTheOther: what to type is the login that the issuer has.
-func TestNoSuchFlow_namesTheOther(t *testing.T) {
-	for name, tt := range map[string]struct{ document, want string }{
-		"no device":     {`"authorization_endpoint":"%s/auth"`, "t2-cred login --browser --profile gep"},
-		"no browser":    {`"device_authorization_endpoint":"%s/device"`, "t2-cred login --device --profile gep"},
-		"neither, dev.": {`"x":"%s"`, ""},
-	} {
-		var base string
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			fmt.Fprintf(w, `{"issuer":%q,"token_endpoint":"%[1]s/token","jwks_uri":"%[1]s/jwks",%s}`, base, fmt.Sprintf(tt.document, base))
-		}))
-		base = server.URL
-		i := at(server.URL, "")
-		i.opt.Profile = "gep"
-		var err error
-		if name == "no browser" {
-			_, err = i.Authorize(t.Context(), Client{ID: "x"}, "http://127.0.0.1:1/", nil)
-		} else {
-			_, err = i.StartDevice(t.Context(), Client{ID: "x"}, nil)
-		}
-		if got := hint.Of(err).String(); !errors.Is(err, ErrNoSuchFlow) || got != tt.want {
-			t.Errorf("%s: %v, %q", name, err, got)
-		}
-		server.Close()
 	}
 }
