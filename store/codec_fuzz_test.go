@@ -74,7 +74,7 @@ func FuzzNote(f *testing.F) {
 // 3f78ee2. No error shows the text.
 func FuzzItems(f *testing.F) {
 	f.Add(encodeClientSecret("gep", "client-secret-Hq3mZ8").Reveal())
-	f.Add(asciiJSON(secondaryJSON{V: valueVersion, Grant: "g", Kept: []keptJSON{{Name: "n", Value: "v"}}}).Reveal())
+	f.Add(asciiJSON(secondaryJSON{V: valueVersion, Grant: "g", Kept: []*keptJSON{{Name: "n", Value: "v"}}}).Reveal())
 	f.Add(`{"v":1,"seq":1,"base":"","value":"x"}`)
 	f.Add(`{"v":9,"client_secret":"hunter2-hunter2"}`)
 	f.Fuzz(func(t *testing.T, text string) {

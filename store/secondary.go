@@ -31,9 +31,9 @@ type Secondary struct {
 // secondaryJSON is all of an account's at rest: one item, so that erasing an
 // account leaves none behind.
 type secondaryJSON struct {
-	V     int        `json:"v"`
-	Grant string     `json:"grant"`
-	Kept  []keptJSON `json:"kept"` // newest first
+	V     int         `json:"v"`
+	Grant string      `json:"grant"`
+	Kept  []*keptJSON `json:"kept"` // newest first
 }
 
 type keptJSON struct {
@@ -71,8 +71,8 @@ func (s *Store) Alone(ctx context.Context, k Key, name string, f func()) {
 // ForgetSecondary drops what is kept under that name for that grant. Errors are those of
 // KeepSecondary.
 func (s *Store) ForgetSecondary(ctx context.Context, k Key, grant, name string) error {
-	return s.changeSecondary(ctx, k, grant, func(all []keptJSON) []keptJSON {
-		return slices.DeleteFunc(all, func(j keptJSON) bool { return j.Name == name })
+	return s.changeSecondary(ctx, k, grant, func(all []*keptJSON) []*keptJSON {
+		return slices.DeleteFunc(all, func(j *keptJSON) bool { return j.Name == name })
 	})
 }
 
@@ -84,13 +84,13 @@ func (s *Store) KeepSecondary(ctx context.Context, k Key, grant, name string, d 
 	if !s.opt.Now().Before(d.Expiry) {
 		return k.Validate()
 	}
-	return s.changeSecondary(ctx, k, grant, func(all []keptJSON) []keptJSON {
-		all = slices.DeleteFunc(all, func(j keptJSON) bool { return j.Name == name })
-		return slices.Insert(all, 0, keptJSON{name, d.Value.Reveal(), atRest(d.Obtained), atRest(d.Expiry)})
+	return s.changeSecondary(ctx, k, grant, func(all []*keptJSON) []*keptJSON {
+		all = slices.DeleteFunc(all, func(j *keptJSON) bool { return j.Name == name })
+		return slices.Insert(all, 0, &keptJSON{name, d.Value.Reveal(), atRest(d.Obtained), atRest(d.Expiry)})
 	})
 }
 
-func (s *Store) changeSecondary(ctx context.Context, k Key, grant string, change func([]keptJSON) []keptJSON) error {
+func (s *Store) changeSecondary(ctx context.Context, k Key, grant string, change func([]*keptJSON) []*keptJSON) error {
 	if err := k.Validate(); err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (s *Store) secondary(ctx context.Context, k Key, grant string) secondaryJSO
 		return none
 	}
 	now := s.opt.Now()
-	all.Kept = slices.DeleteFunc(all.Kept, func(j keptJSON) bool { return !now.Before(j.Expiry) })
+	all.Kept = slices.DeleteFunc(all.Kept, func(j *keptJSON) bool { return j == nil || !now.Before(j.Expiry) })
 	return all
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/store"
@@ -60,10 +59,18 @@ func (a *app) warnOfMoved(c *config, s *store.Store, accounts []store.Account) {
 		if err != nil {
 			continue
 		}
-		missing := slices.DeleteFunc(notes, func(n store.Note) bool { return here[n.Key] })
-		if len(missing) > 0 {
+		first, missing := "", 0
+		for _, n := range notes {
+			if here[n.Key] {
+				continue
+			}
+			if missing++; missing == 1 {
+				first = named(n)
+			}
+		}
+		if missing > 0 {
 			a.warn(fmt.Sprintf("%d accounts are in the %s store, which is not in use, the first %s; to bring all together: t2-cred store move --to %s",
-				len(missing), other.Name(), named(missing[0]), other.Name()))
+				missing, other.Name(), first, other.Name()))
 		}
 	}
 }

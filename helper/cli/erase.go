@@ -166,11 +166,20 @@ func (e *eraser) eraseAll(ctx context.Context) error {
 
 // eraseError is the first failure and how many there were.
 func eraseError(all []outcome) error {
-	failed := slices.DeleteFunc(slices.Clone(all), func(o outcome) bool { return o.err == nil })
-	if len(failed) == 0 {
+	var first *outcome
+	failed := 0
+	for i := range all {
+		if all[i].err == nil {
+			continue
+		}
+		if failed++; first == nil {
+			first = &all[i]
+		}
+	}
+	if failed == 0 {
 		return nil
 	}
-	return fmt.Errorf("erase: %d of %d accounts not erased, the first %s: %w", len(failed), len(all), named(failed[0].account.Note), failed[0].err)
+	return fmt.Errorf("erase: %d of %d accounts not erased, the first %s: %w", failed, len(all), named(first.account.Note), first.err)
 }
 
 // warnOfSiblings names the other accounts whose grants end too, once for each group.
