@@ -16,7 +16,8 @@ func FuzzEndpoint(f *testing.F) {
 		{"http://127.0.0.1/t", "https://iam.example.org"}, {"http://localhost.evil.example/t", "http://localhost"},
 		{"https://iam.example.org@evil.example/", "https://iam.example.org"}, {"https://[::1%25eth0]/", "http://[::1]"},
 		{"HTTP://127.1/", "http://127.0.0.1"}, {"http://0x7f000001/", "http://127.0.0.1"}, {"https:/one/slash", "x"}, {"https://a/#b", "https://a"},
-		{"http://[::ffff:127.0.0.1]/", "http://127.0.0.1"}, {"https://a\\@b/", "https://a"}, {"//a/b", "https://a"}, {"https://", ""},
+		{"http://[::ffff:127.0.0.1]/", "http://127.0.0.1"}, {"https://a\\@b/", "https://a"}, {"//a/b", "https://a"}, {"https://", ""}, {"https://:", "https://a"}, {"https://:443/", "https://a"},
+		{"https://a:/t", "https://a"}, {"http://[::1]:/", "http://[::1]"},
 	} {
 		f.Add(seed[0], seed[1])
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -137,8 +138,10 @@ func secureURL(s string, issuer string) (*url.URL, error) {
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%s is not a URL", Clean(s))
-	case u.Host == "" || u.Opaque != "":
+	case u.Hostname() == "" || u.Opaque != "":
 		return nil, fmt.Errorf("%q is not an absolute URL", Clean(s))
+	case strings.HasSuffix(u.Host, ":"): // net/http asks another one, without the colon
+		return nil, fmt.Errorf("%s has a colon and no port", Clean(s))
 	case u.User != nil:
 		return nil, fmt.Errorf("%s carries a user name or password", Clean(u.Redacted()))
 	case u.Fragment != "":
