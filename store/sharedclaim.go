@@ -149,6 +149,29 @@ func (r *spending) claimItem(ctx context.Context, now item, rev backend.Revision
 	return nil
 }
 
+// keepClaim has the claim last for a delete, which has no check-and-set. Where too little
+// time is left it claims once more, over its own version: then nobody has taken it over.
+// The error is ErrBusy when somebody has.
+func (r *spending) keepClaim(ctx context.Context) error {
+	if r.claim == nil || r.s.boot()+r.s.saveTime < r.claim.until {
+		return nil
+	}
+	begun, again := r.s.boot(), *r.claim.item.Claim
+	again.ID, again.Since = rand.Text(), atRest(r.s.opt.Now())
+	next := r.claim.item
+	next.Claim = &again
+	rev, err := r.s.backend.Save(ctx, r.name, next.encode(), r.st.rev)
+	if errors.Is(err, backend.ErrConflict) {
+		r.claim = nil
+		return backend.Errorf(ErrBusy, errClaimOver, nil, "another process has changed account %v in the %s store meanwhile, so it is not removed there", r.k, r.s.Name())
+	}
+	if err != nil {
+		return err
+	}
+	r.st.rev, r.claim.item, r.claim.until = rev, next, begun+r.s.terms.Lease
+	return nil
+}
+
 // isMine reports whether a claim was made by a process of this machine that has ended.
 // This process holds the lock that the other one held.
 func (s *Store) isMine(c *claim) bool {
