@@ -79,6 +79,9 @@ func (c Config) Check() error {
 	}
 	for _, address := range c.Address {
 		if err := checkAddress(address); err != nil {
+			if u, parseErr := url.Parse(address); parseErr != nil || u.User != nil {
+				return wrong("address", "%v", err) // there may be a password in it
+			}
 			return wrong("address", "%q: %v", address, err)
 		}
 	}

@@ -264,7 +264,7 @@ func (s *Store) Save(ctx context.Context, name string, value secret.Secret, repl
 func (s *Store) set(ctx context.Context, name string, value secret.Secret, at int, node string) (rev backend.Revision, refused bool, err error) {
 	path := s.path("data", name)
 	body := map[string]any{"options": map[string]int{"cas": at}, "data": map[string]string{"value": value.Reveal()}} // leaves for the engine
-	rep, err := s.c.do(ctx, request{method: http.MethodPost, path: path, body: body, only: node})
+	rep, err := s.c.do(ctx, request{method: http.MethodPost, path: path, body: body, only: node, hidden: []secret.Secret{value}})
 	if err != nil {
 		return "", false, err
 	}
