@@ -88,3 +88,13 @@ func TestConfig_passwordInAnAddress(t *testing.T) {
 		}
 	}
 }
+
+// TestConfig_prefixOfAPolicy: the prefix stands in the policy, and opens itself alone.
+func TestConfig_prefixOfAPolicy(t *testing.T) {
+	for _, prefix := range []string{"t2-cred/+", "+/gep", "t2-cred*", "{{identity.entity.id}}/gep"} {
+		c := openbao.Config{Address: []string{"https://bao.example"}, Mount: "kv", Prefix: prefix, Auth: "kubernetes", Role: "r"}
+		if err := c.Check(); err == nil {
+			t.Errorf("%s is taken", prefix)
+		}
+	}
+}
