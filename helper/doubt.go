@@ -37,7 +37,7 @@ func (f *refresher) askShared(ctx context.Context) (store.Record, error) {
 	case err == nil && known && rec.Introspects && d.Lost:
 		words := "the refresh token is spent: " + f.spent
 		rec.RevokedBy, rec.RevokedAt = words, f.h.Now()
-		return rec, revoked(f.request, "refresh: "+words, nil)
+		return rec, f.h.revoked(f.request, "refresh: "+words, nil)
 	case err == nil && known && rec.Introspects:
 		return store.Record{}, f.inDoubt("the issuer calls the refresh token spent")
 	case !d.Ask:
@@ -58,6 +58,6 @@ func (f *refresher) inDoubt(why string) error {
 		return &hint.Error{Kind: ErrInDoubt, Detail: detail, Remedy: hint.Do(
 			hint.Words(fmt.Sprintf("run it on machine %s, which may have the answer: ", oidc.Clean(d.Node))), r.command("get"))}
 	}
-	return &hint.Error{Kind: ErrLoginRequired, Detail: detail, Remedy: append(exchangeAgain(r),
+	return &hint.Error{Kind: ErrLoginRequired, Detail: detail, Remedy: append(f.h.beginAgain(r),
 		hint.Words("; or, if the token was not sent, clear the doubt: "), r.command("store", "release"))}
 }
