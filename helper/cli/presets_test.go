@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -241,5 +242,59 @@ func (row presetRow) erase(t *testing.T, h *home, p oidctest.Preset) {
 	}
 	if code := h.run("erase", "--yes", "--local-only"); code != exitOK || len(h.stored()) != 0 {
 		t.Errorf("erase --local-only ends with %d: %s", code, h.stderr.String())
+	}
+}
+
+// TestPresets_page: docs/issuers.md names each product, and no other.
+func TestPresets_page(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "issuers.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var named, made []string
+	for _, m := range regexp.MustCompile(`(?m)^- \*\*([^*]+)\*\* \(.oidctest\.PresetNamed\("([^"]+)"\)`).FindAllStringSubmatch(string(page), -1) {
+		if m[1] != m[2] {
+			t.Errorf("%s names the preset %s", m[1], m[2])
+		}
+		named = append(named, m[2])
+	}
+	for _, p := range oidctest.Presets() {
+		made = append(made, p.Name)
+	}
+	if !slices.Equal(named, made) || len(made) < 8 {
+		t.Errorf("the page names %q, the presets are %q", named, made)
+	}
+	if !strings.Contains(string(page), "were never run") {
+		t.Error("the page does not say that the products were not run")
+	}
+}
+
+// TestPresets_tenantTemplate: the document of Entra's address for all tenants names no
+// tenant. It is refused, and nothing is saved.
+func TestPresets_tenantTemplate(t *testing.T) {
+	h := newHomeWith(t, oidctest.As(oidctest.PresetNamed("Entra ID")))
+	h.issuer.Inject(oidctest.Fault{Name: "template", Endpoint: oidctest.Discovery, Edit: func(_ *oidctest.Call, o map[string]any) {
+		o["issuer"] = "https://login.example/{tenantid}/v2.0"
+	}})
+	code := h.run("profile", "add", "gep", "--issuer", h.issuer.URL(), "--client-id", oidctest.ClientID, "--scope", "openid",
+		"--client-secret-file", filepath.Join(h.dir, "client.secret"))
+	if said := h.stderr.String(); code != exitConfig || !strings.Contains(said, "{tenantid}") || !strings.Contains(said, "hint: ") {
+		t.Errorf("profile add ends with %d: %s", code, said)
+	}
+	if code := h.run("status"); code == exitOK {
+		t.Error("a profile was saved")
+	}
+}
+
+// TestPresets_requiredScopes: Google's long name of a scope is that scope. One that it
+// does not grant is an error where it is required.
+func TestPresets_requiredScopes(t *testing.T) {
+	for scope, code := range map[string]int{"email": exitOK, "groups": exitRefused} {
+		h := newHomeWith(t, oidctest.As(oidctest.PresetNamed("Google")))
+		h.addProfile("openid email profile groups")
+		h.setInProfile(`authorize_params = { access_type = "offline" }` + "\n" + `required_scopes = ["` + scope + `"]`)
+		if got := h.logIn(); got != code {
+			t.Errorf("with %s required, login ends with %d: %s", scope, got, h.stderr.String())
+		}
 	}
 }
