@@ -44,7 +44,7 @@ func (h *Helper) accept(ctx context.Context, r Request, issuer *oidc.Issuer, ans
 		}
 	}
 	if err != nil {
-		return store.Token{}, claims, err
+		return store.Token{}, claims, maybeOpaque(err, issuer.Product(), answer)
 	}
 	t := store.Token{
 		AccessToken: answer.AccessToken, Type: "Bearer", Obtained: answer.Received,
@@ -82,6 +82,17 @@ func opaque(err error, product oidc.Product, answer oidc.Response) string {
 		return "it is for another reader (" + refused.Why + ")"
 	}
 	return ""
+}
+
+// maybeOpaque adds to a refused access token that it may be for another reader. Entra's
+// for Microsoft Graph and those of Okta's org server have signatures that a client cannot
+// check.
+func maybeOpaque(err error, product oidc.Product, answer oidc.Response) error {
+	var refused *oidc.VerifyError
+	if errors.As(err, &refused) && refused.Signature && refused.What == "access_token" && refused.Remedy == nil && answer.IDToken != "" && product != oidc.Keycloak {
+		refused.Remedy = hint.Say(fmt.Sprintf("if this issuer signs access tokens for another reader, set access_token = %q in the profile", opaqueTokens))
+	}
+	return err
 }
 
 // opaqueAllowed refuses an opaque token where one that can be verified is due.

@@ -37,7 +37,7 @@ func (f *refresher) askShared(ctx context.Context) (store.Record, error) {
 	case err == nil && known && rec.Introspects && d.Lost:
 		words := "the refresh token is spent: " + f.spent
 		rec.RevokedBy, rec.RevokedAt = words, f.h.Now()
-		return rec, revoked(f.request, "refresh: "+words, nil)
+		return rec, f.h.revoked(f.request, "refresh: "+words, nil)
 	case err == nil && known && rec.Introspects:
 		return store.Record{}, f.inDoubt(true, "the issuer calls the refresh token spent")
 	case !d.Ask:
@@ -58,7 +58,7 @@ func (f *refresher) inDoubt(spent bool, why string) error {
 		return &hint.Error{Kind: ErrInDoubt, Detail: detail, Remedy: hint.Do(
 			hint.Words(fmt.Sprintf("run it on machine %s, which may have the answer: ", oidc.Clean(d.Node))), r.command("get"))}
 	}
-	remedy := exchangeAgain(r)
+	remedy := f.h.beginAgain(r)
 	if !spent { // a spent token that is sent again may end the grant on the machine that has the answer
 		remedy = append(remedy, hint.Words("; or, if the token was not sent, clear the doubt: "), r.command("store", "release"))
 	}

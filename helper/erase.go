@@ -83,5 +83,5 @@ func (h *Helper) nothingStored(ctx context.Context, r Request) error {
 			return err
 		}
 	}
-	return loginRequired(r, fmt.Sprintf("nothing is stored for %s/%s", r.Profile.Name, r.Account), nil)
+	return h.loginRequired(r, fmt.Sprintf("nothing is stored for %s/%s", r.Profile.Name, r.Account), nil)
 }

@@ -23,20 +23,25 @@ var (
 )
 
 // loginRequired is the one way to say that a user has to come back.
-func loginRequired(r Request, detail string, cause error) error {
-	return &hint.Error{Kind: ErrLoginRequired, Detail: detail, Err: cause, Remedy: exchangeAgain(r)}
+func (h *Helper) loginRequired(r Request, detail string, cause error) error {
+	return &hint.Error{Kind: ErrLoginRequired, Detail: detail, Err: cause, Remedy: h.beginAgain(r)}
 }
 
-func exchangeAgain(r Request) hint.Remedy {
+// beginAgain is how a user comes back: by an exchange, unless the issuer is known to have
+// none.
+func (h *Helper) beginAgain(r Request) hint.Remedy {
+	if !h.Issuer(r.Profile).MayExchange() {
+		return hint.Do(hint.Words("log the user in again: "), r.command("login"))
+	}
 	return hint.Do(hint.Words("get an access token for the user, then: "), r.command("exchange").With("--token-file", "FILE"))
 }
 
 // revoked is loginRequired for a grant that the issuer has refused. It may have been
 // for a while only: the user was disabled, say.
-func revoked(r Request, detail string, cause error) error {
+func (h *Helper) revoked(r Request, detail string, cause error) error {
 	return &hint.Error{
 		Kind: ErrLoginRequired, Detail: detail, Err: cause,
-		Remedy: append(exchangeAgain(r), hint.Words("; or, if the user was only disabled temporarily, ask once more: "), r.command("get", "--fresh")),
+		Remedy: append(h.beginAgain(r), hint.Words("; or, if the user was only disabled temporarily, ask once more: "), r.command("get", "--fresh")),
 	}
 }
 

@@ -119,7 +119,7 @@ func importedAlthough(err error) error {
 // failed says what became of the token that was brought.
 func (f *importer) failed(err error) (store.Record, store.Verdict, error) {
 	if refused, _ := revokes(err); refused {
-		return store.Record{}, store.Refused, loginRequired(f.request.Request, "import: the issuer does not take this refresh token", err)
+		return store.Record{}, store.Refused, f.h.loginRequired(f.request.Request, "import: the issuer does not take this refresh token", err)
 	}
 	if verdictOf(err) == store.Unanswered {
 		err = fmt.Errorf("import: the refresh token may have been spent: %w", err)

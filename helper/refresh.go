@@ -66,12 +66,12 @@ func (f *refresher) usable(ctx context.Context) error {
 	case old.Grant == "":
 		return f.h.nothingStored(ctx, r)
 	case old.Issuer != r.Profile.Issuer || old.ClientID != r.Profile.ClientID:
-		return loginRequired(r, fmt.Sprintf("what is stored is for client %s at %s, but the profile says %s at %s",
+		return f.h.loginRequired(r, fmt.Sprintf("what is stored is for client %s at %s, but the profile says %s at %s",
 			oidc.Clean(old.ClientID), oidc.Clean(old.Issuer), r.Profile.ClientID, r.Profile.Issuer), nil)
 	case old.RevokedBy != "" && (!r.Fresh || f.found.Asked):
-		return revoked(r, fmt.Sprintf("the issuer ended the grant on %s: %s", old.RevokedAt.UTC().Format("2006-01-02 15:04Z"), oidc.Clean(old.RevokedBy)), nil)
+		return f.h.revoked(r, fmt.Sprintf("the issuer ended the grant on %s: %s", old.RevokedAt.UTC().Format("2006-01-02 15:04Z"), oidc.Clean(old.RevokedBy)), nil)
 	case old.RefreshToken == "":
-		return loginRequired(r, "the stored record has no refresh token", nil)
+		return f.h.loginRequired(r, "the stored record has no refresh token", nil)
 	}
 	return r.within(old.Scopes)
 }
@@ -92,7 +92,7 @@ func (f *refresher) ask(ctx context.Context) (store.Record, error) {
 	default:
 		words := "the refresh token is spent: " + f.spent
 		rec.RevokedBy, rec.RevokedAt = words, f.h.Now()
-		return rec, revoked(f.request, "refresh: "+words, nil)
+		return rec, f.h.revoked(f.request, "refresh: "+words, nil)
 	}
 	if f.found.Elsewhere {
 		f.h.Warn("this store was last used on another machine; a copied store ends grants where refresh tokens rotate")
@@ -129,7 +129,7 @@ func (f *refresher) Send(ctx context.Context, ready func() error) (store.Record,
 		if f.spent != "" {
 			detail += " (" + f.spent + ")"
 		}
-		return old, store.Refused, revoked(f.request, detail, err)
+		return old, store.Refused, f.h.revoked(f.request, detail, err)
 	}
 	if old.ClientAuth != "" && oidc.RefusesClient(err) {
 		old.ClientAuth = "" // the next command finds out anew how the issuer takes the secret

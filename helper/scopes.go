@@ -16,7 +16,17 @@ func NotGranted(asked, granted []string) []string {
 	if len(granted) == 0 {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(asked), func(scope string) bool { return slices.Contains(granted, scope) })
+	return slices.DeleteFunc(slices.Clone(asked), func(scope string) bool {
+		return slices.Contains(granted, scope) || slices.Contains(granted, googleName(scope))
+	})
+}
+
+// googleName is what Google calls the scopes email and profile in its answers.
+func googleName(scope string) string {
+	if scope != "email" && scope != "profile" {
+		return scope
+	}
+	return "https://www.googleapis.com/auth/userinfo." + scope
 }
 
 // lacks are the scopes that an answer lacks. What an answer shows is not asked of its

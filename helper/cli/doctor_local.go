@@ -90,7 +90,7 @@ func (d *doctor) checkAccount(ctx context.Context) []finding {
 		return nil
 	}
 	who := d.request.Profile.Name + "/" + clean(d.request.Account)
-	again := comeBack(d.request.Profile.Name, d.request.Account)
+	again := comeBackBy(d.meta == nil || d.meta.Exchanges(), d.request.Profile.Name, d.request.Account)
 	key := store.Key{Profile: d.request.Profile.Name, Account: d.request.Account}
 	n, err := d.store.Account(ctx, key)
 	switch {
@@ -109,7 +109,7 @@ func (d *doctor) checkAccount(ctx context.Context) []finding {
 	switch state := d.state(n.Note); {
 	case state == stateDead:
 		why := fmt.Sprintf("%s: the issuer ended the grant %s: %s", who, ago(n.RevokedAt, d.Now()), clean(n.RevokedBy))
-		return []finding{failing(name, &hint.Error{Kind: helper.ErrLoginRequired, Detail: why, Remedy: comeBackOrAsk(key.Profile, key.Account)})}
+		return []finding{failing(name, &hint.Error{Kind: helper.ErrLoginRequired, Detail: why, Remedy: orAsk(again, key.Profile, key.Account)})}
 	case state == stateExpired:
 		why := fmt.Sprintf("%s: the grant %s", who, ahead(n.RefreshExpiry, d.Now()))
 		return []finding{failing(name, &hint.Error{Kind: helper.ErrLoginRequired, Detail: why, Remedy: again})}

@@ -154,7 +154,7 @@ func (k *keeper) keepAll(ctx context.Context, accounts []store.Account) error {
 			Remedy: hint.Do(hint.Words("to go on with the others: "), k.again),
 		}
 	}
-	return keptError(report.all)
+	return report.keptError()
 }
 
 // ready decides on an account without asking the issuer, if it can.

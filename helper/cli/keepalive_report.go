@@ -9,6 +9,7 @@ import (
 
 	"github.com/terradue/t2-cred/helper"
 	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/store"
 )
 
@@ -33,16 +34,28 @@ func (r *keptReport) end() error {
 	return r.printJSON(map[string]any{"accounts": keptJSON(r.all)})
 }
 
-// comeBack is what an account needs whose grant is over.
-func comeBack(profile, account string) hint.Remedy {
+// comeBack is what an account needs whose grant is over. An exchange is left out where the
+// issuer is known to have none.
+func (a *app) comeBack(issuer, profile, account string) hint.Remedy {
+	return comeBackBy(oidc.New(issuer, a.issuerOptions(helper.Profile{Issuer: issuer})).MayExchange(), profile, account)
+}
+
+func comeBackBy(exchange bool, profile, account string) hint.Remedy {
+	if !exchange {
+		return hint.Do(hint.Run("login").For(profile, account))
+	}
 	return hint.Do(hint.Run("exchange").For(profile, account).With("--token-file", "FILE"),
 		hint.Words(", or "), hint.Run("login").For(profile, account))
 }
 
 // comeBackOrAsk is comeBack for a grant that the issuer has refused, perhaps for a while
 // only.
-func comeBackOrAsk(profile, account string) hint.Remedy {
-	return append(comeBack(profile, account), hint.Words("; or, if the user was only disabled temporarily: "),
+func (a *app) comeBackOrAsk(issuer, profile, account string) hint.Remedy {
+	return orAsk(a.comeBack(issuer, profile, account), profile, account)
+}
+
+func orAsk(again hint.Remedy, profile, account string) hint.Remedy {
+	return append(again, hint.Words("; or, if the user was only disabled temporarily: "),
 		hint.Run("get", "--fresh").For(profile, account))
 }
 
@@ -88,7 +101,8 @@ func latest(n store.Note) time.Time {
 
 // keptError is the error of the whole: the dead come first, since a person has to do
 // something about them.
-func keptError(all []outcome) error {
+func (r *keptReport) keptError() error {
+	all := r.all
 	var dead, failed []outcome
 	for _, o := range all {
 		switch o.state {
@@ -101,9 +115,9 @@ func keptError(all []outcome) error {
 	switch {
 	case len(dead) > 0:
 		n := dead[0].account.Note
-		remedy := comeBack(n.Key.Profile, n.Key.Account)
+		remedy := r.comeBack(n.Issuer, n.Key.Profile, n.Key.Account)
 		if n.RefreshExpiry.IsZero() {
-			remedy = comeBackOrAsk(n.Key.Profile, n.Key.Account)
+			remedy = r.comeBackOrAsk(n.Issuer, n.Key.Profile, n.Key.Account)
 		}
 		return &hint.Error{
 			Kind: helper.ErrLoginRequired, Detail: fmt.Sprintf("keepalive: %d of %d dead, the first %s: %v", len(dead), len(all), named(n), dead[0].err),

@@ -107,7 +107,7 @@ func (a *app) readAccount(ctx context.Context, h *helper.Helper, r helper.Reques
 		}
 		return account, &hint.Error{
 			Kind: helper.ErrLoginRequired, Detail: fmt.Sprintf("nothing is stored for %s/%s", key.Profile, key.Account),
-			Remedy: append(hint.Do(hint.Run("list"), hint.Words(" shows all accounts; ")), comeBack(key.Profile, key.Account)...),
+			Remedy: append(hint.Do(hint.Run("list"), hint.Words(" shows all accounts; ")), a.comeBack(r.Profile.Issuer, key.Profile, key.Account)...),
 		}
 	}
 	if err == nil {

@@ -145,7 +145,24 @@ func (i *Issuer) ProbeExchange(ctx context.Context, c Client) error {
 
 // Exchanges reports whether the issuer may exchange tokens: it lists that among its
 // grants, lists nothing (RFC 8414 §2), or is a Keycloak, which before 26.2 did not list it
-// (keycloak#10888).
+// (keycloak#10888). Entra lists nothing, and has none.
 func (m *Metadata) Exchanges() bool {
-	return m.ListsExchange() || len(m.GrantTypes) == 0 || m.Product == Keycloak
+	return m.ListsExchange() || len(m.GrantTypes) == 0 && m.Product != Entra || m.Product == Keycloak
+}
+
+// MayExchange reports whether the issuer may exchange tokens. It asks nobody: the copy of
+// the document on disk counts, of any age. Without one, the issuer may.
+func (i *Issuer) MayExchange() bool {
+	i.mu.Lock()
+	m := i.meta
+	i.mu.Unlock()
+	if m != nil {
+		return m.Exchanges()
+	}
+	kept, ok := i.readCache(discoveryKind)
+	if !ok {
+		return true
+	}
+	m, err := parseMetadata(kept.Body, i.id)
+	return err != nil || m.Exchanges()
 }

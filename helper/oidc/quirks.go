@@ -43,6 +43,8 @@ const (
 	UAA      Product = "UAA"
 	// OIDCProvider is node's oidc-provider, and what is built on it.
 	OIDCProvider Product = "oidc-provider"
+	// Entra is Microsoft's, with B2C. It lists no grants and has no token exchange.
+	Entra Product = "Entra ID"
 )
 
 // NarrowsAtRefresh reports whether this product was tested to narrow at a refresh (RFC
@@ -65,6 +67,8 @@ func productOf(m *Metadata) Product {
 		return Dex
 	case has(m.TokenEndpoint, "/oauth2/token") && has(m.JWKSURI, "/oauth2/jwks") && has(m.RevocationEndpoint, "/oauth2/revoke"):
 		return Spring
+	case has(m.TokenEndpoint, "/oauth2/v2.0/token") && has(m.JWKSURI, "/discovery/v2.0/keys") && has(m.AuthorizationEndpoint, "/oauth2/v2.0/authorize"):
+		return Entra
 	case has(m.TokenEndpoint, "/oauth/token") && has(m.JWKSURI, "/token_keys"):
 		return UAA
 	case has(m.TokenEndpoint, "/token") && has(m.JWKSURI, "/jwks") && has(m.AuthorizationEndpoint, "/auth") &&
@@ -183,6 +187,8 @@ func (e *Error) acceptsClient() bool {
 		return false
 	case m == MeansGrantEnded && e.Op == "refresh" && e.Status != http.StatusUnauthorized:
 		return true // Dex has invalid_request for it
+	case e.Op == "refresh" && e.Code == "invalid_token" && strings.Contains(strings.ToLower(e.Description), "refresh token"):
+		return true // UAA, and INDIGO IAM and MITREid, which answer 401 for the token and not for the client
 	case slices.Contains(acceptedCodes, e.Code):
 		return true
 	}

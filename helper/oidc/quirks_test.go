@@ -31,7 +31,7 @@ func TestMeans(t *testing.T) {
 		{Dex, "refresh", 400, "invalid_request", "Refresh token is invalid or has already been claimed by another client.", MeansGrantEnded, true},
 		{"", "refresh", 400, "invalid_request", "Refresh token is invalid or has already been claimed by another client.", MeansGrantEnded, true},
 		{Dex, "refresh", 400, "invalid_request", "Refresh token expired.", MeansGrantEnded, true},
-		{UAA, "refresh", 401, "invalid_token", "Invalid refresh token expired at Mon Nov 30", MeansGrantEnded, false},
+		{UAA, "refresh", 401, "invalid_token", "Invalid refresh token expired at Mon Nov 30", MeansGrantEnded, true},
 		{"", "refresh", 401, "invalid_token", "The token is expired", MeansGrantEnded, false},
 		{"", "refresh", 400, "interaction_required", "AADSTS50076: multi-factor authentication", MeansGrantEnded, true},
 		{"", "refresh", 400, "login_required", "", MeansGrantEnded, true},

@@ -53,7 +53,9 @@ type VerifyError struct {
 	// OtherReader is of an access token that is good but is meant for somebody else
 	// to read. To its client it may be opaque (RFC 6749 §1.4).
 	OtherReader bool
-	Remedy      hint.Remedy
+	// Signature is of a token that no published key has signed.
+	Signature bool
+	Remedy    hint.Remedy
 }
 
 func (e *VerifyError) Error() string { return fmt.Sprintf("%s refused: %s", e.What, e.Why) }
@@ -98,11 +100,8 @@ func (i *Issuer) Verify(ctx context.Context, token secret.Secret, want Expect) (
 	}
 	payload, err := i.verifySignature(ctx, token, head)
 	if err != nil {
-		if errors.Is(err, errNoKey) {
-			return Claims{}, refuse(false, "%v", err)
-		}
-		if errors.Is(err, errSignature) {
-			return Claims{}, refuse(true, "%v", err)
+		if errors.Is(err, errNoKey) || errors.Is(err, errSignature) {
+			return Claims{}, &VerifyError{What: want.What, Why: err.Error(), Identity: !errors.Is(err, errNoKey), Signature: true}
 		}
 		return Claims{}, err
 	}

@@ -148,7 +148,9 @@ func (i *Issuer) newRefreshToken(g *grant) string {
 		t.expiry = i.Clock.Now().Add(i.conf.ssoIdle)
 	}
 	text := randomText(64)
-	if !i.conf.opaque {
+	if p := i.conf.preset; p != nil && p.refresh != nil {
+		text = p.refresh(i)
+	} else if !i.conf.opaque {
 		text = i.refreshJWT(g, t)
 	}
 	i.refresh[text] = t
@@ -160,6 +162,12 @@ func (i *Issuer) newRefreshToken(g *grant) string {
 func atHash(access string) string {
 	sum := sha256.Sum256([]byte(access))
 	return b64(sum[:16])
+}
+
+// challenge is a PKCE verifier's (RFC 7636 §4.2).
+func challenge(verifier string) string {
+	sum := sha256.Sum256([]byte(verifier))
+	return b64(sum[:])
 }
 
 // oneOrMany is a claim as Keycloak writes it: a string when there is one only.

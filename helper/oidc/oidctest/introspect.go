@@ -39,6 +39,7 @@ func (c *Call) serveIntrospection() Answer {
 	if t == nil && access != nil {
 		active = !access.revoked && i.Clock.Now().Before(access.expiry)
 	}
+	preset := i.conf.preset != nil
 	i.mu.Unlock()
 	switch {
 	case client == PortalID, how == IntrospectionRefused:
@@ -47,7 +48,7 @@ func (c *Call) serveIntrospection() Answer {
 		return c.fail(http.StatusNotFound, "HTTP 404 Not Found", "")
 	case how == Introspection18 && t != nil && !known:
 		return c.fail(http.StatusBadRequest, "invalid_request", "Failed to introspect token.")
-	case how == Introspection26 && t != nil && c.Form.Get("token_type_hint") != "refresh_token":
+	case how == Introspection26 && !preset && t != nil && c.Form.Get("token_type_hint") != "refresh_token":
 		active = false
 	}
 	object := map[string]any{"active": active}
@@ -63,5 +64,5 @@ func (c *Call) serveIntrospection() Answer {
 // isSpent reports whether a token, or a later one of its grant, was used where each
 // serves once. The caller holds mu.
 func (i *Issuer) isSpent(t *refreshToken) bool {
-	return i.conf.rotation == Revoke && t.grant.current != nil && t.number <= t.grant.current.number
+	return (i.conf.rotation == Revoke || i.conf.rotation == Once) && t.grant.current != nil && t.number <= t.grant.current.number
 }

@@ -47,8 +47,9 @@ type Issuer struct {
 
 	clientKey   crypto.PublicKey // of private_key_jwt
 	clientKeyID string
-	clientCert  []byte          // of tls, DER
-	jtis        map[string]bool // of the assertions that served
+	clientCert  []byte            // of tls, DER
+	jtis        map[string]bool   // of the assertions that served
+	logins      map[string]*login // by code
 }
 
 // New starts an issuer, and panics when it cannot, as httptest.NewServer does.
@@ -72,6 +73,7 @@ func Start(opts ...Option) (*Issuer, error) {
 		refresh: map[string]*refreshToken{},
 		secrets: map[string]bool{},
 		jtis:    map[string]bool{},
+		logins:  map[string]*login{},
 	}
 	for _, opt := range opts {
 		opt(&i.conf)
@@ -209,12 +211,15 @@ var nodePaths = map[Endpoint]string{JWKS: "/jwks", Token: "/token", Revocation: 
 
 // endpoint is the address of one of the issuer's endpoints.
 func (i *Issuer) endpoint(e Endpoint) string {
+	if i.conf.preset != nil && e != Discovery && e != Metadata {
+		return i.conf.preset.at(i, e)
+	}
 	if path := nodePaths[e]; i.conf.node && path != "" {
 		return i.url + path
 	}
 	switch e {
 	case Discovery:
-		return i.url + "/.well-known/openid-configuration"
+		return strings.TrimSuffix(i.url, "/") + "/.well-known/openid-configuration"
 	case Metadata:
 		return i.base + "/.well-known/oauth-authorization-server" + strings.TrimSuffix(i.path, "/")
 	case JWKS:
@@ -222,6 +227,8 @@ func (i *Issuer) endpoint(e Endpoint) string {
 			return i.url + "/keys"
 		}
 		return i.url + "/protocol/openid-connect/certs"
+	case Authorization:
+		return "" // logins by code are of presets
 	case Token:
 		return i.url + "/protocol/openid-connect/token"
 	case Revocation:

@@ -4,12 +4,18 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
+	"slices"
 )
 
 // serveMetadata is OpenID Connect Discovery 1.0 §4.2 and RFC 8414 §3.2.
 func (c *Call) serveMetadata() Answer {
 	i := c.Issuer
 	i.mu.Lock()
+	if p := i.conf.preset; p != nil {
+		object := p.document(i)
+		i.mu.Unlock()
+		return c.document(object)
+	}
 	alg, algs, introspection, unlisted := i.conf.alg, i.conf.authAlgs, i.conf.introspection, i.conf.unlisted
 	auth := []string{"client_secret_basic", "client_secret_post", "private_key_jwt", "client_secret_jwt"}
 	if i.conf.listed != nil {
@@ -63,6 +69,15 @@ func (c *Call) serveMetadata() Answer {
 func (c *Call) serveKeys() Answer {
 	c.Issuer.mu.Lock()
 	keys := c.Issuer.keys.published()
+	if p := c.Issuer.conf.preset; p != nil {
+		keys = slices.DeleteFunc(keys, func(jwk map[string]any) bool { return jwk["use"] == "enc" })
+		for _, jwk := range keys {
+			without("x5c", "x5t#S256")(jwk)
+			if p.key != nil {
+				p.key(jwk)
+			}
+		}
+	}
 	c.Issuer.mu.Unlock()
 	return c.document(map[string]any{"keys": keys})
 }

@@ -39,6 +39,7 @@ type config struct {
 	cacheControl string
 
 	introspection Introspection
+	preset        *Preset
 	// unlisted leaves token exchange out of the discovery document.
 	unlisted bool
 }
@@ -96,6 +97,8 @@ const (
 	// Revoke is Keycloak's "Revoke Refresh Token" with reuse 0: each token serves
 	// once, and a replay ends the whole grant.
 	Revoke
+	// Once has each token serve once. A replay is refused, and the grant goes on.
+	Once
 )
 
 // A Shape is what access tokens look like.

@@ -12,6 +12,15 @@ import (
 func (i *Issuer) refreshGrant(client string, form url.Values) (*issued, *refusal) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	out, no := i.refreshed(client, form)
+	if p := i.conf.preset; p != nil && no != nil {
+		no = p.refused(no, form.Get("refresh_token"))
+	}
+	return out, no
+}
+
+// refreshed is a refresh in Keycloak's words. The caller holds mu.
+func (i *Issuer) refreshed(client string, form url.Values) (*issued, *refusal) {
 	sent := form.Get("refresh_token")
 	if sent == "" {
 		return nil, refuse("invalid_request", "No refresh token")
@@ -37,6 +46,12 @@ func (i *Issuer) refreshGrant(client string, form url.Values) (*issued, *refusal
 		if no := g.spend(t); no != nil {
 			return nil, no
 		}
+	}
+	if i.conf.rotation == Once {
+		if i.isSpent(t) {
+			return nil, refuse("invalid_grant", "Stale token")
+		}
+		g.current = t
 	}
 	g.lastUse = i.Clock.Now()
 	i.spent++
@@ -117,6 +132,9 @@ func (c *Call) serveRevocation() Answer {
 		access.revoked = true
 	}
 	i.mu.Unlock()
+	if i.conf.preset != nil && code == "invalid_token" {
+		code = "" // RFC 7009 §2.2: a token that is not known is no error
+	}
 	switch code {
 	case "invalid_token":
 		return c.fail(http.StatusOK, code, words)

@@ -32,7 +32,7 @@ type Request struct {
 // noToken is what t2-cred sends as a refresh token where none is at stake.
 const noToken = "t2-cred-doctor-holds-no-token"
 
-var secretParameters = []string{"client_secret", "subject_token", "refresh_token", "token", "actor_token", "client_assertion", "assertion"}
+var secretParameters = []string{"client_secret", "subject_token", "refresh_token", "token", "actor_token", "client_assertion", "assertion", "code", "code_verifier"}
 
 func describe(c *Call, now time.Time) Request {
 	grant := c.Grant

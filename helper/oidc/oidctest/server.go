@@ -25,7 +25,9 @@ const (
 	Token      Endpoint = "token"
 	Revocation Endpoint = "revocation"
 	Introspect Endpoint = "introspection"
-	Any        Endpoint = ""
+	// Authorization is served by an issuer with a [Preset].
+	Authorization Endpoint = "authorization"
+	Any           Endpoint = ""
 )
 
 // A Call is one request that is being served.
@@ -129,6 +131,8 @@ func (c *Call) serve() Answer {
 		return c.serveRevocation()
 	case Introspect:
 		return c.serveIntrospection()
+	case Authorization:
+		return c.serveAuthorization()
 	}
 	return c.fail(http.StatusNotFound, "HTTP 404 Not Found", "")
 }
@@ -172,7 +176,7 @@ func (i *Issuer) route(path string) Endpoint {
 	i.mu.Lock()
 	only8414 := i.conf.only8414
 	i.mu.Unlock()
-	for _, e := range []Endpoint{Discovery, Metadata, JWKS, Token, Revocation, Introspect} {
+	for _, e := range []Endpoint{Discovery, Metadata, JWKS, Token, Revocation, Introspect, Authorization} {
 		if i.base+path == i.endpoint(e) && (e != Discovery || !only8414) && (e != Metadata || only8414) {
 			return e
 		}

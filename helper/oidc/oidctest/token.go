@@ -42,6 +42,8 @@ func (c *Call) serveToken() Answer {
 		known = []string{"grant_type", "subject_token", "subject_token_type", "requested_token_type", "audience", "resource", "scope", "subject_issuer"}
 	case "refresh_token":
 		known = []string{"grant_type", "refresh_token", "scope"}
+	case "authorization_code":
+		known = []string{"grant_type", "code", "redirect_uri", "code_verifier"}
 	default:
 		known = []string{"grant_type"}
 	}
@@ -60,9 +62,12 @@ func (c *Call) serveToken() Answer {
 	}
 	var out *issued
 	var no *refusal
-	if c.Grant == "refresh_token" {
+	switch c.Grant {
+	case "refresh_token":
 		out, no = c.Issuer.refreshGrant(client, c.Form)
-	} else {
+	case "authorization_code":
+		out, no = c.Issuer.codeGrant(client, c.Form)
+	default:
 		out, no = c.Issuer.exchangeGrant(client, c.Form)
 	}
 	if no != nil {
@@ -113,6 +118,9 @@ func (i *Issuer) answerFor(g *grant, scopes []string) *issued {
 	}
 	if g.has("openid") {
 		out.id = i.idDraft(g.user, g.client, g.sid(), life)
+	}
+	if i.conf.preset != nil {
+		i.conf.preset.dress(i, g, out)
 	}
 	return out
 }
