@@ -20,5 +20,6 @@
 // `make test` at the top of the repository sets T2_CRED_E2E=1, and then a missing
 // part is a failure. Without it a test whose part is missing skips, and says so.
 // `make test-more` sets T2_CRED_MORE=1 too and runs the tests TestMore_…, which take too
-// long for `make test`; [github.com/terradue/t2-cred/e2e/parts.More] lets them run.
+// long for `make test`; [github.com/terradue/t2-cred/e2e/parts.More] lets them run. With
+// `make test-more T2_CRED_MORE=long` they take an hour.
 package e2e

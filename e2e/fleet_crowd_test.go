@@ -18,7 +18,11 @@ func TestFleetCrowd(t *testing.T) { fleetCrowd(t, 3, 2) }
 // TestMore_fleetCrowd is the same, more often.
 func TestMore_fleetCrowd(t *testing.T) {
 	parts.More(t)
-	fleetCrowd(t, 10, 10)
+	troubled := 4
+	if parts.Long() {
+		troubled = 10
+	}
+	fleetCrowd(t, 10, troubled)
 }
 
 func fleetCrowd(t *testing.T, quiet, troubled int) {

@@ -25,7 +25,11 @@ func TestFleetKill(t *testing.T) { fleetKill(t, 30, 3) }
 // TestMore_fleetKill is the same, more often.
 func TestMore_fleetKill(t *testing.T) {
 	parts.More(t)
-	fleetKill(t, 200, 10)
+	kills := 100
+	if parts.Long() {
+		kills = 200
+	}
+	fleetKill(t, kills, 5)
 }
 
 // A death is one refresh of an account, whose process was killed.

@@ -22,10 +22,14 @@ import (
 // for.
 func TestFleetSoak(t *testing.T) { fleetSoak(t, 40, 80*time.Second) }
 
-// TestMore_fleetSoak is the same for 200 accounts and 10 minutes.
+// TestMore_fleetSoak is the same for 200 accounts and 4 minutes, or 10 in a long run.
 func TestMore_fleetSoak(t *testing.T) {
 	parts.More(t)
-	fleetSoak(t, 200, 10*time.Minute)
+	duration := 4 * time.Minute
+	if parts.Long() {
+		duration = 10 * time.Minute
+	}
+	fleetSoak(t, 200, duration)
 }
 
 func fleetSoak(t *testing.T, accounts int, duration time.Duration) {

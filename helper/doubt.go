@@ -39,18 +39,18 @@ func (f *refresher) askShared(ctx context.Context) (store.Record, error) {
 		rec.RevokedBy, rec.RevokedAt = words, f.h.Now()
 		return rec, f.h.revoked(f.request, "refresh: "+words, nil)
 	case err == nil && known && rec.Introspects:
-		return store.Record{}, f.inDoubt("the issuer calls the refresh token spent")
+		return store.Record{}, f.inDoubt(true, "the issuer calls the refresh token spent")
 	case !d.Ask:
-		return store.Record{}, f.inDoubt("the issuer is not asked, because takeover is never")
+		return store.Record{}, f.inDoubt(false, "the issuer is not asked, because takeover is never")
 	case err != nil:
-		return store.Record{}, f.inDoubt("the issuer does not tell whether it is spent: " + err.Error())
+		return store.Record{}, f.inDoubt(false, "the issuer does not tell whether it is spent: " + err.Error())
 	}
-	return store.Record{}, f.inDoubt("the issuer does not tell whether it is spent")
+	return store.Record{}, f.inDoubt(false, "the issuer does not tell whether it is spent")
 }
 
 // inDoubt is the error of a doubt that stays. At first the machine is waited for. Later a
-// person has to decide.
-func (f *refresher) inDoubt(why string) error {
+// person has to decide. spent says that the issuer calls the refresh token spent.
+func (f *refresher) inDoubt(spent bool, why string) error {
 	d, r := f.found.Doubt, f.request
 	detail := fmt.Sprintf("machine %s may have sent the refresh token on %s, and its answer is not stored; %s",
 		oidc.Clean(d.Node), d.Since.UTC().Format("2006-01-02 15:04Z"), why)
@@ -58,6 +58,9 @@ func (f *refresher) inDoubt(why string) error {
 		return &hint.Error{Kind: ErrInDoubt, Detail: detail, Remedy: hint.Do(
 			hint.Words(fmt.Sprintf("run it on machine %s, which may have the answer: ", oidc.Clean(d.Node))), r.command("get"))}
 	}
-	return &hint.Error{Kind: ErrLoginRequired, Detail: detail, Remedy: append(f.h.beginAgain(r),
-		hint.Words("; or, if the token was not sent, clear the doubt: "), r.command("store", "release"))}
+	remedy := f.h.beginAgain(r)
+	if !spent { // a spent token that is sent again may end the grant on the machine that has the answer
+		remedy = append(remedy, hint.Words("; or, if the token was not sent, clear the doubt: "), r.command("store", "release"))
+	}
+	return &hint.Error{Kind: ErrLoginRequired, Detail: detail, Remedy: remedy}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc/oidctest"
 	"github.com/terradue/t2-cred/store"
 )
@@ -62,6 +63,9 @@ func TestRefresh_doubtOfAnotherMachine(t *testing.T) {
 			}
 			if err != nil && (!strings.Contains(err.Error(), tt.words) || strings.Contains(err.Error(), rec.RefreshToken.Reveal())) {
 				t.Errorf("%v", err)
+			}
+			if errors.Is(err, ErrLoginRequired) && tt.spent && strings.Contains(hint.Of(err).String(), "store release") {
+				t.Errorf("a hint sends a spent token: %s", hint.Of(err))
 			}
 			if revoked := got.RevokedBy != ""; revoked != tt.revoked {
 				t.Errorf("the record is said to be revoked: %v", revoked)

@@ -46,11 +46,11 @@ func Move(ctx context.Context, from, to *Store, k Key) error {
 		return backend.Errorf(ErrMoved, nil,
 			hint.Do(hint.Run("erase", "--local-only", "--store", to.Name()).For(k.Profile, k.Account)), "account %v", k)
 	}
-	if err == nil && there.refreshed().After(old.refreshed()) {
+	absent := err != nil
+	if !absent && there.refreshed().After(old.refreshed()) {
 		// An earlier move was interrupted, and the grant has been used there since: what
 		// is here may be spent.
-		old.claim = nil // it goes with the item
-		return from.deleteAll(context.WithoutCancel(ctx), k)
+		return old.deleteMoved(context.WithoutCancel(ctx))
 	}
 	if old.st.waiting != nil || old.st.doubt != nil {
 		return backend.Errorf(ErrUnavailable, nil, hint.Do(hint.Run("get", "--fresh").For(k.Profile, k.Account)),
@@ -60,7 +60,7 @@ func Move(ctx context.Context, from, to *Store, k Key) error {
 	if from.shared() != to.shared() {
 		rec.Machine = "" // one that is shared is of no machine
 	}
-	if err := there.saveItem(ctx, rec); err != nil {
+	if err := there.saveItem(ctx, rec); err != nil { // a person may be asked for a password
 		return err
 	}
 	// What follows is short, and half of it done is worse than all of it.
@@ -68,8 +68,20 @@ func Move(ctx context.Context, from, to *Store, k Key) error {
 	defer cancel()
 	there.st.note.Refreshed = old.refreshed()
 	to.keepRest(ctx, k, there.st, rec)
-	old.claim = nil
-	return from.deleteAll(ctx, k) // and of the kernel's keys those of the OS keyring alone
+	err = old.deleteMoved(ctx) // and of the kernel's keys those of the OS keyring alone
+	if errors.Is(err, ErrBusy) && absent {
+		err = errors.Join(err, to.deleteAll(ctx, k)) // its refresh token may be spent by now
+	}
+	return err
+}
+
+// deleteMoved removes an account that is in the other store by now.
+func (r *spending) deleteMoved(ctx context.Context) error {
+	if err := r.keepClaim(ctx); err != nil {
+		return err
+	}
+	r.claim = nil // it goes with the item
+	return r.s.deleteAll(ctx, r.k)
 }
 
 // hold looks at an account whose lock is held and, in a shared store, claims it. The

@@ -130,7 +130,7 @@ func (r *spending) serves(now item, rev backend.Revision, serve func(Token) bool
 // claimItem is the check-and-set. A claim that was there becomes a doubt, if the refresh
 // token may have been sent under it.
 func (r *spending) claimItem(ctx context.Context, now item, rev backend.Revision, spends bool) error {
-	s := r.s
+	s, read := r.s, now
 	earlier := now.Doubt
 	if c := now.Claim; c != nil && c.Spends {
 		now.Doubt = &doubt{Node: c.Node, Owner: c.Owner, Since: c.Since, Found: atRest(s.opt.Now())}
@@ -140,12 +140,71 @@ func (r *spending) claimItem(ctx context.Context, now item, rev backend.Revision
 		ID: rand.Text(), Node: s.node(), Owner: s.owner(), PID: os.Getpid(),
 		Seconds: int((s.terms.Lease + time.Second - 1) / time.Second), Since: atRest(s.opt.Now()), Spends: spends,
 	}
-	rev, err := s.backend.Save(ctx, r.name, now.encode(), rev)
+	claimed, err := s.backend.Save(ctx, r.name, now.encode(), rev)
 	if err != nil {
 		return err
 	}
-	r.st.rev = rev
+	same := r.sameItem(ctx, read, rev, claimed)
+	if errors.Is(same, backend.ErrConflict) {
+		return same
+	}
+	r.st.rev = claimed
 	r.claim = &heldClaim{item: now, until: begun + s.terms.Lease, doubt: now.Doubt, earlier: earlier}
+	if same != nil {
+		r.giveUp(ctx)
+	}
+	return same
+}
+
+// sameItem looks whether a claim replaced what was read. An item that was erased and made
+// again since may have the same revision: what the claim replaced is put back then, and the
+// error is ErrConflict.
+func (r *spending) sameItem(ctx context.Context, read item, rev, claimed backend.Revision) error {
+	if rev == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveLimit)
+	defer cancel()
+	var value secret.Secret
+	for _, newest := range []bool{false, true} { // a standby may still have the item that was erased
+		var err error
+		value, err = r.s.sharer.LoadRevision(ctx, r.name, rev, newest)
+		if errors.Is(err, ErrNotFound) {
+			return nil // it is not kept, or had no value
+		}
+		if err != nil {
+			return err
+		}
+		if replaced, err := decodeItem(value); err == nil && replaced.encode() == read.encode() {
+			return nil
+		}
+	}
+	if _, err := r.s.backend.Save(ctx, r.name, value, claimed); err != nil && !errors.Is(err, backend.ErrConflict) {
+		return err
+	}
+	return backend.Conflict(r.name)
+}
+
+// keepClaim has the claim last for a delete, which has no check-and-set. Where too little
+// time is left it claims once more, over its own version: then nobody has taken it over.
+// The error is ErrBusy when somebody has.
+func (r *spending) keepClaim(ctx context.Context) error {
+	if r.claim == nil || r.s.boot()+r.s.saveTime < r.claim.until {
+		return nil
+	}
+	begun, again := r.s.boot(), *r.claim.item.Claim
+	again.ID, again.Since = rand.Text(), atRest(r.s.opt.Now())
+	next := r.claim.item
+	next.Claim = &again
+	rev, err := r.s.backend.Save(ctx, r.name, next.encode(), r.st.rev)
+	if errors.Is(err, backend.ErrConflict) {
+		r.claim = nil
+		return backend.Errorf(ErrBusy, errClaimOver, nil, "another process has changed account %v in the %s store meanwhile, so it is not removed there", r.k, r.s.Name())
+	}
+	if err != nil {
+		return err
+	}
+	r.st.rev, r.claim.item, r.claim.until = rev, next, begun+r.s.terms.Lease
 	return nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/terradue/t2-cred/helper/secret"
+	"github.com/terradue/t2-cred/store/backend"
 	"github.com/terradue/t2-cred/store/openbao/baotest"
 )
 
@@ -74,5 +76,78 @@ func TestMove_engineUsedSince(t *testing.T) {
 	}
 	if i, _, err := engine.loadItem(ctx, alice); err != nil || i.Claim != nil {
 		t.Errorf("the claim of the move: %v, %v", i.Claim, err)
+	}
+}
+
+// A promptingBackend has a person asked before it saves.
+type promptingBackend struct {
+	backend.Backend
+	ask func()
+}
+
+func (b promptingBackend) Save(ctx context.Context, name string, value secret.Secret, replaces backend.Revision) (backend.Revision, error) {
+	b.ask()
+	return b.Backend.Save(ctx, name, value, replaces)
+}
+
+// TestShared_deleteAfterTakeover: whoever took longer than the lease deletes nothing that
+// another machine has stored since.
+func TestShared_deleteAfterTakeover(t *testing.T) {
+	ctx := context.Background()
+	takeOver := func(f *fleet, other *Store) {
+		done := make(chan error, 1)
+		go func() {
+			_, err := f.get(other, nil)
+			done <- err
+		}()
+		for {
+			select {
+			case err := <-done:
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			case <-time.After(100 * time.Millisecond):
+				f.pass(time.Second)
+			}
+		}
+	}
+	for name, do := range map[string]func(f *fleet, engine, file, other *Store) error{
+		"move": func(f *fleet, engine, file, other *Store) error {
+			asked := false
+			file.backend = promptingBackend{file.backend, func() {
+				if !asked {
+					asked = true
+					takeOver(f, other)
+				}
+			}}
+			return Move(ctx, engine, file, alice)
+		},
+		"update": func(f *fleet, engine, _, other *Store) error {
+			_, err := engine.Update(ctx, alice, func(Record) (Record, error) {
+				takeOver(f, other)
+				return Record{}, nil
+			})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet(t, 1)
+			o := engineOptions(t, f.engine)
+			engine, other := f.reopen(o), f.machine()
+			o.Backend = "file"
+			if _, err := InitFile(ctx, o); err != nil {
+				t.Fatal(err)
+			}
+			file := open(t, o)
+			if err := do(f, engine, file, other); !errors.Is(err, ErrBusy) {
+				t.Errorf("error %v", err)
+			}
+			f.once(1)
+			f.settled()
+			if _, err := file.Load(ctx, alice); !errors.Is(err, ErrNotFound) {
+				t.Errorf("the spent refresh token is in the file store: %v", err)
+			}
+		})
 	}
 }

@@ -128,6 +128,9 @@ func (s *Store) change(ctx context.Context, k Key, room bool, f func(Record) (Re
 	case isZero(rec) && ferr != nil:
 		return r.st.rec, errors.Join(ferr, r.settled())
 	case isZero(rec):
+		if err := r.keepClaim(ctx); err != nil {
+			return Record{}, errors.Join(err, r.settled())
+		}
 		r.claim = nil // it goes with the item
 		return Record{}, errors.Join(s.deleteAll(ctx, k), r.settled())
 	case rec.Grant == "":

@@ -84,6 +84,11 @@ func checkOpenBao(path string, text []byte, t *openbaoConfig) (*store.OpenBao, e
 	default:
 		return nil, wrong("address", "must be a string or a list of strings")
 	}
+	for _, kv := range t.values() {
+		if strings.HasSuffix(kv[0], "_file") && (looksSecret(kv[1]) || isUUID(kv[1])) {
+			return nil, wrong(kv[0], "looks like a secret; the configuration names files, and holds none")
+		}
+	}
 	if t.Lease != "" {
 		var err error
 		if o.Lease, err = time.ParseDuration(t.Lease); err != nil {

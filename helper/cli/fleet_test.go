@@ -87,13 +87,16 @@ func cmdWrites(ts *testscript.TestScript, _ bool, args []string) {
 func TestConfig_openbao(t *testing.T) {
 	const head = "[stores.openbao]\naddress = \"https://bao.example:8200\"\nmount = \"kv\"\nprefix = \"t2-cred/gep\"\nauth = \"kubernetes\"\nrole = \"node\"\n"
 	for text, words := range map[string]string{
-		"":                                  "",
-		"lease = \"90s\"\n":                 "",
-		"lease = \"10s\"\n":                 "config.toml:7: stores.openbao.lease is 10s; it must be from 50s",
-		"lease = \"soon\"\n":                "config.toml:7: stores.openbao.lease is not a duration",
-		"takeover = \"spend\"\n":            `config.toml:7: stores.openbao.takeover is "spend"`,
-		"token_file = \"/run/t\"\n":         "config.toml:7: stores.openbao.token_file is not for auth kubernetes",
-		"secret_id = \"s\"\n":               `line 7: unknown key stores.openbao.secret_id`,
+		"":                          "",
+		"lease = \"90s\"\n":         "",
+		"lease = \"10s\"\n":         "config.toml:7: stores.openbao.lease is 10s; it must be from 50s",
+		"lease = \"soon\"\n":        "config.toml:7: stores.openbao.lease is not a duration",
+		"takeover = \"spend\"\n":    `config.toml:7: stores.openbao.takeover is "spend"`,
+		"token_file = \"/run/t\"\n": "config.toml:7: stores.openbao.token_file is not for auth kubernetes",
+		"secret_id = \"s\"\n":       `line 7: unknown key stores.openbao.secret_id`,
+		"jwt_file = \"t2-cred-openbao-secret-id\"\n":            "",
+		"jwt_file = \"4f7a1c52-9be0-4d3b-8a61-7c2e5d90f3ab\"\n": "config.toml:7: stores.openbao.jwt_file looks like a secret",
+		"token_file = \"hvs.CAESIJ8vN2rTq5WxYb3LkZ0mPd7u\"\n":   "config.toml:7: stores.openbao.token_file looks like a secret",
 		"rol = \"node\"\n":                  "role",
 		"namespace = 5\n":                   "line 7: stores.openbao.namespace must be a string in quotes",
 		"[stores.vault]\naddress = \"x\"\n": "line 7: unknown key",

@@ -71,7 +71,8 @@ type Asker interface {
 // methods of Backend have to hold more:
 //
 //   - Load may give an old state of an item. ErrNotFound is the backend's best knowledge.
-//   - A Save that succeeds proves that the revision that it replaces was the newest.
+//   - A Save that succeeds proves that the revision that it replaces was the newest. The
+//     revisions of an item that was deleted and made again may repeat; see LoadRevision.
 //   - A Save whose answer was lost, and that took place, is a success.
 //   - ErrConflict says that the item was seen at a later revision, or is gone.
 type Sharer interface {
@@ -79,6 +80,10 @@ type Sharer interface {
 	Terms() Terms
 	// LoadNewest is Load from where writes are decided, as far as that can be reached.
 	LoadNewest(ctx context.Context, name string) (secret.Secret, Revision, error)
+	// LoadRevision loads an item as it was at a revision, which a Save has just replaced.
+	// The error is ErrNotFound where the place has not kept it. It may be an old state, but
+	// with newest it is from where writes are decided, as far as that can be reached.
+	LoadRevision(ctx context.Context, name string, rev Revision, newest bool) (secret.Secret, error)
 	// Annotate replaces what is read of an item without its value. It changes no revision.
 	Annotate(ctx context.Context, name string, about map[string]string) error
 	// Annotations are a page of items with what Annotate kept, as List's. The error is

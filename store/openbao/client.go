@@ -56,9 +56,10 @@ type request struct {
 	method, path string // the path without /v1/
 	query        url.Values
 	body         any
-	bare         bool   // it needs no token
-	only         string // the one address that is asked, once; empty for any
-	quick        bool   // it is not repeated
+	bare         bool            // it needs no token
+	only         string          // the one address that is asked, once; empty for any
+	quick        bool            // it is not repeated
+	hidden       []secret.Secret // in the body; an error that repeats one is not shown
 }
 
 // A reply is an answer of the engine.
@@ -280,7 +281,10 @@ func (c *client) once(ctx context.Context, at string, r request, token secret.Se
 		c.index = rep.index
 		c.mu.Unlock()
 	}
-	return rep, "", c.isAway(rep, token)
+	if rep.status >= http.StatusBadRequest && repeats(said(rep.body), append(r.hidden, token)) {
+		rep.body = nil
+	}
+	return rep, "", c.isAway(rep)
 }
 
 func (c *client) newRequest(ctx context.Context, at string, r request, token secret.Secret) (*http.Request, error) {

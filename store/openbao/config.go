@@ -79,6 +79,9 @@ func (c Config) Check() error {
 	}
 	for _, address := range c.Address {
 		if err := checkAddress(address); err != nil {
+			if u, parseErr := url.Parse(address); parseErr != nil || u.User != nil {
+				return wrong("address", "%v", err) // there may be a password in it
+			}
 			return wrong("address", "%q: %v", address, err)
 		}
 	}
@@ -133,14 +136,15 @@ func isCredential(name string) bool {
 	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, `/\`)
 }
 
-// isPath wants a path of the engine, without a slash at either end.
+// isPath wants a path of the engine, without a slash at either end. It stands in a policy,
+// where some characters would open more than that path.
 func isPath(path string) bool {
 	for part := range strings.SplitSeq(path, "/") {
-		if part == "" || part == "." || part == ".." {
+		if part == "" || part == "." || part == ".." || part == "+" {
 			return false
 		}
 		for i := range len(part) {
-			if c := part[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`?#%\"`, c) >= 0 {
+			if c := part[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`?#%\"*{}`, c) >= 0 {
 				return false
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/terradue/t2-cred/helper/hint"
@@ -38,12 +39,28 @@ func shown(text string) string {
 	return text
 }
 
+// repeatedBytes are so many of a secret that words from outside may not have.
+const repeatedBytes = 16
+
+// repeats reports whether words have one of these secrets, or a part of one.
+func repeats(words string, secrets []secret.Secret) bool {
+	return slices.ContainsFunc(secrets, func(one secret.Secret) bool {
+		text := one.Reveal() // looked for, not passed on
+		if text == "" || len(text) <= repeatedBytes {
+			return text != "" && strings.Contains(words, text)
+		}
+		for i := range max(0, len(words)-repeatedBytes+1) {
+			if strings.Contains(text, words[i:i+repeatedBytes]) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
 // isAway makes an error of an answer that another try, or another node, may better.
-func (c *client) isAway(rep reply, token secret.Secret) error {
+func (c *client) isAway(rep reply) error {
 	words := said(rep.body)
-	if token != "" {
-		words = strings.ReplaceAll(words, token.Reveal(), "[redacted]") // looked for, not passed on
-	}
 	switch {
 	case rep.status == http.StatusTooManyRequests:
 		return &away{

@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -95,11 +97,18 @@ func (t grantedToken) due(now time.Time) bool {
 	return t.renewable && !t.ends.IsZero() && now.Sub(t.obtained) > t.ends.Sub(t.obtained)*2/3
 }
 
-// cacheName names the token by all that it was got with.
+// cacheName names the token by all that it was got with. A systemd credential is of one
+// service, and another service of this user may have another one of the same name.
 func (c *client) cacheName() string {
 	f := c.cfg
-	all := append([]string{f.Namespace, f.Auth, f.authMount(), f.Role, f.JWTFile, f.RoleIDFile, f.SecretIDFile, f.CertFile}, f.Address...)
-	sum := sha256.Sum256([]byte(strings.Join(all, "\n")))
+	all := append([]string{f.Namespace, f.Auth, f.authMount(), f.Role, f.CAFile}, f.Address...)
+	for _, path := range []string{f.JWTFile, f.RoleIDFile, f.SecretIDFile, f.CertFile, f.KeyFile} {
+		if path != "" && !filepath.IsAbs(path) {
+			path = filepath.Join(c.opt.Getenv("CREDENTIALS_DIRECTORY"), path)
+		}
+		all = append(all, path)
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q", all))
 	return "engine:" + hex.EncodeToString(sum[:12])
 }
 
@@ -147,18 +156,14 @@ func (c *client) login(ctx context.Context) (grantedToken, error) {
 		return grantedToken{}, err
 	}
 	path := "auth/" + c.cfg.authMount() + "/login"
-	rep, err := c.call(ctx, request{method: http.MethodPost, path: path, body: body, bare: true}, "")
+	rep, err := c.call(ctx, request{method: http.MethodPost, path: path, body: body, bare: true, hidden: proofs}, "")
 	if err != nil {
 		return grantedToken{}, err
 	}
 	if rep.status != http.StatusOK {
-		words := said(rep.body)
-		for _, proof := range proofs {
-			words = strings.ReplaceAll(words, proof.Reveal(), "[redacted]") // looked for, not passed on
-		}
 		return grantedToken{}, backend.Errorf(backend.ErrUnavailable, nil,
 			hint.Do(hint.Run("store", "init", "--store", "openbao"), hint.Words(" shows the role that the engine's administrator has to write")),
-			"the engine refuses the login of this machine (auth = %q, role %q): %d %s", c.cfg.Auth, c.cfg.Role, rep.status, words)
+			"the engine refuses the login of this machine (auth = %q, role %q): %d %s", c.cfg.Auth, c.cfg.Role, rep.status, said(rep.body))
 	}
 	return c.granted(rep)
 }

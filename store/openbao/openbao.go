@@ -75,7 +75,7 @@ func (v version) revision() backend.Revision {
 // Load implements backend.Backend. A standby may not know an item yet, so what is
 // missing is looked for again at the active node.
 func (s *Store) Load(ctx context.Context, name string) (secret.Secret, backend.Revision, error) {
-	v, err := s.read(ctx, name, "")
+	v, err := s.read(ctx, name, "", "")
 	if err == nil && !v.there {
 		return s.LoadNewest(ctx, name)
 	}
@@ -86,6 +86,21 @@ func (s *Store) Load(ctx context.Context, name string) (secret.Secret, backend.R
 func (s *Store) LoadNewest(ctx context.Context, name string) (secret.Secret, backend.Revision, error) {
 	v, _, err := s.newest(ctx, name)
 	return v.loaded(err)
+}
+
+// LoadRevision implements backend.Sharer. The engine keeps as many versions as max_versions
+// says.
+func (s *Store) LoadRevision(ctx context.Context, name string, rev backend.Revision, newest bool) (secret.Secret, error) {
+	node := ""
+	if newest {
+		var err error
+		if node, err = s.c.leader(ctx); err != nil {
+			return "", err
+		}
+	}
+	v, err := s.read(ctx, name, node, rev)
+	value, _, err := v.loaded(err)
+	return value, err
 }
 
 // loaded is the answer to a Load.
@@ -99,10 +114,14 @@ func (v version) loaded(err error) (secret.Secret, backend.Revision, error) {
 	return v.value, v.revision(), nil
 }
 
-// read reads an item from any node, or from the one that is given.
-func (s *Store) read(ctx context.Context, name, node string) (version, error) {
-	path := s.path("data", name)
-	rep, err := s.c.do(ctx, request{method: http.MethodGet, path: path, only: node})
+// read reads an item from any node, or from the one that is given; the newest version, or
+// the one that is given.
+func (s *Store) read(ctx context.Context, name, node string, rev backend.Revision) (version, error) {
+	path, query := s.path("data", name), url.Values{}
+	if rev != "" {
+		query.Set("version", string(rev))
+	}
+	rep, err := s.c.do(ctx, request{method: http.MethodGet, path: path, query: query, only: node})
 	if err != nil {
 		return version{}, err
 	}
@@ -147,7 +166,7 @@ func (s *Store) newest(ctx context.Context, name string) (v version, sure bool, 
 		if try > 0 && !sleep(ctx, 100*time.Millisecond) {
 			return v, false, ctx.Err()
 		}
-		seen, err := s.read(ctx, name, "")
+		seen, err := s.read(ctx, name, "", "")
 		if err != nil {
 			return v, false, err
 		}
@@ -168,7 +187,7 @@ func (s *Store) atLeader(ctx context.Context, name string) (v version, sure bool
 		if err != nil || leader == "" {
 			return version{}, false, err
 		}
-		v, err := s.read(patient, name, leader)
+		v, err := s.read(patient, name, leader, "")
 		var gone *away
 		if !errors.As(err, &gone) {
 			s.c.prefer(leader) // what was just found to be old is not asked again
@@ -264,7 +283,7 @@ func (s *Store) Save(ctx context.Context, name string, value secret.Secret, repl
 func (s *Store) set(ctx context.Context, name string, value secret.Secret, at int, node string) (rev backend.Revision, refused bool, err error) {
 	path := s.path("data", name)
 	body := map[string]any{"options": map[string]int{"cas": at}, "data": map[string]string{"value": value.Reveal()}} // leaves for the engine
-	rep, err := s.c.do(ctx, request{method: http.MethodPost, path: path, body: body, only: node})
+	rep, err := s.c.do(ctx, request{method: http.MethodPost, path: path, body: body, only: node, hidden: []secret.Secret{value}})
 	if err != nil {
 		return "", false, err
 	}

@@ -136,7 +136,7 @@ func (s *Store) probeItem(ctx context.Context, node string) (old bool, err error
 			return false, err
 		}
 	}
-	seen, err := reader.read(ctx, name, node)
+	seen, err := reader.read(ctx, name, node, "")
 	if err != nil {
 		return false, err
 	}

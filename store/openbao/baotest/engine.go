@@ -52,6 +52,7 @@ type Engine struct {
 type item struct {
 	version int
 	value   map[string]any // nil for a version that was deleted
+	before  map[string]any // of the version before
 	about   map[string]string
 }
 
@@ -147,7 +148,7 @@ func (e *Engine) Value(path string) string {
 func (e *Engine) Put(path, value string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.change(path, func(i *item) { i.version++; i.value = map[string]any{"value": value} })
+	e.change(path, func(i *item) { i.version++; i.before, i.value = i.value, map[string]any{"value": value} })
 }
 
 // Undo deletes the newest version of an item, as an administrator's `kv delete` does.
@@ -286,6 +287,11 @@ func (e *Engine) items(w http.ResponseWriter, r *http.Request, node int, kind, p
 	case r.Method == http.MethodGet && r.URL.Query().Get("list") == "true":
 		e.list(w, r, state, kind, path)
 	case r.Method == http.MethodGet && kind == "data":
+		if v := r.URL.Query().Get("version"); v != "" && i != nil && v != strconv.Itoa(i.version) {
+			if i = (&item{version: i.version - 1, value: i.before}); v != strconv.Itoa(i.version) {
+				i = nil
+			}
+		}
 		read(w, i)
 	case r.Method == http.MethodPost && kind == "data":
 		e.set(w, r, i, path)
@@ -340,7 +346,7 @@ func (e *Engine) set(w http.ResponseWriter, r *http.Request, seen *item, path st
 		fail(w, http.StatusBadRequest, "check-and-set parameter did not match the current version")
 		return
 	}
-	e.change(path, func(i *item) { i.version++; i.value = body.Data })
+	e.change(path, func(i *item) { i.version++; i.before, i.value = i.value, body.Data })
 	e.answered(w, http.StatusOK, map[string]any{"data": map[string]any{"version": e.now[path].version}})
 }
 
