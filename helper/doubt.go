@@ -43,7 +43,7 @@ func (f *refresher) askShared(ctx context.Context) (store.Record, error) {
 	case !d.Ask:
 		return store.Record{}, f.inDoubt(false, "the issuer is not asked, because takeover is never")
 	case err != nil:
-		return store.Record{}, f.inDoubt(false, "the issuer does not tell whether it is spent: " + err.Error())
+		return store.Record{}, f.inDoubt(false, "the issuer does not tell whether it is spent: "+err.Error())
 	}
 	return store.Record{}, f.inDoubt(false, "the issuer does not tell whether it is spent")
 }
