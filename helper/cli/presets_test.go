@@ -49,7 +49,7 @@ func (b *browser) open(address string) {
 		return
 	}
 	client := &http.Client{Jar: jar, Timeout: longTimeout}
-	resp, err := client.Get(address) //nolint:noctx // the client has a timeout
+	resp, err := client.Get(address)
 	if err != nil {
 		b.t.Errorf("the browser: %v", err)
 		return
