@@ -42,7 +42,7 @@ func (a *app) initOpenBao(ctx context.Context, c *config, check bool) error {
 	for i, argv := range commands {
 		lines[i] = hint.Do(hint.Shell(argv...)).String()
 	}
-	write := hint.Do(hint.Shell("bao", "policy", "write", c.OpenBao.PolicyName(), "-")).String()
+	write := "bao policy write " + hint.Quote(c.OpenBao.PolicyName()) + " -"
 	if a.flags.json {
 		return a.printJSON(map[string]any{"policy_name": c.OpenBao.PolicyName(), "policy": c.OpenBao.Policy(), "commands": lines})
 	}
