@@ -20,8 +20,8 @@ type Program struct {
 	Ledger *ledger.Ledger // may be nil
 }
 
-// Build builds the t2-cred of this checkout into dir as a release is built, or
-// takes the one that T2_CRED_BIN names.
+// Build builds the t2-cred of this checkout into dir as go install builds it, which is a
+// release with HTTP/2, or takes the one that T2_CRED_BIN names.
 func Build(ctx context.Context, dir string, l *ledger.Ledger) (*Program, error) {
 	if path := os.Getenv("T2_CRED_BIN"); path != "" {
 		abs, err := filepath.Abs(path)
