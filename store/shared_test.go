@@ -127,6 +127,7 @@ var errDoubtful = errors.New("in doubt")
 type member struct {
 	f        *fleet
 	found    Found
+	prepares func(context.Context) error
 	sending  func() // before the last check
 	answered func() // before the answer is kept
 	slow     time.Duration
@@ -134,8 +135,13 @@ type member struct {
 	lost     bool // an inactive token means a lost grant
 }
 
-func (m *member) Prepare(_ context.Context, found Found) (Record, error) {
+func (m *member) Prepare(ctx context.Context, found Found) (Record, error) {
 	m.found = found
+	if m.prepares != nil {
+		if err := m.prepares(ctx); err != nil {
+			return Record{}, err
+		}
+	}
 	if found.Grant == "" {
 		return Record{}, backend.NotFound()
 	}
@@ -408,6 +414,25 @@ func TestShared_stoppedBeforeTheLastCheck(t *testing.T) {
 	f.must(f.get(b, nil))
 	f.once(1)
 	f.settled()
+}
+
+// TestShared_theLeaseEndsWhileItPrepares: the engine had no leader for as long. The same
+// process claims again.
+func TestShared_theLeaseEndsWhileItPrepares(t *testing.T) {
+	f := newFleet(t, 1)
+	times := 0
+	f.must(f.get(f.machine(), &member{prepares: func(ctx context.Context) error {
+		if times++; times > 1 {
+			return nil
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}}))
+	f.once(1)
+	f.settled()
+	if times != 2 {
+		t.Errorf("it prepared %d times", times)
+	}
 }
 
 // takeOver has another machine see a claim, and come back when it has run out.

@@ -91,6 +91,10 @@ const saveLimit = 10 * time.Second
 // begins again.
 var errLockLost = errors.New("store: the lock file was removed")
 
+// errLeaseOver says that the claim on a shared store lasted no longer, such as while the
+// engine had no leader. Nothing was sent, and the refresh begins again.
+var errLeaseOver = errors.New("store: the claim has run out before the refresh token was to be sent")
+
 // Refresh returns a record with a token that is enough: the cached one if another
 // process got it meanwhile, else one that the spender gets for the refresh token. The
 // token may come alone, as Record{Token: …}, when the item was not loaded.
@@ -108,7 +112,7 @@ func (s *Store) Refresh(ctx context.Context, k Key, want Want, sp Spender) (Reco
 	}
 	for {
 		rec, err := s.refreshOnce(ctx, k, want, sp, before)
-		if !errors.Is(err, errLockLost) {
+		if !errors.Is(err, errLockLost) && !errors.Is(err, errLeaseOver) {
 			return rec, err
 		}
 	}
@@ -167,6 +171,9 @@ func (r *spending) run(ctx context.Context, sp Spender, asked bool) (Record, err
 	prepared, err := sp.Prepare(leased, found)
 	if err != nil {
 		if isZero(prepared) {
+			if r.claim != nil && errors.Is(leased.Err(), context.DeadlineExceeded) && ctx.Err() == nil {
+				err = fmt.Errorf("%w: %w", errLeaseOver, err)
+			}
 			return Record{}, err
 		}
 		return prepared, errors.Join(err, r.conclude(ctx, prepared))
