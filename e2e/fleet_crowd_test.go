@@ -26,7 +26,7 @@ func TestMore_fleetCrowd(t *testing.T) {
 }
 
 func fleetCrowd(t *testing.T, quiet, troubled int) {
-	f := newFleet(t, openbao.Options{})
+	f := newFleet(t, openbao.Options{Quick: true}) // as docs/fleet.md sets it up
 	f.configure("crowd", "1h")
 	f.newIssuer()
 	accounts := func(name string, n int) (all []string) {
