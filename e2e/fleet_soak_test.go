@@ -35,7 +35,7 @@ func TestMore_fleetSoak(t *testing.T) {
 func fleetSoak(t *testing.T, accounts int, duration time.Duration) {
 	const life, minValid, workers = time.Minute, 10 * time.Second, 2
 	f := newFleet(t, openbao.Options{Quick: true}) // as docs/fleet.md sets it up
-	f.configure("soak", "1m") // the machines' own tokens are renewed, too
+	f.configure("soak", "1m")                      // the machines' own tokens are renewed, too
 	f.newIssuer(oidctest.Lifespan(life))
 	user := f.issuer.UserToken("alice")
 	name := func(i int) string { return fmt.Sprintf("user-%d", i) }
