@@ -299,7 +299,7 @@ func TestClientAuth_login(t *testing.T) {
 	b := newBrowser(t)
 	b.logIn(b.open(address), "alice", realm.Password("alice"))
 	l.end(0)
-	if heads, _ := seen(); len(heads) != 2 { // with the pushed request, and with the code
+	if heads, _ := seen(); len(heads) != 3 { // with the pushed request, with the code, and with the introspection
 		t.Errorf("%d assertions in a login by browser", len(heads))
 	}
 	l = startLogin(t, home, "--device", "--replace")
@@ -360,7 +360,7 @@ func TestClientAuth_certificate(t *testing.T) {
 
 	// Another subject: the CA is the right one, the client is not.
 	other, otherKey := realm.ClientCertificate(t.TempDir(), "somebody-else")
-	home.Want(0, "profile", "edit", "gep", "--client-cert-file", other, "--client-key-file", otherKey)
+	home.Want(0, "profile", "edit", "gep", "--unproven", "--client-cert-file", other, "--client-key-file", otherKey)
 	r := home.Do(run.Cmd{Args: []string{"exchange"}, Stdin: realm.UserToken("alice")})
 	wantFailure(t, r, 8, "", "register this client's certificate")
 	// None at all.

@@ -103,6 +103,6 @@ func TestDoctor_standardExchange(t *testing.T) {
 	home.Want(0, "profile", "edit", "gep", "--client-auth", "none")
 	r = home.Want(0, "doctor")
 	wantReport(t, r, `ok    client     ellip-test-ades is known, and has nothing to prove$`)
-	home.Want(0, "profile", "edit", "gep", "--client-id", "nobody")
+	home.Want(0, "profile", "edit", "gep", "--unproven", "--client-id", "nobody")
 	wantReport(t, home.Want(8, "doctor"), `fail  client     nobody, by none: invalid_client`)
 }

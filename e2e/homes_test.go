@@ -141,7 +141,7 @@ func TestHomes_anotherConfiguration(t *testing.T) {
 		t.Error("the token of the old configuration was served")
 	}
 	// Another client altogether: its grant is not this one's.
-	s.Want(0, "profile", "edit", "gep", "--client-id", "another")
+	s.Want(0, "profile", "edit", "gep", "--unproven", "--client-id", "another")
 	s.free("get for another client", func() {
 		wantFailure(t, s.Run("get"), 4, "what is stored is for client "+keycloak.ClientID, "t2-cred exchange")
 	})

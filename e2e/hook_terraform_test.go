@@ -93,7 +93,7 @@ func TestHookTerraform(t *testing.T) {
 			s.Set("SSL_CERT_FILE=" + s.server.caFile)
 
 			// Logout is refused in words, and is no matter for a host of nobody's.
-			s.wantToolFails("one", []string{"serves other tools too", "hint: t2-cred erase"}, tool, "logout", "-no-color", s.server.host)
+			s.wantToolFails("one", []string{"serves other tools too", "hint: to see what ends the grant for all tools: t2-cred erase --help"}, tool, "logout", "-no-color", s.server.host)
 			s.wantTool("one", []string{"Success!"}, tool, "logout", "-no-color", "app.terraform.io")
 			s.Want(0, "get")
 

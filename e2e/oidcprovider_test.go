@@ -226,7 +226,7 @@ func TestNode_privateKey(t *testing.T) {
 	// Another key is refused, and the hint is not that of a secret.
 	s.browserLogin("alice")
 	other := ecKey(t, elliptic.P256())
-	s.Want(0, "profile", "edit", "node", "--client-key-file", other.file)
+	s.Want(0, "profile", "edit", "node", "--unproven", "--client-key-file", other.file)
 	wantFailure(t, s.Run("get", "--fresh"), 8, "invalid_client", "register the public half of this client's key")
 }
 
