@@ -364,7 +364,7 @@ func TestClientAuth_certificate(t *testing.T) {
 	r := home.Do(run.Cmd{Args: []string{"exchange"}, Stdin: realm.UserToken("alice")})
 	wantFailure(t, r, 8, "", "register this client's certificate")
 	// None at all.
-	home.Want(0, "profile", "edit", "gep", "--client-auth", "none", "--client-cert-file", "", "--client-key-file", "")
+	home.Want(0, "profile", "edit", "gep", "--unproven", "--client-auth", "none", "--client-cert-file", "", "--client-key-file", "")
 	r = home.Do(run.Cmd{Args: []string{"exchange"}, Stdin: realm.UserToken("alice")})
 	wantFailure(t, r, 8, "invalid_client", "not a public one at the issuer")
 }
