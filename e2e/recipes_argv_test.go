@@ -170,7 +170,7 @@ func newKitchen(t *testing.T) *kitchen {
 	k.home.Set("T2_CRED_STORE=file", "PATH="+bin+":"+os.Getenv("PATH"))
 	k.home.Want(0, "store", "init")
 	k.home.WantDo(0, run.Cmd{
-		Args:  []string{"profile", "add", "gep", "--issuer", k.issuer.URL(), "--client-id", oidctest.ClientID, "--scope", "openid offline_access", "--client-secret-file", "-"},
+		Args:  []string{"profile", "add", "gep", "--issuer", k.issuer.URL(), "--client-id", oidctest.ClientID, "--scope", "openid offline_access", "--host", strings.TrimPrefix(k.api.URL, "http://"), "--client-secret-file", "-"},
 		Stdin: k.issuer.ClientSecret(),
 	})
 	for _, account := range []string{"default", "alice", "job-4711"} {

@@ -42,7 +42,7 @@ profile is the one that has the address's host among its hosts, as for hooks. Ev
 host is refused.`,
 		Example: `  t2-cred get --format header | curl -H @- https://api.example.org/
   eval "$(t2-cred get --format env)"
-  t2-cred get --scope "openid gep" --audience api`,
+  t2-cred get --audience ellip-test-ades --audience account`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if a.flags.json && !cmd.Flags().Changed("format") {
 				format = "json"
