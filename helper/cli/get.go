@@ -41,8 +41,7 @@ With --url, or with --url-env for programs that put the address into a variable,
 profile is the one that has the address's host among its hosts, as for hooks. Every other
 host is refused.`,
 		Example: `  t2-cred get --format header | curl -H @- https://api.example.org/
-  eval "$(t2-cred get --format env)"
-  t2-cred get --audience ellip-test-ades --audience account`,
+  eval "$(t2-cred get --format env)"`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if a.flags.json && !cmd.Flags().Changed("format") {
 				format = "json"
