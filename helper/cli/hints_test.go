@@ -145,7 +145,7 @@ func TestHints_run(t *testing.T) {
 			before := h.stdout.String()
 			for _, argv := range [][]string{known(command), filled(h, known(command))} {
 				code := h.run(argv...)
-				if said := h.stderr.String(); code != exitOK && !slices.ContainsFunc(append(messages[strconv.Itoa(code)], messages["by its cause"]...), func(m *regexp.Regexp) bool { return m.MatchString(said) }) {
+				if said := h.stderr.String(); code != exitOK && !slices.ContainsFunc(slices.Concat(messages[strconv.Itoa(code)], messages["by its cause"]), func(m *regexp.Regexp) bool { return m.MatchString(said) }) {
 					t.Errorf("%q ends with %d, and its message is not documented: %s", argv, code, said)
 				}
 				if ends(command) {

@@ -79,6 +79,9 @@ func (c *client) isAway(rep reply) error {
 			words = http.StatusText(rep.status)
 		}
 		return &away{err: c.unavailable(nil, "the engine at %s answers %d: %s", rep.at, rep.status, words), patience: awayPatience}
+	case rep.status == http.StatusBadRequest && strings.Contains(words, "unavailable for a brief period"):
+		// So says a KV engine that was made a moment ago, until it is one of version 2.
+		return &away{err: c.unavailable(nil, "the engine at %s is being made ready: %s", rep.at, words), patience: awayPatience}
 	}
 	return nil
 }

@@ -212,7 +212,7 @@ func TestTrouble(t *testing.T) {
 	}
 }
 
-// TestPatience: a change of the leader and a short quota are waited for.
+// TestPatience: a change of the leader, a short quota and a new engine are waited for.
 func TestPatience(t *testing.T) {
 	e := baotest.New(t, 2)
 	b := open(t, config(t, e), nil)
@@ -223,7 +223,9 @@ func TestPatience(t *testing.T) {
 	e.Set(func(f *baotest.Faults) { f.Busy = 2 })
 	rev = save(t, b, "second", rev)
 	e.Set(func(f *baotest.Faults) { f.Hang = 1 })
-	save(t, b, "third", rev)
+	rev = save(t, b, "third", rev)
+	e.Set(func(f *baotest.Faults) { f.Young = 2 })
+	save(t, b, "fourth", rev)
 }
 
 // TestPatience_forADeadLeader: a standby refers to the leader until there is another one,

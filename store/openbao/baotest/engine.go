@@ -27,6 +27,7 @@ type Faults struct {
 	Busy     int  // so many requests are answered 429
 	Lose     int  // so many writes take place, and their answer is lost
 	Hang     int  // so many requests are never answered
+	Young    int  // so many requests meet an engine that was made a moment ago
 	Deny     bool // every path is forbidden
 	Away     bool // connections are cut
 	// Before is called before each request is served.
@@ -195,7 +196,7 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request, node int) {
 		}
 		return false
 	}
-	busy, hang := take(&e.f.Busy), take(&e.f.Hang)
+	busy, hang, young := take(&e.f.Busy), take(&e.f.Hang), take(&e.f.Young)
 	e.mu.Unlock()
 	if before != nil {
 		before(r.Method, path)
@@ -209,6 +210,8 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request, node int) {
 	case busy:
 		w.Header().Set("Retry-After", "1")
 		fail(w, http.StatusTooManyRequests, "request path quota exceeded")
+	case young:
+		fail(w, http.StatusBadRequest, "Waiting for the primary to upgrade from non-versioned to versioned data. This backend will be unavailable for a brief period and will resume service when the primary is finished.")
 	case f.Sealed:
 		fail(w, http.StatusServiceUnavailable, "Vault is sealed")
 	case f.NoLeader:
