@@ -44,6 +44,7 @@ func (h *Helper) Get(ctx context.Context, r Request) (Credential, error) {
 	}
 	issuer := h.Issuer(r.Profile)
 	issuer.Recall(ctx) // while the store is asked
+	defer issuer.LogHeld()
 	wait, cancel := lockTime(ctx)
 	defer cancel()
 	rec, err := h.Store.Refresh(wait, r.key(), store.Want{Enough: enough, Fresh: r.Fresh}, &refresher{h: h, request: r, issuer: issuer})

@@ -35,6 +35,7 @@ func (h *Helper) Import(ctx context.Context, r ImportRequest) (store.Record, err
 	wait, cancel := lockTime(ctx)
 	defer cancel()
 	f := &importer{h: h, request: r, issuer: h.Issuer(r.Profile)}
+	defer f.issuer.LogHeld()
 	rec, err := h.Store.Refresh(wait, r.key(), store.Want{}, f)
 	if err != nil {
 		return rec, err

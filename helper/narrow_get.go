@@ -234,6 +234,7 @@ func (h *Helper) acceptNarrow(ctx context.Context, r Request, issuer *oidc.Issue
 func (h *Helper) narrowAtRefresh(ctx context.Context, r Request, issuer *oidc.Issuer) (store.Token, error) {
 	wait, cancel := lockTime(ctx)
 	defer cancel()
+	defer issuer.LogHeld()
 	f := &refresher{h: h, request: r, issuer: issuer}
 	if _, err := h.Store.Refresh(wait, r.key(), store.Want{Fresh: r.Fresh}, f); err != nil {
 		return store.Token{}, err

@@ -112,7 +112,7 @@ func (i *Issuer) download(ctx context.Context, op string, kept document, once bo
 		}
 		resp, err := client.Do(req)
 		if err != nil {
-			return unreachable(op, err)
+			return unreachable(op, transportError(err))
 		}
 		defer resp.Body.Close()
 		doc, err = i.readDocument(op, resp, kept)
@@ -140,7 +140,7 @@ func (i *Issuer) readDocument(op string, resp *http.Response, kept document) (do
 	}
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return document{}, unreachable(op, err)
+		return document{}, unreachable(op, transportError(err))
 	}
 	if !json.Valid(body) {
 		return document{}, unreachable(op, fmt.Errorf("%s did not answer with JSON (a proxy or a login page in between?)", kept.URL))
