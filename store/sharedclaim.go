@@ -68,6 +68,9 @@ func (r *spending) takeClaim(ctx context.Context, spends bool, serve func(Token)
 		}
 		if who := now.Claim; who != nil && !s.isMine(who) && !s.ranOut(r.name, rev, who) {
 			holder = who
+			if r.patience > 0 && s.boot()-started > r.patience {
+				return false, busyElsewhere(ctx, holder, s.boot()-started)
+			}
 			if !sleep(ctx, pause/2+mathrand.N(pause)) { //nolint:gosec // only to wait apart from the others
 				return false, waitOver(ctx, ctx.Err(), holder, s.boot()-started)
 			}
@@ -104,9 +107,14 @@ func waitOver(ctx context.Context, err error, holder *claim, waited time.Duratio
 	case errors.Is(ctx.Err(), context.Canceled):
 		return ctx.Err()
 	case ctx.Err() != nil && holder != nil:
-		return busy(ctx, waited, fmt.Sprintf("machine %s has claimed it since %s", holder.Node, holder.Since.UTC().Format(time.RFC3339)))
+		return busyElsewhere(ctx, holder, waited)
 	}
 	return err
+}
+
+// busyElsewhere is busy for a claim of another machine.
+func busyElsewhere(ctx context.Context, holder *claim, waited time.Duration) error {
+	return busy(ctx, waited, fmt.Sprintf("machine %s has claimed it since %s", holder.Node, holder.Since.UTC().Format(time.RFC3339)))
 }
 
 // serves takes the item's token, if it will do. Such a token is right however old the
