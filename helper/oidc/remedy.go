@@ -107,11 +107,22 @@ var remedies = []remedy{
 	{words: "dpop proof", do: needsDPoP},
 	{code: "invalid_dpop_proof", do: needsDPoP},
 	{code: "use_dpop_nonce", do: needsDPoP},
-	{code: "invalid_scope", do: say("take the scope out of the profile, or " + AskAdmin + "add it to this client")},
+	{code: "invalid_scope", do: noSuchScope},
 	{words: "invalid method used to get client secret", do: func(e *Error) hint.Remedy {
 		return hint.Do(hint.Words("use the other --client-auth (basic or post): "), hint.Run("profile", "edit", e.profile(), "--client-auth", "METHOD"))
 	}},
 	{words: "invalid signature algorithm", do: say("the issuer wants another algorithm of this client: give its key as a JWK that names it as alg, or " + AskAdmin + "which one")},
+	{words: "aadsts700016", do: func(e *Error) hint.Remedy {
+		return hint.Do(hint.Words("the issuer knows no client of that id: "), hint.Run("profile", "edit", e.profile(), "--client-id", "ID"))
+	}},
+	{words: "client is public so neither", do: func(e *Error) hint.Remedy {
+		return hint.Do(hint.Words("this client is a public one at the issuer: "), hint.Run("profile", "edit", e.profile(), "--client-auth", "none"))
+	}},
+	{words: "aadsts65005", do: noSuchScope},
+	{words: "token_endpoint_auth_method", do: func(e *Error) hint.Remedy {
+		return hint.Do(hint.Words("use the client authentication that the issuer names: "), hint.Run("profile", "edit", e.profile(), "--client-auth", "METHOD"))
+	}},
+	{words: "client is not allowed to access the requested resource", do: ask("give this client access to the resource that its tokens are for")},
 	{code: "unauthorized_client", words: "invalid client", do: setSecret},
 	{code: "invalid_client", do: setSecret},
 	{op: "refresh", words: "grant type is not allowed", do: ask("allow this client refresh tokens (the grant refresh_token)")},
@@ -125,11 +136,16 @@ var remedies = []remedy{
 	{words: "duplicated parameter", do: say("this issuer takes one audience only; leave one in the profile")},
 }
 
+func noSuchScope(*Error) hint.Remedy {
+	return hint.Say("take the scope out of the profile, or " + AskAdmin + "add it to this client")
+}
+
 func needsDPoP(*Error) hint.Remedy {
 	return hint.Say("the issuer demands DPoP (RFC 9449) of this client, which t2-cred does not speak; " + AskAdmin + "switch off DPoP-bound access tokens for this client")
 }
 
-// Hint says what to do about a refusal that is known. It is empty for others.
+// Hint says what to do about a refusal whose words or whose meaning are known. It is empty
+// for others.
 func (e *Error) Hint() hint.Remedy {
 	if e.Remedy != nil {
 		return e.Remedy
@@ -137,7 +153,7 @@ func (e *Error) Hint() hint.Remedy {
 	if r := e.known(); r != nil {
 		return r.do(e)
 	}
-	return nil
+	return e.hintByMeaning()
 }
 
 func (e *Error) known() *remedy {
