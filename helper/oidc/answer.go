@@ -246,10 +246,16 @@ func (r Response) checked(code string, cut, broken error) (Response, error) {
 	case strings.EqualFold(r.TokenType, "DPoP"):
 		r.AccessToken = ""
 		return r, &outcomeError{Answered, &VerifyError{What: "access_token", Why: "its token_type is DPoP, not Bearer", Remedy: needsDPoP(nil)}}
-	case r.TokenType != "" && !strings.EqualFold(r.TokenType, "Bearer") && !strings.EqualFold(r.TokenType, "N_A"):
+	case !isBearer(r.TokenType):
 		return refuse("access_token", fmt.Sprintf("its token_type is %s, not Bearer", r.TokenType))
 	}
 	return r, nil
+}
+
+// isBearer reports whether a token of that type is sent as RFC 6750 has it. The type is
+// left out by some issuers, BearerToken is Apigee's, and N_A RFC 8693's (§2.2.1).
+func isBearer(tokenType string) bool {
+	return slices.ContainsFunc([]string{"", "Bearer", "BearerToken", "N_A"}, func(name string) bool { return strings.EqualFold(tokenType, name) })
 }
 
 // wellFormed refuses what cannot be a bearer token (RFC 6750 §2.1's b64token,

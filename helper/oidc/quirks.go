@@ -65,7 +65,8 @@ func productOf(m *Metadata) Product {
 		return Keycloak
 	case has(m.TokenEndpoint, "/token") && has(m.JWKSURI, "/keys") && has(m.DeviceEndpoint, "/device/code") && has(m.AuthorizationEndpoint, "/auth"):
 		return Dex
-	case has(m.TokenEndpoint, "/oauth2/token") && has(m.JWKSURI, "/oauth2/jwks") && has(m.RevocationEndpoint, "/oauth2/revoke"):
+	case has(m.TokenEndpoint, "/oauth2/token") && has(m.JWKSURI, "/oauth2/jwks") && has(m.RevocationEndpoint, "/oauth2/revoke") &&
+		!has(m.DeviceEndpoint, "/oauth2/device_authorize"): // which is WSO2's
 		return Spring
 	case has(m.TokenEndpoint, "/oauth2/v2.0/token") && has(m.JWKSURI, "/discovery/v2.0/keys") && has(m.AuthorizationEndpoint, "/oauth2/v2.0/authorize"):
 		return Entra
