@@ -97,12 +97,10 @@ var remedies = []remedy{
 	{op: "login", words: "flow is disabled for the client", do: func(e *Error) hint.Remedy {
 		return hint.Do(hint.Words(AskAdmin+"switch on \"OAuth 2.0 Device Authorization Grant\" for this client; or log in with a browser: "), e.command("login", "--browser"))
 	}},
-	{op: "login", code: "access_denied", do: func(e *Error) hint.Remedy {
-		return hint.Do(hint.Words("the login was denied at the issuer; start another one: "), e.command("login"))
-	}},
-	{op: "login", code: "expired_token", do: func(e *Error) hint.Remedy {
-		return hint.Do(hint.Words("the code has expired; get a new one: "), e.command("login"))
-	}},
+	{op: "login", code: "access_denied", do: loginDenied},
+	{op: "login", code: "authorization_declined", do: loginDenied}, // Entra's
+	{op: "login", code: "expired_token", do: codeExpired},
+	{op: "login", code: "code_expired", do: codeExpired}, // Entra's of old
 	{words: "offline tokens not allowed", do: ask("the user needs the realm role offline_access and this client the scope offline_access")},
 	{words: "dpop proof", do: needsDPoP},
 	{code: "invalid_dpop_proof", do: needsDPoP},
@@ -134,6 +132,14 @@ var remedies = []remedy{
 	{op: "exchange", code: "access_denied", do: ask("may this client exchange this user's token?")},
 	{op: "exchange", code: "invalid_grant", do: newSubject("the issuer does not take the user's token")},
 	{words: "duplicated parameter", do: say("this issuer takes one audience only; leave one in the profile")},
+}
+
+func loginDenied(e *Error) hint.Remedy {
+	return hint.Do(hint.Words("the login was denied at the issuer; start another one: "), e.command("login"))
+}
+
+func codeExpired(e *Error) hint.Remedy {
+	return hint.Do(hint.Words("the code has expired; get a new one: "), e.command("login"))
 }
 
 func noSuchScope(*Error) hint.Remedy {
