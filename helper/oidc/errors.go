@@ -43,6 +43,9 @@ func (e *Error) Error() string {
 		return e.Code
 	}
 	status := fmt.Sprintf("HTTP %d %s", e.Status, http.StatusText(e.Status))
+	if e.Op == discoveryKind || e.Op == keysKind {
+		status = e.Op + ": " + status
+	}
 	if e.Description != "" {
 		return fmt.Sprintf("%s %q", status, e.Description)
 	}
