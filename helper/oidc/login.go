@@ -203,7 +203,7 @@ func (i *Issuer) StartDevice(ctx context.Context, c Client, scopes []string) (*D
 	d := &Device{
 		UserCode: Clean(text("user_code")), Complete: text("verification_uri_complete"),
 		VerificationURI: cmp.Or(text("verification_uri"), text("verification_url")), // of the drafts, and Google's
-		code: secret.Secret(text("device_code")),
+		code:            secret.Secret(text("device_code")),
 	}
 	if err != nil || d.code == "" || d.UserCode == "" {
 		return nil, unreachable("login", errors.New("the answer is not one of a device authorization endpoint"))

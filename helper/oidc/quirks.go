@@ -114,6 +114,8 @@ var quirks = []quirk{
 	{words: "aadsts50196", means: MeansTemporary},
 	// AD FS of a resource that the client may not have, with the code of a dead grant.
 	{op: "refresh", code: "invalid_grant", words: "client is not allowed to access the requested resource", means: MeansRefused},
+	// OA4MP, CILogon's software, of a client that may not take over another one's token.
+	{op: "exchange", code: "unauthorized_client", words: "permission to substitute", means: MeansRefused},
 	// Salesforce.
 	{code: "invalid_client_id", means: MeansClientRefused},
 	// Dex of a refresh token that is used up, revoked, or none.
@@ -208,7 +210,7 @@ var acceptedCodes = []string{
 var acceptedWords = []string{
 	"token exchange", "exchange token", "allowed to exchange", "requested_token_type", "creating a new session is needed", "access token",
 	"within the token audience", "holder of the token", "audience not found", "requested audience", "requires user consent",
-	"missing consents", "offline tokens not allowed", "flow is disabled for the client",
+	"missing consents", "permission to substitute", "offline tokens not allowed", "flow is disabled for the client",
 }
 
 // acceptsClient reports whether the answer is one to a client that was authenticated.
