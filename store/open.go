@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -99,7 +100,7 @@ func With(b backend.Backend, o Options) (*Store, error) {
 	notes := "notes-" + s.is.Name
 	if sharer, ok := b.(backend.Sharer); ok {
 		s.share(sharer)
-		notes += "-" + shortHash(s.is.Where)[:8] // another engine or prefix has other grants
+		notes += "-" + shortHash(cmp.Or(s.is.Place, s.is.Where))[:8] // another prefix has other grants
 	}
 	s.notes = dirNotes{dir: filepath.Join(o.StateDir, s.ns, notes)}
 	return s, nil

@@ -47,6 +47,7 @@ type client struct {
 	mu     sync.Mutex // of what follows
 	at     int        // the address that answered last
 	index  string     // of the newest state that this process has seen
+	clock  time.Time  // of the engine, at its last answer
 	token  secret.Secret
 	logged time.Time // when this process logged in; zero for a token from the cache
 }
@@ -276,15 +277,23 @@ func (c *client) once(ctx context.Context, at string, r request, token secret.Se
 	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 {
 		rep.retry = min(time.Duration(seconds)*time.Second, awayPatience)
 	}
-	if rep.index != "" {
-		c.mu.Lock()
-		c.index = rep.index
-		c.mu.Unlock()
-	}
+	c.saw(rep)
 	if rep.status >= http.StatusBadRequest && repeats(said(rep.body), append(r.hidden, token)) {
 		rep.body = nil
 	}
 	return rep, "", c.isAway(rep)
+}
+
+// saw keeps what an answer tells beside its body.
+func (c *client) saw(rep reply) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if rep.index != "" {
+		c.index = rep.index
+	}
+	if !rep.date.IsZero() {
+		c.clock = rep.date
+	}
 }
 
 func (c *client) newRequest(ctx context.Context, at string, r request, token secret.Secret) (*http.Request, error) {
