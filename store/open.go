@@ -57,13 +57,14 @@ type Store struct {
 
 	// What follows is of a shared store.
 
-	sharer             backend.Sharer // nil for a store of one machine
-	terms              backend.Terms
-	node               func() string // this machine's name, for people
-	bootID             func() string // of this run of the machine
-	boot               func() time.Duration
-	owner              func() string // names the state directory in this run; empty where that is not known
-	sendTime, saveTime time.Duration
+	sharer backend.Sharer // nil for a store of one machine
+	terms  backend.Terms
+	node   func() string // this machine's name, for people
+	bootID func() string // of this run of the machine
+	boot   func() time.Duration
+	owner  func() string // names the state directory in this run; empty where that is not known
+
+	sendTime, saveTime, leaderTime time.Duration
 }
 
 // Open checks the options and touches nothing: no file, no keyring. The error of
@@ -109,7 +110,7 @@ func With(b backend.Backend, o Options) (*Store, error) {
 // share makes it a shared store.
 func (s *Store) share(b backend.Sharer) {
 	s.sharer, s.terms = b, b.Terms()
-	s.sendTime, s.saveTime = sendTime, saveTime
+	s.sendTime, s.saveTime, s.leaderTime = sendTime, saveTime, leaderTime
 	s.boot = bootClock()
 	// A cached get needs none of these.
 	s.node, s.bootID, s.owner = sync.OnceValue(hostname), sync.OnceValue(bootID), sync.OnceValue(s.findOwner)

@@ -31,9 +31,9 @@ const (
 	saveTime = 15 * time.Second
 	// releaseTime bounds giving up a claim that came to nothing.
 	releaseTime = 3 * time.Second
-	// leaderChange is how long the engine may be without a leader.
-	leaderChange = 30 * time.Second
-	maxPoll      = 500 * time.Millisecond
+	// leaderTime is how long the engine may be without a leader.
+	leaderTime = 30 * time.Second
+	maxPoll    = 500 * time.Millisecond
 	// freshPoll is the pause from which on a waiter asks where writes are decided.
 	freshPoll = 200 * time.Millisecond
 )
@@ -69,31 +69,32 @@ func (r *spending) waitForClaim(ctx context.Context, spends bool, serve func(Tok
 	s, started := r.s, r.s.boot()
 	ctx, cancel := s.bounded(ctx, s.claimWait())
 	defer cancel()
-	var holder *claim // of the claim that was waited for
+	others := "" // why it is not this machine's turn
 	if r.st.note, err = s.notes.get(r.k); err == nil {
 		r.st.noted = true
 	}
 	for pause := 50 * time.Millisecond; ; pause = min(pause*3/2, maxPoll) {
-		now, rev, err := r.poll(ctx, holder != nil && pause > freshPoll)
+		now, rev, err := r.poll(ctx, others != "" && pause > freshPoll)
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			r.st.rev = rev
-			return nil, false, waitOver(ctx, err, holder, s.boot()-started)
+			return nil, false, waitOver(ctx, err, others, s.boot()-started)
 		}
 		if served, err := r.serves(now, rev, serve); served || err != nil {
 			return nil, served, err
 		}
 		if who := now.Claim; who != nil && !s.isMine(who) && !s.ranOut(r.name, rev, who) {
-			holder = who
+			others = fmt.Sprintf("machine %s has claimed it since %s", who.Node, who.Since.UTC().Format(time.RFC3339))
 			if !sleep(ctx, pause/2+mathrand.N(pause)) { //nolint:gosec // only to wait apart from the others
-				return nil, false, waitOver(ctx, ctx.Err(), holder, s.boot()-started)
+				return nil, false, waitOver(ctx, ctx.Err(), others, s.boot()-started)
 			}
 			continue
 		}
 		switch err = r.claimItem(ctx, now, rev, spends); {
 		case errors.Is(err, backend.ErrConflict) && sleep(ctx, mathrand.N(pause)): //nolint:gosec // as above
+			others = "other machines write it all the time"
 			continue
 		case err != nil:
-			return nil, false, waitOver(ctx, err, holder, s.boot()-started)
+			return nil, false, waitOver(ctx, err, others, s.boot()-started)
 		}
 		return now.Claim, false, nil
 	}
@@ -101,7 +102,7 @@ func (r *spending) waitForClaim(ctx context.Context, spends bool, serve func(Tok
 
 // claimWait bounds the wait for a claim of a caller without a deadline: the lease of a
 // machine that has died runs out, and after that the engine gets another leader.
-func (s *Store) claimWait() time.Duration { return s.terms.Lease*5/4 + leaderChange }
+func (s *Store) claimWait() time.Duration { return s.terms.Lease*5/4 + s.leaderTime }
 
 // bounded gives a caller without a deadline one.
 func (s *Store) bounded(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
@@ -121,15 +122,15 @@ func (r *spending) poll(ctx context.Context, newest bool) (item, backend.Revisio
 }
 
 // waitOver is the error of a wait that ended. An interrupt is not the engine's fault, and
-// neither is the time that another machine takes.
-func waitOver(ctx context.Context, err error, holder *claim, waited time.Duration) error {
+// neither is the time that other machines take.
+func waitOver(ctx context.Context, err error, others string, waited time.Duration) error {
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return ctx.Err()
-	case ctx.Err() != nil && holder != nil:
-		return busy(ctx, waited, fmt.Sprintf("machine %s has claimed it since %s", holder.Node, holder.Since.UTC().Format(time.RFC3339)))
 	case ctx.Err() != nil && errors.Is(err, backend.ErrConflict):
-		return busy(ctx, waited, "other machines claim it all the time")
+		return busy(ctx, waited, "other machines write it all the time")
+	case ctx.Err() != nil && others != "":
+		return busy(ctx, waited, others)
 	}
 	return err
 }

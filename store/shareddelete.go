@@ -5,6 +5,7 @@ import (
 	"errors"
 	mathrand "math/rand/v2"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/store/backend"
 )
 
@@ -15,7 +16,11 @@ import (
 
 // deleteEmpty removes the item that empty has made.
 func (r *spending) deleteEmpty(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, r.claim.until-r.s.boot()-r.s.saveTime)
+	left := r.claim.until - r.s.boot() - r.s.saveTime
+	if left <= 0 {
+		return r.notDeleted()
+	}
+	ctx, cancel := context.WithTimeout(ctx, left)
 	defer cancel()
 	if err := r.s.backend.Delete(ctx, r.name); err != nil {
 		return err
@@ -58,12 +63,18 @@ func (r *spending) empty(ctx context.Context) error {
 	begun := r.s.boot()
 	rev, err := r.s.backend.Save(ctx, r.name, next.encode(), r.st.rev)
 	if errors.Is(err, backend.ErrConflict) {
-		r.claim = nil
-		return backend.Errorf(ErrBusy, errClaimOver, nil, "another process has changed account %v in the %s store meanwhile, so it is not removed there", r.k, r.s.Name())
+		return r.notDeleted()
 	}
 	if err != nil {
 		return err
 	}
 	r.st.rev, r.claim = rev, &heldClaim{item: next, until: begun + r.s.terms.Lease}
 	return nil
+}
+
+// notDeleted is the error of a delete whose claim may be somebody else's by now.
+func (r *spending) notDeleted() error {
+	r.claim = nil
+	return backend.Errorf(ErrBusy, errClaimOver, hint.Do(hint.Words("look what is there: "), hint.Run("status").For(r.k.Profile, r.k.Account)),
+		"another process may have changed account %v in the %s store meanwhile, so it is not removed there", r.k, r.s.Name())
 }

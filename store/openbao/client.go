@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/safefile"
 	"github.com/terradue/t2-cred/helper/secret"
 	"github.com/terradue/t2-cred/store/backend"
@@ -86,11 +87,11 @@ func (c *client) open() (*http.Client, error) {
 	if c.cfg.CAFile != "" {
 		text, err := safefile.Read(c.cfg.CAFile, safefile.Want{Max: 4 << 20, Trust: safefile.Ours})
 		if err != nil {
-			return nil, c.unavailable(err, "ca_file")
+			return nil, c.unusable(err, "ca_file")
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(text) {
-			return nil, c.unavailable(nil, "ca_file %s holds no certificate", c.cfg.CAFile)
+			return nil, c.unusable(nil, "ca_file %s holds no certificate", c.cfg.CAFile)
 		}
 	}
 	if c.cfg.Auth == authCert {
@@ -114,7 +115,7 @@ func (c *client) certificate() (*tls.Certificate, error) {
 	}
 	pair, err := tls.X509KeyPair([]byte(cert.Reveal()), []byte(key.Reveal())) // signs the handshake
 	if err != nil {
-		return nil, errors.New("cert_file and key_file are no pair")
+		return nil, c.unusable(nil, "cert_file %s and key_file %s are no pair", c.cfg.CertFile, c.cfg.KeyFile)
 	}
 	return &pair, nil
 }
@@ -124,18 +125,18 @@ func (c *client) readFile(key, path string, trust safefile.Trust) (secret.Secret
 	if !filepath.IsAbs(path) {
 		dir := c.opt.Getenv("CREDENTIALS_DIRECTORY")
 		if dir == "" {
-			return "", c.unavailable(nil, "%s is the systemd credential %s, and CREDENTIALS_DIRECTORY is not set", key, path)
+			return "", c.unusable(nil, "%s is the systemd credential %s, and CREDENTIALS_DIRECTORY is not set", key, path)
 		}
 		path, trust = filepath.Join(dir, path), safefile.Anyone // the directory is the service's alone
 	}
 	text, err := safefile.Read(path, safefile.Want{Max: secret.MaxSize, Trust: trust})
 	if err != nil {
-		return "", c.unavailable(err, "%s", key)
+		return "", c.unusable(err, "%s", key)
 	}
 	if value := secret.WithoutLineEnd(text); value != "" {
 		return value, nil
 	}
-	return "", c.unavailable(nil, "%s %s is empty", key, path)
+	return "", c.unusable(nil, "%s %s is empty", key, path)
 }
 
 // do sends a request with the machine's token. A 403 may mean that the token has ended,
@@ -352,6 +353,13 @@ func (c *client) noAnswer(at string, err error) error {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err
+	}
+	var wrong *hint.Error
+	switch {
+	case errors.As(err, &wrong) && errors.Is(wrong, backend.ErrConfig): // a file of ours; nobody was asked
+		return wrong
+	case errors.Is(err, context.DeadlineExceeded):
+		err = errNotInTime
 	}
 	patience := awayPatience
 	var dns *net.DNSError

@@ -332,7 +332,7 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 
 // A page is the answer to a list.
 type page struct {
-	last string // of all names that the engine gave; a name with a slash at its end is a folder
+	last string   // of all names that the engine gave; a name with a slash at its end is a folder
 	Keys []string `json:"keys"`
 	Info map[string]struct {
 		About map[string]string `json:"custom_metadata"`
