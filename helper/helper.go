@@ -104,7 +104,7 @@ func isTrouble(err error) bool {
 		return true
 	}
 	return errors.Is(err, ErrInDoubt) || errors.Is(err, oidc.ErrUnreachable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrBusy) ||
-		errors.Is(err, store.ErrLocked) || errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrLost)
+		errors.Is(err, store.ErrConfig) || errors.Is(err, store.ErrLocked) || errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrLost)
 }
 
 func left(t store.Token, now time.Time) time.Duration {

@@ -47,7 +47,7 @@ func (f *refresher) Prepare(ctx context.Context, found store.Found) (store.Recor
 		return store.Record{}, err
 	}
 	if err := ctx.Err(); err != nil {
-		return store.Record{}, err
+		return store.Record{}, prepareOver(err)
 	}
 	switch {
 	case found.Doubt == nil && !found.Elsewhere:
@@ -56,6 +56,11 @@ func (f *refresher) Prepare(ctx context.Context, found store.Found) (store.Recor
 		return f.askShared(ctx)
 	}
 	return f.ask(ctx)
+}
+
+// prepareOver is the error of a caller whose time was up before anything was sent.
+func prepareOver(err error) error {
+	return hint.TimeUp(err, "before the refresh token was to be sent, so nothing was spent")
 }
 
 // usable says why a record cannot be refreshed, before anything is asked. A grant that

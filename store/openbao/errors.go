@@ -16,6 +16,18 @@ func (c *client) unavailable(cause error, format string, args ...any) error {
 	return backend.Errorf(backend.ErrUnavailable, cause, hint.Of(cause), format, args...)
 }
 
+// unusable is the error of a file that the configuration names.
+func (c *client) unusable(cause error, format string, args ...any) error {
+	remedy := hint.Of(cause)
+	if remedy == nil {
+		remedy = hint.Do(hint.Words("mend the file, or name another one in the table stores.openbao of the file that this shows: "), hint.Run("config", "path"))
+	}
+	return backend.Errorf(backend.ErrConfig, cause, remedy, format, args...)
+}
+
+// errNotInTime is of a request whose time, or whose caller's time, was up.
+var errNotInTime = errors.New("no answer in time")
+
 // said are the engine's words in an answer that is an error.
 func said(body []byte) string {
 	var e struct{ Errors []string }
