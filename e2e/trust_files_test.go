@@ -387,7 +387,7 @@ func TestTrust_sudoInAnothersHome(t *testing.T) {
 	sudo := fmt.Sprintf("SUDO_UID=%d", v.o.uid)
 	for _, args := range [][]string{
 		{"store", "init"}, {"doctor"}, {"profile", "add", "gep", "--issuer", v.issuer.URL(), "--client-id", "c", "--unproven"},
-		{"get", "--config", config}, {"claims", "--config", config}, {"git", "get", "--config", config}, {"doctor", "--config", config},
+		{"get", "--config", config}, {"claims", "--config", config}, {"doctor", "--config", config},
 	} {
 		code, text := asRoot([]string{sudo}, args...)
 		if names := others(v.Dir); code != 3 || len(names) > 0 || !strings.Contains(text, "who has called sudo") {
