@@ -140,6 +140,9 @@ func (r *spending) claimItem(ctx context.Context, now item, rev backend.Revision
 		ID: rand.Text(), Node: s.node(), Owner: s.owner(), PID: os.Getpid(),
 		Seconds: int((s.terms.Lease + time.Second - 1) / time.Second), Since: atRest(s.opt.Now()), Spends: spends,
 	}
+	if spends {
+		r.loadAhead(ctx) // while the engine writes the claim
+	}
 	claimed, err := s.backend.Save(ctx, r.name, now.encode(), rev)
 	if err != nil {
 		return err
