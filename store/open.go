@@ -230,19 +230,24 @@ func (s *Store) saveTo(ctx context.Context, b backend.Backend, name string, valu
 	return rev, nil
 }
 
-// saveAny saves a value over whatever is there, after looking at it.
+// saveAny saves a value over whatever is there, unless it is there already.
 func (s *Store) saveAny(ctx context.Context, b backend.Backend, name string, value secret.Secret) error {
-	old, _, err := b.Load(ctx, name)
+	old, rev, err := b.Load(ctx, name)
 	if err == nil && old == value {
 		return nil
 	}
-	return s.saveAgain(ctx, b, name, value)
+	return s.saveOver(ctx, b, name, value, rev, err)
 }
 
 // saveAgain is saveAny, and writes also what is there already: to the first identity, in
 // the file store.
 func (s *Store) saveAgain(ctx context.Context, b backend.Backend, name string, value secret.Secret) error {
 	_, rev, err := b.Load(ctx, name)
+	return s.saveOver(ctx, b, name, value, rev, err)
+}
+
+// saveOver saves over what a Load has found.
+func (s *Store) saveOver(ctx context.Context, b backend.Backend, name string, value secret.Secret, rev backend.Revision, err error) error {
 	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) {
 		return err
 	}

@@ -25,6 +25,7 @@ func (r *spending) refreshShared(ctx context.Context, want Want, sp Spender, ask
 		}
 		return want.Enough != nil && (!want.Fresh || asked || t.AccessToken != *first) && want.Enough(t)
 	}
+	defer r.forgetAhead()
 	served, err := r.takeClaim(ctx, true, serve)
 	if err != nil {
 		return Record{}, err
@@ -38,7 +39,6 @@ func (r *spending) refreshShared(ctx context.Context, want Want, sp Spender, ask
 		r.s.keepHere(r.k, r.st, r.st.rec)
 		return r.st.rec, nil
 	}
-	defer r.s.begin(ctx, itemName(kindClient, r.k.Profile), kindSeal)()
 	return r.run(ctx, sp, asked)
 }
 

@@ -166,6 +166,9 @@ func (r *spending) claimItem(ctx context.Context, now item, rev backend.Revision
 	}
 	begun := s.boot()
 	now.Claim = s.newClaim(spends)
+	if spends {
+		r.loadAhead(ctx) // while the engine writes the claim
+	}
 	claimed, err := s.backend.Save(ctx, r.name, now.encode(), rev)
 	if err != nil {
 		return err
