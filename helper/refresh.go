@@ -167,9 +167,6 @@ func (f *refresher) next(unfit error) (store.Record, store.Verdict, error) {
 		answer.Scopes = nil // they are the access token's, not the grant's
 	}
 	next.Offline, next.RefreshExpiry = kind(answer, f.issuer.Product(), next.Asked, next.Scopes)
-	if f.found.Offline && !next.Offline {
-		f.h.Warn("the issuer has changed the offline token into an online one; it will end with the user's session")
-	}
 	return next, store.Granted, unfit
 }
 
@@ -215,6 +212,9 @@ func (f *refresher) explain(err error) error {
 // Verify implements store.Spender: the access token of an answer whose refresh token is
 // stored by now. What is shown of the user is what the last verified token says.
 func (f *refresher) Verify(ctx context.Context, stored store.Record) (store.Record, error) {
+	if f.found.Offline && !stored.Offline { // not said before it is stored, as standard error may block
+		f.h.Warn("the issuer has changed the offline token into an online one; it will end with the user's session")
+	}
 	if !f.request.Narrow.IsZero() {
 		return f.verifyNarrow(ctx, stored)
 	}

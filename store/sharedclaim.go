@@ -84,6 +84,9 @@ func (r *spending) waitForClaim(ctx context.Context, spends bool, serve func(Tok
 		}
 		if who := now.Claim; who != nil && !s.isMine(who) && !s.ranOut(r.name, rev, who) {
 			others = fmt.Sprintf("machine %s has claimed it since %s", who.Node, who.Since.UTC().Format(time.RFC3339))
+			if r.patience > 0 && s.boot()-started > r.patience {
+				return nil, false, busy(ctx, s.boot()-started, others)
+			}
 			if !sleep(ctx, pause/2+mathrand.N(pause)) { //nolint:gosec // only to wait apart from the others
 				return nil, false, waitOver(ctx, ctx.Err(), others, s.boot()-started)
 			}

@@ -355,11 +355,8 @@ func (c *client) noAnswer(at string, err error) error {
 		err = wrapped.Err
 	}
 	var wrong *hint.Error
-	switch {
-	case errors.As(err, &wrong) && errors.Is(wrong, backend.ErrConfig): // a file of ours; nobody was asked
+	if errors.As(err, &wrong) && errors.Is(wrong, backend.ErrConfig) { // a file of ours; nobody was asked
 		return wrong
-	case errors.Is(err, context.DeadlineExceeded):
-		err = errNotInTime
 	}
 	patience := awayPatience
 	var dns *net.DNSError
@@ -370,7 +367,8 @@ func (c *client) noAnswer(at string, err error) error {
 	case errors.Is(err, syscall.ECONNREFUSED), errors.As(err, &dns):
 		patience = gonePatience
 	}
-	return &away{err: c.unavailable(err, "the engine at %s does not answer", at), patience: patience}
+	// net/http quotes what it cannot read, and the answer may be a record.
+	return &away{err: c.unavailable(secret.TransportError(err), "the engine at %s does not answer", at), patience: patience}
 }
 
 // sleep returns false when ctx ended first.

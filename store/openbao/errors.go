@@ -29,9 +29,6 @@ func (c *client) unusable(cause error, format string, args ...any) error {
 	return backend.Errorf(backend.ErrConfig, cause, remedy, format, args...)
 }
 
-// errNotInTime is of a request whose time, or whose caller's time, was up.
-var errNotInTime = errors.New("no answer in time")
-
 // said are the engine's words in an answer that is an error.
 func said(body []byte) string {
 	var e struct{ Errors []string }
