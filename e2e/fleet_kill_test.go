@@ -32,12 +32,17 @@ func TestMore_fleetKill(t *testing.T) {
 	fleetKill(t, kills, 5)
 }
 
+// inHand is how long a process may have an answer that it has not sealed yet. On an idle
+// computer that is 1 to 2 ms, and 12 ms were seen on a busy one.
+const inHand = 50 * time.Millisecond
+
 // A death is one refresh of an account, whose process was killed.
 type death struct {
 	account string
 	ended   bool     // before it was killed
 	sent    int      // POSTs with the account's refresh token
 	conn    lab.Conn // of the POST
+	killed  time.Time
 	after   run.Result
 	later   run.Result // on the same machine, after the other machine had no success
 }
@@ -121,6 +126,7 @@ func (f *fleet) kill(relay *lab.Relay, account string, after time.Duration) *dea
 	d, before, spent := &death{account: account}, relay.Count(), len(f.spent.All())
 	r := f.machines[0].Start(run.Cmd{Args: []string{"get", "--account", account}})
 	time.Sleep(after)
+	d.killed = time.Now()
 	r.Kill()
 	d.ended = r.Wait().Signal == 0
 	// What was sent arrives, and is answered, however busy the computer is.
@@ -170,6 +176,11 @@ func (f *fleet) judgeDeaths(t *testing.T, deaths []*death) {
 			t.Errorf("%s: no sane end: %s, and then on its own machine: %s", d.account, d.after, d.later)
 		}
 		if lost && !d.conn.Unread {
+			// Its system had handed it the answer, and it had not sealed it yet.
+			count["lost with the answer in hand"]++
+			t.Logf("%s: killed %s after its answer had arrived", d.account, d.killed.Sub(d.conn.At))
+		}
+		if lost && !d.conn.Unread && d.killed.Sub(d.conn.At) > inHand {
 			t.Errorf("%s: the grant is lost, although the answer was read (%+v): %s", d.account, d.conn, d.later)
 		}
 		if lost && (d.ended || d.sent == 0) {

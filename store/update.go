@@ -220,11 +220,12 @@ func (s *Store) Delete(ctx context.Context, k Key) error {
 }
 
 // deleteAll removes the token first, as it works without the rest, and the note
-// last, as a note without its item is found and removed by Accounts.
+// last, as a note without its item is found and removed by Accounts. The item of a shared
+// store is made empty before that, under a claim.
 func (r *spending) deleteAll(ctx context.Context) error {
 	s, k := r.s, r.k
 	n, _ := s.notes.get(k)
-	if s.shared() { // whether it may be removed is known after this
+	if s.shared() { // this tells whether it may be removed
 		defer r.giveUp(ctx)
 		if err := r.empty(ctx); err != nil {
 			return err

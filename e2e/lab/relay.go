@@ -27,8 +27,9 @@ type Relay struct {
 
 // A Conn is one connection through a relay.
 type Conn struct {
-	Line     string // the first line that the client sent
-	Answered bool   // bytes of an answer were handed to the client's system
+	Line     string    // the first line that the client sent
+	Answered bool      // bytes of an answer were handed to the client's system
+	At       time.Time // when the last of them were
 	// Unread says that the client ended without having read all of the answer. Its system
 	// resets such a connection, and closes one whose answer was read.
 	Unread bool
@@ -150,7 +151,7 @@ func (r *Relay) serve(client *net.TCPConn) {
 			n, err := server.Read(b)
 			if n > 0 {
 				r.change(func() {
-					c.Answered = true
+					c.Answered, c.At = true, time.Now()
 					c.Unread = c.Unread || c.Ended // it comes too late
 				})
 				_, _ = client.Write(b[:n])

@@ -355,11 +355,8 @@ func (c *client) noAnswer(at string, err error) error {
 		err = wrapped.Err
 	}
 	var wrong *hint.Error
-	switch {
-	case errors.As(err, &wrong) && errors.Is(wrong, backend.ErrConfig): // a file of ours; nobody was asked
+	if errors.As(err, &wrong) && errors.Is(wrong, backend.ErrConfig) { // a file of ours; nobody was asked
 		return wrong
-	case errors.Is(err, context.DeadlineExceeded):
-		err = errNotInTime
 	}
 	patience := awayPatience
 	var dns *net.DNSError

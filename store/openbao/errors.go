@@ -13,7 +13,11 @@ import (
 )
 
 func (c *client) unavailable(cause error, format string, args ...any) error {
-	return backend.Errorf(backend.ErrUnavailable, cause, hint.Of(cause), format, args...)
+	remedy := hint.Of(cause)
+	if remedy == nil {
+		remedy = hint.Do(hint.Words("see what of the engine works: "), hint.Run("doctor"))
+	}
+	return backend.Errorf(backend.ErrUnavailable, cause, remedy, format, args...)
 }
 
 // unusable is the error of a file that the configuration names.
@@ -24,9 +28,6 @@ func (c *client) unusable(cause error, format string, args ...any) error {
 	}
 	return backend.Errorf(backend.ErrConfig, cause, remedy, format, args...)
 }
-
-// errNotInTime is of a request whose time, or whose caller's time, was up.
-var errNotInTime = errors.New("no answer in time")
 
 // said are the engine's words in an answer that is an error.
 func said(body []byte) string {
