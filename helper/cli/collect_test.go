@@ -19,7 +19,7 @@ import (
 type collector struct {
 	makers  []*maker
 	types   map[string]*ast.FuncType // named types of functions
-	bodies  map[ast.Node]bool // of makers: they are read where they are called
+	bodies  map[ast.Node]bool        // of makers: they are read where they are called
 	found   []message
 	unknown []string
 }
