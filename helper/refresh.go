@@ -69,7 +69,7 @@ func (f *refresher) usable(ctx context.Context) error {
 	r, old := f.request, f.found.Record
 	switch {
 	case old.Grant == "":
-		return f.h.nothingStored(ctx, r)
+		return f.h.nothingStored(ctx, r, f.h.beginAgain(r))
 	case old.Issuer != r.Profile.Issuer || old.ClientID != r.Profile.ClientID:
 		return f.h.loginRequired(r, fmt.Sprintf("what is stored is for client %s at %s, but the profile says %s at %s",
 			oidc.Clean(old.ClientID), oidc.Clean(old.Issuer), r.Profile.ClientID, r.Profile.Issuer), nil)
