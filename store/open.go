@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,13 +57,14 @@ type Store struct {
 
 	// What follows is of a shared store.
 
-	sharer             backend.Sharer // nil for a store of one machine
-	terms              backend.Terms
-	node               func() string // this machine's name, for people
-	bootID             func() string // of this run of the machine
-	boot               func() time.Duration
-	owner              func() string // names the state directory in this run; empty where that is not known
-	sendTime, saveTime time.Duration
+	sharer backend.Sharer // nil for a store of one machine
+	terms  backend.Terms
+	node   func() string // this machine's name, for people
+	bootID func() string // of this run of the machine
+	boot   func() time.Duration
+	owner  func() string // names the state directory in this run; empty where that is not known
+
+	sendTime, saveTime, leaderTime time.Duration
 }
 
 // Open checks the options and touches nothing: no file, no keyring. The error of
@@ -99,7 +101,7 @@ func With(b backend.Backend, o Options) (*Store, error) {
 	notes := "notes-" + s.is.Name
 	if sharer, ok := b.(backend.Sharer); ok {
 		s.share(sharer)
-		notes += "-" + shortHash(s.is.Where)[:8] // another engine or prefix has other grants
+		notes += "-" + shortHash(cmp.Or(s.is.Place, s.is.Where))[:8] // another prefix has other grants
 	}
 	s.notes = dirNotes{dir: filepath.Join(o.StateDir, s.ns, notes)}
 	return s, nil
@@ -108,7 +110,7 @@ func With(b backend.Backend, o Options) (*Store, error) {
 // share makes it a shared store.
 func (s *Store) share(b backend.Sharer) {
 	s.sharer, s.terms = b, b.Terms()
-	s.sendTime, s.saveTime = sendTime, saveTime
+	s.sendTime, s.saveTime, s.leaderTime = sendTime, saveTime, leaderTime
 	s.boot = bootClock()
 	// A cached get needs none of these.
 	s.node, s.bootID, s.owner = sync.OnceValue(hostname), sync.OnceValue(bootID), sync.OnceValue(s.findOwner)

@@ -87,6 +87,9 @@ func remedies() []remedy {
 		{op: "exchange", code: "invalid_token", do: newSubject(tokenEnded)},
 		{op: "exchange", words: "not within the token audience", do: ask("add an audience mapper that puts this client's id into the access tokens of the client where the user logs in")},
 		{op: "exchange", words: "client not allowed to exchange", do: ask("give this client the token-exchange permission (legacy exchange, fine-grained admin permissions v1)")},
+		{op: "exchange", words: "permission to substitute", do: orLogin("let this client substitute for the client where the user logs in")},
+		{op: "exchange", words: "same client and offline_access", do: newSubject("the user's token is this client's own, which this issuer exchanges for no offline token")},
+		{op: "exchange", words: "needs to sign aup", do: say("the user must sign the issuer's acceptable use policy there; then exchange a token once more")},
 		{op: "exchange", words: "not the holder of the token", do: ask("the legacy exchange needs a confidential client; switch on client authentication for this client")},
 		{op: "exchange", words: "audience not found", do: say("check the profile's audience: the issuer knows no client of that name")},
 		{op: "exchange", words: "requested audience not available", do: ask("add an audience mapper for that audience to this client's own scopes (standard exchange only filters, it never adds), or take the audience out of the profile")},
@@ -99,21 +102,30 @@ func remedies() []remedy {
 		{op: "login", words: "flow is disabled for the client", do: func(e *Error) hint.Remedy {
 			return hint.Do(hint.Words(AskAdmin+"switch on \"OAuth 2.0 Device Authorization Grant\" for this client; or log in with a browser: "), e.command("login", "--browser"))
 		}},
-		{op: "login", code: "access_denied", do: func(e *Error) hint.Remedy {
-			return hint.Do(hint.Words("the login was denied at the issuer; start another one: "), e.command("login"))
-		}},
-		{op: "login", code: "expired_token", do: func(e *Error) hint.Remedy {
-			return hint.Do(hint.Words("the code has expired; get a new one: "), e.command("login"))
-		}},
+		{op: "login", code: "access_denied", do: loginDenied},
+		{op: "login", code: "authorization_declined", do: loginDenied}, // Entra's
+		{op: "login", code: "expired_token", do: codeExpired},
+		{op: "login", code: "code_expired", do: codeExpired}, // Entra's of old
 		{words: "offline tokens not allowed", do: ask("the user needs the realm role offline_access and this client the scope offline_access")},
 		{words: "dpop proof", do: needsDPoP},
 		{code: "invalid_dpop_proof", do: needsDPoP},
 		{code: "use_dpop_nonce", do: needsDPoP},
-		{code: "invalid_scope", do: say("take the scope out of the profile, or " + AskAdmin + "add it to this client")},
+		{code: "invalid_scope", do: noSuchScope},
 		{words: "invalid method used to get client secret", do: func(e *Error) hint.Remedy {
 			return hint.Do(hint.Words("use the other --client-auth (basic or post): "), hint.Run("profile", "edit", e.profile(), "--client-auth", "METHOD"))
 		}},
 		{words: "invalid signature algorithm", do: say("the issuer wants another algorithm of this client: give its key as a JWK that names it as alg, or " + AskAdmin + "which one")},
+		{words: "aadsts700016", do: func(e *Error) hint.Remedy {
+			return hint.Do(hint.Words("the issuer knows no client of that id: "), hint.Run("profile", "edit", e.profile(), "--client-id", "ID"))
+		}},
+		{words: "client is public so neither", do: func(e *Error) hint.Remedy {
+			return hint.Do(hint.Words("this client is a public one at the issuer: "), hint.Run("profile", "edit", e.profile(), "--client-auth", "none"))
+		}},
+		{words: "aadsts65005", do: noSuchScope},
+		{words: "token_endpoint_auth_method", do: func(e *Error) hint.Remedy {
+			return hint.Do(hint.Words("use the client authentication that the issuer names: "), hint.Run("profile", "edit", e.profile(), "--client-auth", "METHOD"))
+		}},
+		{words: "client is not allowed to access the requested resource", do: ask("give this client access to the resource that its tokens are for")},
 		{code: "unauthorized_client", words: "invalid client", do: setSecret},
 		{code: "invalid_client", do: setSecret},
 		{op: "refresh", words: "grant type is not allowed", do: ask("allow this client refresh tokens (the grant refresh_token)")},
@@ -128,11 +140,24 @@ func remedies() []remedy {
 	}
 }
 
+func loginDenied(e *Error) hint.Remedy {
+	return hint.Do(hint.Words("the login was denied at the issuer; start another one: "), e.command("login"))
+}
+
+func codeExpired(e *Error) hint.Remedy {
+	return hint.Do(hint.Words("the code has expired; get a new one: "), e.command("login"))
+}
+
+func noSuchScope(*Error) hint.Remedy {
+	return hint.Say("take the scope out of the profile, or " + AskAdmin + "add it to this client")
+}
+
 func needsDPoP(*Error) hint.Remedy {
 	return hint.Say("the issuer demands DPoP (RFC 9449) of this client, which t2-cred does not speak; " + AskAdmin + "switch off DPoP-bound access tokens for this client")
 }
 
-// Hint says what to do about a refusal that is known. It is empty for others.
+// Hint says what to do about a refusal whose words or whose meaning are known. It is empty
+// for others.
 func (e *Error) Hint() hint.Remedy {
 	if e.Remedy != nil {
 		return e.Remedy
@@ -140,7 +165,7 @@ func (e *Error) Hint() hint.Remedy {
 	if r := e.known(); r != nil {
 		return r.do(e)
 	}
-	return nil
+	return e.hintByMeaning()
 }
 
 func (e *Error) known() *remedy {
