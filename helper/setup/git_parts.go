@@ -66,8 +66,8 @@ func (e Env) gitPath(file, path string) string {
 	if path == "" || filepath.IsAbs(path) {
 		return path
 	}
-	if real, err := filepath.EvalSymlinks(file); err == nil {
-		file = real
+	if target, err := filepath.EvalSymlinks(file); err == nil {
+		file = target
 	}
 	return filepath.Join(filepath.Dir(file), path)
 }

@@ -152,12 +152,12 @@ def test_ctrl_c_lets_the_refresh_end(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
     wait_for(tmp_path / "began")
     process.send_signal(signal.SIGINT)  # to Python alone, as from a debugger or a notebook
-    assert "KeyboardInterrupt" in process.communicate(timeout=20)[1]
+    assert "KeyboardInterrupt" in process.communicate(timeout=60)[1]
     wait_for(tmp_path / "end")
 
 
 def wait_for(path):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not path.exists():
         assert time.monotonic() < end, f"{path} does not come"
         time.sleep(0.05)

@@ -87,7 +87,7 @@ def test_a_fork_while_a_thread_asks(stand_in):
     slow.unlink()
     child = os.fork()
     if child == 0:
-        signal.alarm(20)  # its end, if it hangs
+        signal.alarm(60)  # its end, if it hangs
         os._exit(0 if auth.header() == f"Bearer {TOKEN}" else 1)
     assert os.waitpid(child, 0)[1] == 0
     asking.join()
@@ -98,12 +98,12 @@ def test_other_threads_do_not_wait_for_a_renewal(stand_in, monkeypatch):
     auth = t2cred.Auth(SERVER)
     first = auth.token()
     monkeypatch.setattr(auth, "_half_life", 400.0)  # so that it is due
-    stand_in.does('sleep 4; cat "$answer"')
+    stand_in.does('sleep 8; cat "$answer"')
     renewing = threading.Thread(target=auth.token)
     renewing.start()
     wait_for(lambda: len(stand_in.asked()) == 2)
     began = time.monotonic()
-    assert auth.token() is first and time.monotonic() - began < 2
+    assert auth.token() is first and time.monotonic() - began < 6
     renewing.join()
     assert auth.token() is not first and len(stand_in.asked()) == 2
 
@@ -127,7 +127,7 @@ def test_a_server_that_refuses_fresh_tokens_causes_one_refresh(stand_in):
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_cancelled_request_does_not_wait(stand_in, backend):
-    stand_in.does('sleep 3; cat "$answer"')
+    stand_in.does('sleep 8; cat "$answer"')
     auth = t2cred.Auth(SERVER)
 
     async def task():
@@ -136,7 +136,7 @@ def test_a_cancelled_request_does_not_wait(stand_in, backend):
             began = time.monotonic()
             with anyio.move_on_after(0.5) as scope:
                 await client.get(SERVER)
-            assert scope.cancelled_caught and time.monotonic() - began < 2
+            assert scope.cancelled_caught and time.monotonic() - began < 6
             # What was asked for is not lost.
             assert (await client.get(SERVER)).status_code == 200
 
@@ -219,7 +219,7 @@ def test_the_keyring_backend_at_another_program(stand_in):
 
 
 def wait_for(met):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not met():
         assert time.monotonic() < end, "it does not come"
         time.sleep(0.02)
