@@ -114,7 +114,7 @@ func (i *Issuer) download(ctx context.Context, op string, kept document, once bo
 		}
 		resp, err := client.Do(req)
 		if err != nil {
-			return unreachable(op, err)
+			return unreachable(op, transportError(err))
 		}
 		defer resp.Body.Close()
 		doc, err = i.readDocument(op, resp, kept)
@@ -148,7 +148,7 @@ func (i *Issuer) readDocument(op string, resp *http.Response, kept document) (do
 		}
 		return document{}, i.failed(op, resp, "", words, nil)
 	case err != nil:
-		return document{}, unreachable(op, err)
+		return document{}, unreachable(op, transportError(err))
 	}
 	body = bytes.TrimPrefix(body, []byte("\ufeff")) // of a file that Windows wrote
 	if !json.Valid(body) {

@@ -208,18 +208,6 @@ func checkAudience(c claimSet, want Expect) error {
 	}
 }
 
-// scopeClaim reads `scope`, a space-separated string (RFC 9068 §2.2.3) or, with
-// some issuers, a list.
-func scopeClaim(raw json.RawMessage) []string {
-	var s string
-	if json.Unmarshal(raw, &s) == nil {
-		return strings.Fields(s)
-	}
-	var list []string
-	_ = json.Unmarshal(raw, &list) // neither: no scopes are known
-	return list
-}
-
 func numericDate(f float64) time.Time {
 	const most = 253402300799 // 9999-12-31T23:59:59Z, the last that RFC 3339 can write
 	return time.Unix(int64(max(min(f, most), 0)), 0)
