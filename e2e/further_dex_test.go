@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"html"
 	"net"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -15,7 +17,7 @@ import (
 
 // newDexStage has the port of the browser's answer in the environment of no one: Dex
 // compares a confidential client's redirect URI to the letter.
-func newDexStage(t *testing.T) (s *furtherStage, port string) {
+func newDexStage(t *testing.T, connectors ...string) (s *furtherStage, port string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -24,7 +26,7 @@ func newDexStage(t *testing.T) (s *furtherStage, port string) {
 	address := l.Addr().(*net.TCPAddr)
 	_, port, _ = net.SplitHostPort(address.String())
 	_ = l.Close()
-	s = &furtherStage{t: t, token: "/token", server: further.Dex(t, shared.ledger, needTool(t, "more/dex", "bin/dex"), t.TempDir(), address.Port)}
+	s = &furtherStage{t: t, token: "/token", server: further.Dex(t, shared.ledger, needTool(t, "more/dex", "bin/dex"), t.TempDir(), address.Port, connectors...)}
 	s.pages = func(b *browser, page, _ string) string {
 		return b.answer(page, "login", further.DexUser, "password", s.server.Password())
 	}
@@ -100,4 +102,48 @@ func TestMore_Dex_device(t *testing.T) {
 	s.Want(0, "get", "--fresh")
 	s.WantDo(0, run.Cmd{Args: []string{"profile", "set-secret", "dex", "--client-secret-file", "-", "--unproven"}, Stdin: "another-secret-0123456789"})
 	wantReport(t, s.Want(8, "doctor"), `fail  client     ellip-test-ades, by .*: invalid_client`)
+}
+
+// TestMore_Dex_exchange: Dex exchanges the tokens of its connectors alone, and its answer
+// has no refresh token. So an exchange ends with the hint to log in, and a narrower token
+// is not to be had. Nothing is kept or spent by either.
+func TestMore_Dex_exchange(t *testing.T) {
+	parts.More(t)
+	s, port := newDexStage(t, "- {type: mockCallback, id: upstream, name: Upstream}")
+	form := url.Values{
+		"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "subject_token": {"a-token-of-the-connector"}, "subject_token_type": {"urn:ietf:params:oauth:token-type:access_token"},
+		"connector_id": {"upstream"}, "scope": {"openid offline_access"},
+	}
+	status, said := s.server.Post("/token", form, further.ClientID)
+	token, _ := said["access_token"].(string)
+	if _, refreshes := said["refresh_token"]; status != 200 || token == "" || refreshes || said["issued_token_type"] != form.Get("subject_token_type") {
+		t.Fatalf("Dex answers %d with %d members", status, len(said))
+	}
+	form.Set("requested_token_type", "urn:ietf:params:oauth:token-type:refresh_token")
+	if status, said := s.server.Post("/token", form, further.ClientID); status != 400 || said["error_description"] != "Invalid requested_token_type." {
+		t.Errorf("asked for a refresh token, it answers %d %v", status, said["error_description"])
+	}
+
+	r := s.Input(token, "exchange", "--token-file", "-")
+	wantFailure(t, r, 8, "Requested connector does not exist.", "t2-cred login --profile dex")
+	s.Want(4, "get")
+
+	password := s.pages
+	s.pages = func(b *browser, page, user string) string { // the first page has a list of connectors
+		link := regexp.MustCompile(`href="([^"]*/auth/mock\?[^"]*)"`).FindStringSubmatch(page)
+		if link == nil {
+			t.Fatalf("no connector on the page:\n%s", page)
+		}
+		to, err := b.at.Parse(html.UnescapeString(link[1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return password(b, b.open(to.String()), user)
+	}
+	s.login(further.DexUser, "--port", port)
+	wantFailure(t, s.Run("get", "--scope", "openid"), 8, "nothing broader is sent", "leave --scope and --audience out")
+	if len(s.refreshes()) != 0 {
+		t.Error("a refresh token was spent")
+	}
+	s.Want(0, "get", "--fresh")
 }

@@ -39,9 +39,15 @@ func refusedToken(t *testing.T, err error) *oidc.VerifyError {
 // TestAccept_tokenForAnotherReader: beside a valid ID token it is opaque. On Keycloak,
 // which gives none, and without an ID token it is refused.
 func TestAccept_tokenForAnotherReader(t *testing.T) {
-	for _, name := range []string{"aud-other", "aud-near"} {
+	below := oidctest.Fault{Name: "iss below", Endpoint: oidctest.Token, Token: func(_ *oidctest.Call, d *oidctest.Draft) {
+		if d.Kind == "access_token" {
+			d.Claims["iss"] = d.Claims["iss"].(string) + "/origin"
+		}
+	}}
+	for _, fault := range []oidctest.Fault{oidctest.FaultNamed("aud-other"), oidctest.FaultNamed("aud-near"), below} {
+		name := fault.Name
 		b := newBench(t, oidctest.Neutral())
-		b.issuer.Inject(oidctest.FaultNamed(name))
+		b.issuer.Inject(fault)
 		rec, err := b.exchange("alice")
 		b.must(err)
 		if rec.Verified || rec.Subject != b.issuer.Sub("alice") || !rec.Offline {
@@ -59,13 +65,13 @@ func TestAccept_tokenForAnotherReader(t *testing.T) {
 		}
 
 		b = newBench(t)
-		b.issuer.Inject(oidctest.FaultNamed(name))
+		b.issuer.Inject(fault)
 		_, err = b.exchange("alice")
 		_ = refusedToken(t, err)
 
 		b = newBench(t, oidctest.Neutral())
 		b.req.Profile.Scopes = []string{"offline_access"}
-		b.issuer.Inject(oidctest.FaultNamed(name))
+		b.issuer.Inject(fault)
 		_, err = b.exchange("alice")
 		_ = refusedToken(t, err)
 	}

@@ -57,9 +57,8 @@ func checkSubjectToken(r ExchangeRequest, now time.Time) error {
 		return nil
 	}
 	c := peek.Claims
-	asAccessToken := r.SubjectTokenType == "" || r.SubjectTokenType == oidc.TypeAccessToken
 	switch {
-	case asAccessToken && (c.Type == "ID" || c.Type == "" && peek.Header.Type != "at+jwt" && c.ATHash != ""):
+	case r.asAccessToken() && c.Type == "ID":
 		return refuse(hint.Say("take the access_token of the login's answer, not the id_token"), "it is an ID token")
 	case c.Type == "Refresh" || c.Type == "Offline":
 		return refuse(hint.Say("take the access_token of the login's answer, not the refresh_token"), "it is a refresh token (typ %s)", c.Type)
@@ -67,6 +66,11 @@ func checkSubjectToken(r ExchangeRequest, now time.Time) error {
 		return refuse(hint.Say(newToken), "it expired %s ago, at %s", now.Sub(peek.ExpiresAt()).Round(time.Second), peek.ExpiresAt().UTC().Format(time.RFC3339))
 	}
 	return nil
+}
+
+// asAccessToken reports whether the token is sent as an access token.
+func (r ExchangeRequest) asAccessToken() bool {
+	return r.SubjectTokenType == "" || r.SubjectTokenType == oidc.TypeAccessToken
 }
 
 // checkSubjectFits looks at signature, issuer and audience of a subject token. Keycloak refuses what
@@ -77,6 +81,14 @@ func (h *Helper) checkSubjectFits(r ExchangeRequest, product oidc.Product) error
 		return nil
 	}
 	p, c := r.Profile, peek.Claims
+	// Dex puts the claim at_hash into access tokens too.
+	if r.asAccessToken() && c.ATHash != "" && peek.Header.Type != "at+jwt" && product != oidc.Dex {
+		const detail = "it looks like an ID token: it has the claim at_hash"
+		if product == oidc.Keycloak {
+			return misfit(detail, hint.Say("take the access_token of the login's answer, not the id_token"))
+		}
+		h.Warn("the user's token may be refused: " + detail)
+	}
 	// Keycloak before 25 answers this one with status 500, as if it were overloaded.
 	if strings.EqualFold(peek.Header.Alg, "none") {
 		const detail = "it is not signed: alg in its header is none"

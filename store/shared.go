@@ -284,6 +284,7 @@ func (r *spending) grantedShared(ctx context.Context, sp Spender, next Record, u
 	if next.Grant != r.st.rec.Grant {
 		r.dropCopies(r.st.rec.Grant)
 	}
+	r.noteUse(kept, unfit)
 	r.s.keepHere(r.k, r.st, kept)
 	return kept, unfit
 }

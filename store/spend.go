@@ -242,8 +242,17 @@ func (r *spending) granted(ctx context.Context, sp Spender, next Record, unfit e
 	if next.Grant != r.st.rec.Grant {
 		r.dropCopies(r.st.rec.Grant)
 	}
+	r.noteUse(verified, unfit)
 	r.s.keepRest(ctx, r.k, r.st, verified)
 	return verified, unfit
+}
+
+// noteUse writes down when a refresh was that leaves the record's own token as it is, such
+// as one for a narrower token.
+func (r *spending) noteUse(verified Record, unfit error) {
+	if unfit == nil && verified.Token.equal(r.st.rec.Token) {
+		r.st.note.Refreshed = r.s.opt.Now()
+	}
 }
 
 // lost is the error of a new refresh token that could be kept nowhere.

@@ -194,8 +194,9 @@ func (s *Store) keepRest(ctx context.Context, k Key, st known, rec Record) {
 // which costs a request and no more.
 func (s *Store) writeNote(k Key, st known, rec Record, place string) {
 	n := note{Note: Note{Key: k, Backend: s.Name(), GrantInfo: rec.GrantInfo, TokenExpiry: rec.Token.Expiry}, place: place}
+	// A refresh may have left the token as it is. A time to come is of a clock that was ahead.
 	n.Refreshed = st.note.Refreshed
-	if rec.Token.AccessToken != "" {
+	if rec.Token.AccessToken != "" && (rec.Token.Obtained.After(n.Refreshed) || n.Refreshed.After(s.opt.Now())) {
 		n.Refreshed = rec.Token.Obtained
 	}
 	if err := s.notes.put(n); err != nil {

@@ -64,11 +64,12 @@ func Mock(t tb.T, l *ledger.Ledger, program string, lifespan time.Duration) *Ser
 // port the one to which the browser's answer comes. Access tokens live for DexLifespan,
 // each refresh token serves once, and there is one for each user and client. The issuer
 // has no path, for with one this version sends a device's login to a page that is not there.
-func Dex(t tb.T, l *ledger.Ledger, program, dir string, port int) *Server {
+// Further connectors are lines of its configuration.
+func Dex(t tb.T, l *ledger.Ledger, program, dir string, port int, connectors ...string) *Server {
 	t.Helper()
 	file := filepath.Join(dir, "dex.yaml")
 	return start(t, l, func(back int, s *Server) *exec.Cmd {
-		config := fmt.Sprintf(dexConfig, s.Issuer(), back, DexLifespan, DexUser, s.password, ClientID, s.secret, port)
+		config := fmt.Sprintf(dexConfig, s.Issuer(), back, DexLifespan, DexUser, s.password, strings.Join(connectors, "\n"), ClientID, s.secret, port)
 		if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 			t.Fatalf("%v", err)
 		}
@@ -90,6 +91,7 @@ oauth2: {skipApprovalScreen: true}
 expiry: {idTokens: %s, refreshTokens: {reuseInterval: 0s}}
 connectors:
 - {type: mockPassword, id: mock, name: Mock, config: {username: %s, password: %s}}
+%s
 staticClients:
 - {id: %s, secret: %s, name: ADES, redirectURIs: ["http://127.0.0.1:%d/callback", "/device/callback"]}
 `

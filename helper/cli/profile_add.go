@@ -170,7 +170,9 @@ func (a *app) profileEdit() *cobra.Command {
 		Use: "edit NAME [--host H]… [--scope \"a b\"] [--audience A]…", Short: "Change a profile; keep what is not named", Args: oneArg,
 		Long: `Change what the flags name, keep the rest of the profile, and show the difference.
 A flag that may be repeated replaces the whole list; an empty value empties it. The
-accounts of the profile stay. Comments in the profile's file are lost.
+accounts of the profile stay. Comments in the profile's file are lost. What no flag names,
+such as [[narrow]], required_scopes and authorize_params, is written into that file by hand
+and kept: t2-cred config path says where it is.
 
 If the issuer, the client's id or how the client proves itself changes, the client proves
 itself first. A change that the issuer refuses is not made, unless with --unproven.`,

@@ -70,6 +70,7 @@ func remedies() []remedy {
 		{op: opNarrow, words: "requested audience not available", do: ask("add an audience mapper for that audience to this client's own scopes (standard exchange only filters, it never adds)")},
 		{op: opNarrow, words: "audience not found", do: say("name another audience: the issuer knows no client of that name")},
 		{op: opNarrow, words: "client not allowed to exchange", do: ask("switch on \"Standard token exchange\" for this client; its legacy exchange wants a permission for each audience")},
+		{product: Dex, op: opNarrow, words: "requested connector does not exist", do: say("leave --scope and --audience out: Dex exchanges the tokens of its connectors, and not its own")},
 		{op: opNarrow, code: "unsupported_grant_type", do: ask("this server has no token exchange (RFC 8693), which narrower tokens need")},
 		{op: opNarrow, code: "unauthorized_client", do: ask("allow this client the token-exchange grant, which narrower tokens need")},
 		{op: opNarrow, code: "access_denied", do: ask("may this client exchange its own tokens for narrower ones?")},
@@ -87,6 +88,9 @@ func remedies() []remedy {
 		{op: "exchange", code: "invalid_token", do: newSubject(tokenEnded)},
 		{op: "exchange", words: "not within the token audience", do: ask("add an audience mapper that puts this client's id into the access tokens of the client where the user logs in")},
 		{op: "exchange", words: "client not allowed to exchange", do: ask("give this client the token-exchange permission (legacy exchange, fine-grained admin permissions v1)")},
+		{product: Dex, op: "exchange", words: "requested connector does not exist", do: func(e *Error) hint.Remedy {
+			return hint.Do(hint.Words("Dex exchanges the tokens of its connectors alone, and gives no refresh token for them; log the user in: "), e.command("login"))
+		}},
 		{op: "exchange", words: "permission to substitute", do: orLogin("let this client substitute for the client where the user logs in")},
 		{op: "exchange", words: "same client and offline_access", do: newSubject("the user's token is this client's own, which this issuer exchanges for no offline token")},
 		{op: "exchange", words: "needs to sign aup", do: say("the user must sign the issuer's acceptable use policy there; then exchange a token once more")},

@@ -112,7 +112,10 @@ func (i *Issuer) Verify(ctx context.Context, token secret.Secret, want Expect) (
 	}
 	switch {
 	case c.Issuer != i.id && (want.IDToken || c.Issuer == "" || c.Issuer != i.accessTokenIssuer()):
-		return Claims{}, refuse(true, "iss is %q, not %q", Clean(c.Issuer), i.id)
+		// A name below the issuer's, signed with its key, is another reader's token: CILogon
+		// and OSDF have some.
+		below := !want.IDToken && strings.HasPrefix(c.Issuer, strings.TrimSuffix(i.id, "/")+"/")
+		return Claims{}, &VerifyError{What: want.What, Why: fmt.Sprintf("iss is %q, not %q", Clean(c.Issuer), i.id), Identity: true, OtherReader: below}
 	case want.Subject != "" && c.Subject != "" && c.Subject != want.Subject:
 		return Claims{}, &VerifyError{
 			What: want.What, Identity: true, OtherSubject: true,
