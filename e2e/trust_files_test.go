@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -347,6 +348,59 @@ func TestTrust_rootInAnothersHome(t *testing.T) {
 		t.Errorf("the victim's list: %s", r)
 	}
 	v.Want(0, "get", "--fresh")
+}
+
+// TestTrust_sudoInAnothersHome: sudo -E keeps the caller's HOME, and the XDG directories
+// too. What root makes there, the caller can neither read nor replace, be it ~/.local
+// itself. The configuration may be root's own, in /etc.
+func TestTrust_sudoInAnothersHome(t *testing.T) {
+	v := newTrustStage(t)
+	config := filepath.Join(v.dir("etc", 0, 0o755), "config.toml")
+	v.plant(config, "[profiles.gep]\nissuer = \""+v.issuer.URL()+"\"\nclient_id = \""+oidctest.ClientID+"\"\n", 0, 0o644)
+	elsewhere := v.dir("state", v.o.uid, 0o700)
+	others := func(dir string) (names []string) {
+		err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if info, err := e.Info(); err == nil && ownerOf(info) != v.o.uid {
+				names = append(names, path)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return names
+	}
+	asRoot := func(env []string, args ...string) (code int, text string) {
+		cmd := as(0, filepath.Join(v.o.dir, "t2-cred"), args...)
+		cmd.Env, cmd.Dir = append(v.Env(), env...), "/"
+		out, err := cmd.CombinedOutput()
+		shared.ledger.Output("root in the victim's home", string(out), true)
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+		return cmd.ProcessState.ExitCode(), string(out)
+	}
+	sudo := fmt.Sprintf("SUDO_UID=%d", v.o.uid)
+	for _, args := range [][]string{
+		{"store", "init"}, {"doctor"}, {"profile", "add", "gep", "--issuer", v.issuer.URL(), "--client-id", "c", "--unproven"},
+		{"get", "--config", config}, {"claims", "--config", config}, {"doctor", "--config", config},
+	} {
+		code, text := asRoot([]string{sudo}, args...)
+		if names := others(v.Dir); code != 3 || len(names) > 0 || !strings.Contains(text, "who has called sudo") {
+			t.Errorf("%q ends with %d, and root has made %q: %s", args, code, names, text)
+		}
+	}
+	if code, text := asRoot([]string{sudo, "HOME=/root", "XDG_STATE_HOME=" + elsewhere}, "get", "--config", config); code != 3 || len(others(elsewhere)) > 0 {
+		t.Errorf("with the caller's XDG_STATE_HOME: %d: %s", code, text)
+	}
+	// So it would be without the look at who has called.
+	if code, text := asRoot(nil, "store", "init"); code != 0 || len(others(v.Dir)) == 0 {
+		t.Errorf("without sudo: %d: %s: this shows nothing", code, text)
+	}
 }
 
 // What cannot be read is an error, and never "nothing". At 3f78ee2 list said "no

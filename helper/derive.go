@@ -68,19 +68,23 @@ func (h *Helper) Derive(ctx context.Context, r Request, d Derivation) (Derived, 
 	if missed == nil && !r.Fresh && d.serves(kept, h.Now()) {
 		return kept, nil
 	}
+	valid := time.Duration(0) // for how long what is kept is
+	if missed == nil && !r.Fresh {
+		valid = kept.Expiry.Sub(h.Now())
+	}
 	var made Derived
-	var err error
-	h.Store.Alone(ctx, r.key(), name, func() {
+	err := h.Store.Alone(ctx, r.key(), name, patience(valid), func() (err error) {
 		// Another process may have got one while this one waited.
 		if found, err := h.Store.Secondary(ctx, r.key(), note.Grant, name); err == nil && !r.Fresh && d.serves(Derived(found), h.Now()) {
 			made = Derived(found)
-			return
+			return nil
 		}
 		if made, err = h.derive(ctx, r, d); err == nil && note.Grant != "" {
 			if err := h.Store.KeepSecondary(ctx, r.key(), note.Grant, name, store.Secondary(made)); err != nil {
 				h.Log.Debug("not kept", "error", err)
 			}
 		}
+		return err
 	})
 	if err != nil && missed == nil && !r.Fresh && kept.Expiry.After(h.Now()) && isTrouble(err) {
 		h.Warn(fmt.Sprintf("nothing new (%v); what is kept is valid for %s more", err, kept.Expiry.Sub(h.Now()).Round(time.Second)))

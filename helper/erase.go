@@ -23,7 +23,7 @@ type Erasure struct {
 // cannot be read any more goes too. Errors: ErrLoginRequired when nothing is stored, and
 // those of store and oidc.
 func (h *Helper) Erase(ctx context.Context, r Request, localOnly bool) (Erasure, error) {
-	wait, cancel := lockTime(ctx)
+	wait, cancel := lockTime(ctx, 0)
 	defer cancel()
 	if localOnly {
 		if _, err := h.Store.Load(wait, r.key()); errors.Is(err, store.ErrNotFound) {

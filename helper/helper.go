@@ -47,9 +47,16 @@ func (h *Helper) Get(ctx context.Context, r Request) (Credential, error) {
 	}
 	issuer := h.Issuer(r.Profile)
 	issuer.Recall(ctx) // while the store is asked
-	wait, cancel := lockTime(ctx)
+	defer issuer.LogHeld()
+	want := store.Want{Enough: enough, Fresh: r.Fresh}
+	var valid time.Duration
+	if missed == nil && !r.Fresh && cached.Binding == binding {
+		valid = max(0, cached.Expiry.Sub(h.Now()))
+		want.Patience = patience(valid)
+	}
+	wait, cancel := lockTime(ctx, valid/2)
 	defer cancel()
-	rec, err := h.Store.Refresh(wait, r.key(), store.Want{Enough: enough, Fresh: r.Fresh}, &refresher{h: h, request: r, issuer: issuer})
+	rec, err := h.Store.Refresh(wait, r.key(), want, &refresher{h: h, request: r, issuer: issuer})
 	if err != nil {
 		if missed == nil && !r.Fresh && cached.Binding == binding && cached.Expiry.After(h.Now()) && isTrouble(err) {
 			h.Warn(fmt.Sprintf("no new token (%v); this one is valid for %s more", err, left(cached, h.Now())))
@@ -72,15 +79,22 @@ func (h *Helper) Get(ctx context.Context, r Request) (Credential, error) {
 	return credential(r, rec.Token), nil
 }
 
-// lockTime leaves a part of the deadline, ten seconds or a half of it, for the work under the lock: whoever gets the lock late must not spend a refresh
-// token with no time left to read the answer.
-func lockTime(ctx context.Context) (context.Context, context.CancelFunc) {
+// patience is how long somebody else's refresh is waited for while there is a token that
+// is still valid for that long, though not for as long as was asked. Zero is no bound.
+func patience(valid time.Duration) time.Duration { return min(time.Second, max(0, valid)/2) }
+
+// lockTime leaves a part of the deadline, ten seconds or a half of it, for the work under
+// the lock: whoever gets the lock late must not spend a refresh token with no time left to
+// read the answer. What may be waited for at most, if it is not zero, bounds it too.
+func lockTime(ctx context.Context, most time.Duration) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
-	if !ok {
-		return context.WithCancel(ctx)
+	switch reserve := min(10*time.Second, time.Until(deadline)/2); {
+	case most > 0 && (!ok || most < time.Until(deadline)-reserve):
+		return context.WithTimeout(ctx, most)
+	case ok:
+		return context.WithDeadline(ctx, deadline.Add(-reserve))
 	}
-	reserve := min(10*time.Second, time.Until(deadline)/2)
-	return context.WithDeadline(ctx, deadline.Add(-reserve))
+	return context.WithCancel(ctx)
 }
 
 // isTrouble tells silence from refusal: nothing was decided about the grant.
@@ -93,7 +107,7 @@ func isTrouble(err error) bool {
 		return true
 	}
 	return errors.Is(err, ErrInDoubt) || errors.Is(err, oidc.ErrUnreachable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrBusy) ||
-		errors.Is(err, store.ErrLocked) || errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrLost)
+		errors.Is(err, store.ErrConfig) || errors.Is(err, store.ErrLocked) || errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrLost)
 }
 
 func left(t store.Token, now time.Time) time.Duration {

@@ -240,7 +240,7 @@ func TestRequest_minValid(t *testing.T) {
 func TestLockTime_leavesTimeToReadTheAnswer(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 	defer cancel()
-	wait, stop := lockTime(ctx)
+	wait, stop := lockTime(ctx, 0)
 	defer stop()
 	end, _ := ctx.Deadline()
 	lock, ok := wait.Deadline()

@@ -32,9 +32,10 @@ func (h *Helper) Import(ctx context.Context, r ImportRequest) (store.Record, err
 	if err := checkRefreshToken(r, h.Now()); err != nil {
 		return store.Record{}, err
 	}
-	wait, cancel := lockTime(ctx)
+	wait, cancel := lockTime(ctx, 0)
 	defer cancel()
 	f := &importer{h: h, request: r, issuer: h.Issuer(r.Profile)}
+	defer f.issuer.LogHeld()
 	rec, err := h.Store.Refresh(wait, r.key(), store.Want{}, f)
 	if err != nil {
 		return rec, err
@@ -72,7 +73,7 @@ func (f *importer) Prepare(ctx context.Context, found store.Found) (store.Record
 	if err := f.issuer.Ready(ctx); err != nil {
 		return store.Record{}, err
 	}
-	return f.h.newRecord(f.request.Request, f.issuer, oidc.Response{}, store.Token{Subject: f.subject}, oidc.Claims{}), ctx.Err()
+	return f.h.newRecord(f.request.Request, f.issuer, oidc.Response{}, store.Token{Subject: f.subject}, oidc.Claims{}), prepareOver(ctx.Err())
 }
 
 // Send implements store.Spender.

@@ -165,7 +165,7 @@ type seen struct {
 // seenIn reads both. Where answer and token name different scopes, all count.
 func seenIn(answer oidc.Response, claims oidc.Claims) seen {
 	return seen{
-		scopes:   Narrow{Scopes: slices.Concat(answer.Scopes, claims.Scopes)}.Canonical().Scopes,
+		scopes:   Narrow{Scopes: slices.Concat(answer.Scopes, claims.EveryScope())}.Canonical().Scopes,
 		audience: claims.Audience, looked: claims.JSON != nil,
 	}
 }

@@ -23,19 +23,23 @@ func (h *Helper) getNarrow(ctx context.Context, r Request) (Credential, error) {
 	if missed == nil && !r.Fresh && r.serves(kept, h.Now()) {
 		return credential(r, kept), nil
 	}
+	valid := time.Duration(0) // for how long what is kept is
+	if missed == nil && !r.Fresh {
+		valid = kept.Expiry.Sub(h.Now())
+	}
 	var made store.Token
-	var err error
-	h.Store.Alone(ctx, r.key(), name, func() {
+	err := h.Store.Alone(ctx, r.key(), name, patience(valid), func() (err error) {
 		// Another process may have got one while this one waited.
 		found, gone := h.cachedNarrow(ctx, r, note.Grant, name)
 		brought := !r.Fresh || missed == nil && found.AccessToken != kept.AccessToken || missed != nil
 		if gone == nil && brought && r.serves(found, h.Now()) {
 			made = found
-			return
+			return nil
 		}
 		if made, err = h.makeNarrow(ctx, r, note, noteErr); err == nil {
 			h.keepNarrow(ctx, r, note.Grant, name, made)
 		}
+		return err
 	})
 	switch {
 	case err != nil && missed == nil && !r.Fresh && kept.Expiry.After(h.Now()) && isTrouble(err):
@@ -232,8 +236,9 @@ func (h *Helper) acceptNarrow(ctx context.Context, r Request, issuer *oidc.Issue
 // that was tested for it. All rules of a refresh hold; what comes for the refresh token
 // is stored, and the record's own access token stays.
 func (h *Helper) narrowAtRefresh(ctx context.Context, r Request, issuer *oidc.Issuer) (store.Token, error) {
-	wait, cancel := lockTime(ctx)
+	wait, cancel := lockTime(ctx, 0)
 	defer cancel()
+	defer issuer.LogHeld()
 	f := &refresher{h: h, request: r, issuer: issuer}
 	if _, err := h.Store.Refresh(wait, r.key(), store.Want{Fresh: r.Fresh}, f); err != nil {
 		return store.Token{}, err

@@ -47,7 +47,7 @@ func (f *refresher) Prepare(ctx context.Context, found store.Found) (store.Recor
 		return store.Record{}, err
 	}
 	if err := ctx.Err(); err != nil {
-		return store.Record{}, err
+		return store.Record{}, prepareOver(err)
 	}
 	switch {
 	case found.Doubt == nil && !found.Elsewhere:
@@ -56,6 +56,11 @@ func (f *refresher) Prepare(ctx context.Context, found store.Found) (store.Recor
 		return f.askShared(ctx)
 	}
 	return f.ask(ctx)
+}
+
+// prepareOver is the error of a caller whose time was up before anything was sent.
+func prepareOver(err error) error {
+	return hint.TimeUp(err, "before the refresh token was to be sent, so nothing was spent")
 }
 
 // usable says why a record cannot be refreshed, before anything is asked. A grant that
@@ -162,9 +167,6 @@ func (f *refresher) next(unfit error) (store.Record, store.Verdict, error) {
 		answer.Scopes = nil // they are the access token's, not the grant's
 	}
 	next.Offline, next.RefreshExpiry = kind(answer, f.issuer.Product(), next.Asked, next.Scopes)
-	if f.found.Offline && !next.Offline {
-		f.h.Warn("the issuer has changed the offline token into an online one; it will end with the user's session")
-	}
 	return next, store.Granted, unfit
 }
 
@@ -210,6 +212,9 @@ func (f *refresher) explain(err error) error {
 // Verify implements store.Spender: the access token of an answer whose refresh token is
 // stored by now. What is shown of the user is what the last verified token says.
 func (f *refresher) Verify(ctx context.Context, stored store.Record) (store.Record, error) {
+	if f.found.Offline && !stored.Offline { // not said before it is stored, as standard error may block
+		f.h.Warn("the issuer has changed the offline token into an online one; it will end with the user's session")
+	}
 	if !f.request.Narrow.IsZero() {
 		return f.verifyNarrow(ctx, stored)
 	}

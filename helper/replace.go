@@ -43,7 +43,7 @@ func (h *Helper) replace(ctx context.Context, r Request, again hint.Command, who
 		}
 		r.Replace = true // the person has been asked
 	}
-	wait, cancel := lockTime(ctx)
+	wait, cancel := lockTime(ctx, 0)
 	defer cancel()
 	var replaced, obtained store.Record
 	rec, err := h.Store.Obtain(wait, r.key(), func(old store.Record) (store.Record, error) {

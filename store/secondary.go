@@ -60,12 +60,19 @@ func (s *Store) Secondary(ctx context.Context, k Key, grant, name string) (Secon
 }
 
 // Alone runs f while no other process runs one for the same account and name: many that
-// ask at once are to cause one request. When the lock is not got, f runs all the same.
-func (s *Store) Alone(ctx context.Context, k Key, name string, f func()) {
-	if lock, err := s.lock(ctx, itemName(kindSecondary, k.Profile, k.Account, name)); err == nil {
+// ask at once are to cause one request. When the lock is not got, f runs all the same,
+// unless patience bounds the wait: then the error wraps ErrBusy.
+func (s *Store) Alone(ctx context.Context, k Key, name string, patience time.Duration, f func() error) error {
+	patient, cancel := Want{Patience: patience}.patient(ctx)
+	defer cancel()
+	lock, err := s.lock(patient, itemName(kindSecondary, k.Profile, k.Account, name))
+	switch {
+	case err == nil:
 		defer lock.release()
+	case patience > 0 && errors.Is(err, ErrBusy):
+		return err
 	}
-	f()
+	return f()
 }
 
 // ForgetSecondary drops what is kept under that name for that grant. Errors are those of

@@ -12,58 +12,6 @@ import (
 	"github.com/terradue/t2-cred/store/backend"
 )
 
-// A Want says which cached token makes a refresh needless.
-type Want struct {
-	// Enough reports whether a cached token will do.
-	Enough func(Token) bool
-	// Fresh passes by a token that was cached before this refresh was asked for.
-	Fresh bool
-}
-
-// Found is what a refresh starts from.
-type Found struct {
-	Record
-	// Doubt is an earlier refresh that got no answer, or nil.
-	Doubt *Doubt
-	// Asked says that another process has had the issuer's answer about this account
-	// while this one waited for the lock.
-	Asked bool
-	// Elsewhere says that another machine refreshed last: the store was copied.
-	Elsewhere bool
-}
-
-// A Verdict is what became of a refresh token that was to be sent.
-type Verdict int
-
-// Verdicts. The zero one claims nothing.
-const (
-	// Unanswered: it may have been sent, and nobody knows what came of it.
-	Unanswered Verdict = iota
-	// NotSent: no byte of the request left.
-	NotSent
-	// Refused: the issuer answered, and has not taken the token.
-	Refused
-	// Granted: the issuer answered with tokens.
-	Granted
-)
-
-// A Spender is the issuer's side of a refresh. Its methods are called in this order.
-type Spender interface {
-	// Prepare has at hand all that sending and verifying need, or says why nothing is
-	// to be sent. It may return another record than was found, to be saved beside its
-	// error: a grant that turned out to be revoked.
-	Prepare(ctx context.Context, found Found) (Record, error)
-	// Send sends the refresh token once. ready is called at the last moment before the
-	// first byte leaves; its error forbids it. The record is what is to be stored: with
-	// Granted the new refresh token, with Refused the mark that the grant is revoked, or
-	// the zero Record for no change.
-	Send(ctx context.Context, ready func() error) (Record, Verdict, error)
-	// Verify verifies the access token of a record that is stored by now, and returns the
-	// record with the token and with what its claims tell. Beside an error the record
-	// counts too.
-	Verify(ctx context.Context, stored Record) (Record, error)
-}
-
 // A spending is a refresh under way: locked, room made, marked, sent, answered, saved,
 // verified. Each step is a method, and what an interruption before the next one leaves
 // is settled by look.
@@ -74,10 +22,14 @@ type spending struct {
 	st   known
 	room *room
 	name string // of the lock
+	// patience bounds the wait for another machine's claim; zero is as long as the
+	// context lasts.
+	patience time.Duration
 	// inItem says that the item holds the newest record, and no copy waits.
 	inItem bool
 
-	claim *heldClaim // of the item of a shared store; nil when it is given up
+	forget func()     // of what loadAhead has begun to load; nil for nothing
+	claim  *heldClaim // of the item of a shared store; nil when it is given up
 	// keepsDoubt says that a save leaves the doubt of the claim as it is.
 	keepsDoubt bool
 	// holdsClaim says that a save does not give the claim up.
@@ -119,7 +71,7 @@ func (s *Store) Refresh(ctx context.Context, k Key, want Want, sp Spender) (Reco
 }
 
 func (s *Store) refreshOnce(ctx context.Context, k Key, want Want, sp Spender, before uint64) (Record, error) {
-	r := &spending{s: s, k: k, name: k.item(kindGrant)}
+	r := &spending{s: s, k: k, name: k.item(kindGrant), patience: want.Patience}
 	// enough looks whether another process has brought a token that will do.
 	var brought Token
 	enough := func() bool {
@@ -130,7 +82,9 @@ func (s *Store) refreshOnce(ctx context.Context, k Key, want Want, sp Spender, b
 		brought = t
 		return err == nil && want.Enough(t)
 	}
-	lock, err := s.lockUnless(ctx, r.name, enough)
+	patient, cancel := want.patient(ctx)
+	defer cancel()
+	lock, err := s.lockUnless(patient, r.name, enough)
 	if err != nil {
 		return Record{}, err
 	}
@@ -147,7 +101,8 @@ func (s *Store) refreshOnce(ctx context.Context, k Key, want Want, sp Spender, b
 	if s.shared() {
 		return r.refreshShared(ctx, want, sp, asked)
 	}
-	defer s.begin(ctx, itemName(kindClient, k.Profile), kindSeal)()
+	r.loadAhead(ctx)
+	defer r.forgetAhead()
 	if r.st, err = s.look(ctx, k); err != nil && !errors.Is(err, ErrNotFound) {
 		return Record{}, err
 	}

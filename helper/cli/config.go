@@ -110,6 +110,14 @@ func (a *app) configFiles() (configFiles, error) {
 // userDir is one of the user's directories for this application: by the XDG
 // Base Directory specification, or the place that the OS has for it.
 func (a *app) userDir(xdg, underHome, windows, darwin string) (string, error) {
+	dir, err := a.placeOf(xdg, underHome, windows, darwin)
+	if err == nil {
+		err = a.notOfSudo(dir)
+	}
+	return dir, err
+}
+
+func (a *app) placeOf(xdg, underHome, windows, darwin string) (string, error) {
 	if d := a.Getenv(xdg); d != "" && filepath.IsAbs(d) { // XDG: relative ones are to be ignored
 		return filepath.Join(d, "t2-cred"), nil
 	}

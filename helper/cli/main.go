@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"os"
 	"time"
@@ -82,6 +83,7 @@ type globals struct {
 func Main(ctx context.Context, env Env) (code int) {
 	a := &app{Env: env, terminal: env.Stderr, log: slog.New(slog.DiscardHandler), soften: harden()}
 	a.Stderr = printable{env.Stderr, a.hideTyped}
+	log.SetOutput(io.Discard) // net/http logs there what it did not expect, such as the rest of an answer
 	out := &stdout{to: env.Stdout}
 	a.Stdout = out
 	defer func() {

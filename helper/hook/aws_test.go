@@ -125,6 +125,30 @@ func TestAWS_hostileSTS(t *testing.T) {
 	}
 }
 
+// TestAWS_brokenSTS: of an answer that is not HTTP nothing is quoted.
+func TestAWS_brokenSTS(t *testing.T) {
+	const key = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEYx9"
+	for _, answer := range []string{
+		"<SessionToken>" + key + "</SessionToken>", "HTTP/1.1 200 OK\r\n" + key + "\r\n\r\n",
+		"HTTP/1.1 302 Found\r\nLocation: http://[" + key + "\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + key + "\r\n\r\n",
+	} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(conn, answer)
+			_ = conn.Close()
+		}))
+		g := &toolGetter{hosts: []string{strings.TrimPrefix(s.URL, "http://")}}
+		stdout, err := askAWS(g, map[string]string{"endpoint": s.URL})
+		s.Close()
+		if stdout != "" || !errors.Is(err, helper.ErrUnreachable) || strings.Contains(err.Error(), key) || !strings.Contains(err.Error(), "not HTTP") {
+			t.Errorf("%q, %v", stdout, err)
+		}
+	}
+}
+
 func TestAWS_options(t *testing.T) {
 	for name, c := range map[string]struct {
 		option map[string]string

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -96,7 +97,7 @@ func (registries) RoundTrip(r *http.Request) (*http.Response, error) {
 	case !strings.Contains(path, "private") && r.Header.Get("Authorization") != "":
 		return nil, errors.New("the token was sent to an index that did not ask for it")
 	case strings.Contains(path, "gone"):
-		return nil, errors.New("connection refused\x1b[31m")
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused\x1b[31m")}
 	case strings.Contains(path, "status="):
 		status, _ := strconv.Atoi(path[strings.Index(path, "status=")+len("status="):])
 		return answer(status, `{"dl":"https://tool.example.org/"}`)

@@ -130,7 +130,7 @@ func (q cargoRequest) config(ctx context.Context, c *Call, token helper.Secret) 
 		case errors.Is(err, context.Canceled):
 			return nil, err
 		case errors.As(err, &wrapped):
-			return nil, q.problem(words(wrapped.Err.Error(), token))
+			return nil, q.problem(words(quiet(err).Error(), token))
 		case err != nil:
 			return nil, q.problem(words(err.Error(), token))
 		case status == http.StatusOK:

@@ -16,6 +16,7 @@ import (
 
 	"github.com/terradue/t2-cred/helper"
 	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/helper/secret"
 )
 
 // An stsRequest is AssumeRoleWithWebIdentity of the AWS Security Token Service,
@@ -63,12 +64,12 @@ func (r stsRequest) send(ctx context.Context, cred helper.Credential) (keys awsK
 	req.Header.Set("User-Agent", r.agent)
 	resp, err := client.Do(req)
 	if err != nil {
-		return keys, ends, r.unreachable(err, cred.Token)
+		return keys, ends, r.unreachable(quiet(err), cred.Token)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxSTSAnswer+1))
 	if err != nil {
-		return keys, ends, r.unreachable(err, cred.Token)
+		return keys, ends, r.unreachable(quiet(err), cred.Token)
 	}
 	if len(body) > maxSTSAnswer {
 		return keys, ends, r.unreachable(errors.New("the answer is larger than 1 MiB"), cred.Token)
@@ -172,12 +173,17 @@ func (r stsRequest) refused(said, hint string) error {
 	return r.problem(helper.ErrNotGranted, said, hint)
 }
 
-// unreachable is a failure to get an answer that can be understood.
-func (r stsRequest) unreachable(err error, token helper.Secret) error {
+// quiet is an error of net/http without what it quotes of the answer, which has keys.
+func quiet(err error) error {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err // the rest repeats the address
 	}
+	return secret.TransportError(err)
+}
+
+// unreachable is a failure to get an answer that can be understood.
+func (r stsRequest) unreachable(err error, token helper.Secret) error {
 	said, hint := words(err.Error(), token), "nothing that is kept was touched; try again later"
 	var unknown x509.UnknownAuthorityError
 	switch {

@@ -43,7 +43,25 @@ func (e *Error) Error() string {
 	case e.Code != "":
 		return e.Code
 	}
-	return fmt.Sprintf("HTTP %d %s", e.Status, http.StatusText(e.Status))
+	status := fmt.Sprintf("HTTP %d %s", e.Status, http.StatusText(e.Status))
+	if e.Op == discoveryKind || e.Op == keysKind {
+		status = e.Op + ": " + status
+	}
+	if e.Description != "" {
+		return fmt.Sprintf("%s %q", status, e.Description)
+	}
+	return status
+}
+
+// hintByMeaning is what to do where the issuer's words are not known, but what they mean.
+func (e *Error) hintByMeaning() hint.Remedy {
+	switch means := e.Means(); {
+	case means == MeansClientRefused:
+		return setSecret(e)
+	case means == MeansUserTokenRefused && e.Op == opExchange:
+		return newSubject(tokenEnded)(e)
+	}
+	return nil
 }
 
 // A ConfigError is a profile and an issuer that do not fit together: a wrong

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"sync"
 	"time"
 
@@ -149,6 +150,7 @@ func (c *flightConn) Write(p []byte) (int, error) { return c.flight.write(c.Conn
 func (f *flight) transport(base *http.Transport) *http.Transport {
 	own := base.Clone()
 	own.DisableKeepAlives = true
+	own.DisableCompression = true // an answer that is compressed all the same is read by plainText
 	dial := base.DialContext
 	own.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
@@ -178,17 +180,18 @@ func (i *Issuer) sendOnce(ctx context.Context, client *http.Client, req *http.Re
 
 	own := f.transport(client.Transport.(*guard).next.(*http.Transport))
 	defer own.CloseIdleConnections()
-	once := &http.Client{Transport: &guard{issuer: i, next: own}, CheckRedirect: client.CheckRedirect}
+	once := &guard{issuer: i, next: own, holds: g.spends} // an http.Client would look at redirects before we see the answer
 	traced := httptrace.WithClientTrace(flying, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { f.isReady() }})
 	req = req.WithContext(traced)
 	req.GetBody = nil // with it the transport could send the body again
-	resp, err := once.Do(req)
+	resp, err := once.RoundTrip(req)
 	if err != nil {
+		err = &url.Error{Op: "Post", URL: req.URL.Redacted(), Err: err}
 		return Response{}, f.failure(ctx, flying, g.op, err, sent)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	answer, err := i.readAnswer(g, resp, body, err, sent)
+	answer, err := i.readAnswer(g, resp, plainText(body), transportError(err), sent)
 	return answer, err
 }
 
@@ -203,6 +206,7 @@ func (f *flight) failure(ctx, flying context.Context, op string, err error, sent
 			err = cause
 		}
 	}
+	err = transportError(err)
 	switch {
 	case left:
 		return &outcomeError{NoAnswer, unreachable(op, err, sent...)}

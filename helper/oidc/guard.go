@@ -1,14 +1,15 @@
 package oidc
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"time"
+
+	"github.com/terradue/t2-cred/helper/secret"
 )
 
 // maxBody is the most that is read of any answer, after decompression.
@@ -22,6 +23,8 @@ var errBodyTooLarge = errors.New("the answer is larger than 1 MiB")
 type guard struct {
 	issuer *Issuer
 	next   http.RoundTripper
+	// holds says that what is said of a request waits for LogHeld.
+	holds bool
 }
 
 func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -38,10 +41,10 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	took := g.issuer.opt.Now().Sub(start).Round(time.Millisecond)
 	if err != nil {
-		g.issuer.opt.Log.Debug("request failed", "method", req.Method, "url", req.URL.Redacted(), "took", took, "error", kindOf(err))
+		g.log("request failed", "method", req.Method, "url", req.URL.Redacted(), "took", took, "error", kindOf(err))
 		return nil, err
 	}
-	g.issuer.opt.Log.Debug("request", "method", req.Method, "url", req.URL.Redacted(), "status", resp.StatusCode, "took", took)
+	g.log("request", "method", req.Method, "url", req.URL.Redacted(), "status", resp.StatusCode, "took", took)
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 		g.issuer.mu.Lock()
 		g.issuer.skew, g.issuer.dated = date.Sub(g.issuer.opt.Now()), true
@@ -49,6 +52,32 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp.Body = &cappedBody{ReadCloser: resp.Body, left: maxBody}
 	return resp, nil
+}
+
+// log is for -v. Standard error may block: a full pipe that nobody reads, or a terminal
+// after Ctrl-S. No answer with a new refresh token may wait for that.
+func (g *guard) log(msg string, args ...any) {
+	say := func() { g.issuer.opt.Log.Debug(msg, args...) }
+	if !g.holds {
+		g.issuer.LogHeld()
+		say()
+		return
+	}
+	g.issuer.mu.Lock()
+	defer g.issuer.mu.Unlock()
+	g.issuer.held = append(g.issuer.held, say)
+}
+
+// LogHeld logs what was held back while a refresh token was under way. The caller has
+// stored what came.
+func (i *Issuer) LogHeld() {
+	i.mu.Lock()
+	held := i.held
+	i.held = nil
+	i.mu.Unlock()
+	for _, say := range held {
+		say()
+	}
 }
 
 // blameProxy names the proxy of a connection that was not made, unless the error says
@@ -87,23 +116,24 @@ func (b *cappedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// kindOf is what may be logged of a transport's error. Others quote what the server
-// sent, and that may be an echo of what it was sent.
-func kindOf(err error) string {
-	var op *net.OpError
-	var certificate *tls.CertificateVerificationError
+// kindOf is what may be logged of a transport's error.
+func kindOf(err error) string { return Clean(transportError(err).Error()) }
+
+// transportError is [secret.TransportError], which knows our own transport's errors too.
+func transportError(err error) error {
 	var proxy *proxyError
+	var failure *proxyFailure
+	var wrong *ConfigError
+	var asked *url.Error
 	switch {
-	case errors.As(err, &certificate):
-		return Clean(certificate.Error())
+	case err == nil, errors.As(err, &wrong), errors.Is(err, errBodyTooLarge), errors.Is(err, errEnded):
+		return err
 	case errors.As(err, &proxy):
-		return Clean(proxy.Error())
-	case errors.As(err, &op):
-		return Clean(op.Error())
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return "no answer in time"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "the connection was cut"
+		return proxy
+	case errors.As(err, &failure):
+		return failure
+	case errors.As(err, &asked):
+		return &url.Error{Op: asked.Op, URL: asked.URL, Err: secret.TransportError(asked.Err)}
 	}
-	return "the answer is not HTTP, or the connection failed"
+	return secret.TransportError(err)
 }

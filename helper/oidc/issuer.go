@@ -51,6 +51,8 @@ type Issuer struct {
 	skew  time.Duration // the issuer's clock less ours, by its last Date header
 	dated bool          // there was one
 
+	held []func() // what LogHeld logs
+
 	mtls     *http.Client // shows a client's certificate, this one
 	mtlsCert string
 }

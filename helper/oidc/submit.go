@@ -34,19 +34,18 @@ func (i *Issuer) submit(ctx context.Context, op string, meta *Metadata, to authE
 func (i *Issuer) send(op string, client *http.Client, req *http.Request, sent []secret.Secret) ([]byte, error) {
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, unreachable(op, err, sent...)
+		return nil, unreachable(op, transportError(err), sent...)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return nil, unreachable(op, err, sent...)
+		return nil, unreachable(op, transportError(err), sent...)
 	}
 	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
 		return body, nil
 	}
 	said, _ := readMembers(body) // a body that is no JSON leaves the status to speak
-	code, _ := said.text("error")
-	words, _ := said.text("error_description")
+	code, words := said.refusal()
 	return nil, i.failed(op, resp, code, words, sent)
 }
 

@@ -31,22 +31,24 @@ func (b *bus) connect(ctx op) (*dbus.Conn, error) {
 	return conn, nil
 }
 
-// dial connects to the first of the addresses that answers. Those of Unix sockets are
-// dialled here: the peer must be ours, and godbus' own reader panics when the socket
-// fails in the middle of a message (godbus/dbus#437).
-func dial(ctx op, addresses string) (conn *dbus.Conn, err error) {
+// errNotASocket is of a bus whose owner nobody can tell.
+var errNotASocket = errors.New("only a Unix socket tells whose the bus is")
+
+// dial connects to the first of the addresses that answers. It takes Unix sockets
+// alone: the peer must be ours. It dials them itself, as godbus' own reader panics when
+// the socket fails in the middle of a message (godbus/dbus#437).
+func dial(ctx op, addresses string) (*dbus.Conn, error) {
+	err := errNotASocket
 	for address := range strings.SplitSeq(addresses, ";") {
 		kind, keys, _ := strings.Cut(address, ":")
 		if kind != "unix" {
-			if conn, err = dbus.Dial(address); err == nil {
-				return greet(conn)
-			}
 			continue
 		}
 		var socket *net.UnixConn
 		if socket, err = dialUnix(ctx, keys); err != nil {
 			continue
 		}
+		var conn *dbus.Conn
 		if conn, err = dbus.NewConn(&stream{socket, bufio.NewReader(socket)}); err == nil {
 			return greet(conn)
 		}
@@ -55,16 +57,14 @@ func dial(ctx op, addresses string) (conn *dbus.Conn, err error) {
 	return nil, err
 }
 
-// greet authenticates and says hello.
+// greet authenticates and says hello. It does not wait for the answer, which comes before
+// that to the first question. A bus that refuses ends the connection.
 func greet(conn *dbus.Conn) (*dbus.Conn, error) {
-	err := conn.Auth(nil)
-	if err == nil {
-		err = conn.Hello()
-	}
-	if err != nil {
+	if err := conn.Auth(nil); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
+	conn.BusObject().Go("org.freedesktop.DBus.Hello", 0, make(chan *dbus.Call, 1))
 	return conn, nil
 }
 

@@ -58,6 +58,34 @@ func TestErrors_repeatNothing(t *testing.T) {
 	}
 }
 
+// TestErrors_quoteNoBrokenAnswer: net/http quotes what it cannot read, which may be a
+// record.
+func TestErrors_quoteNoBrokenAnswer(t *testing.T) {
+	const token = "Rt9xQ4mL2vB7nK5jH8gF1dS6aP3oI0uY"
+	for _, answer := range []string{`{"data":{"data":{"refresh_token":"` + token + `"}}}`, "HTTP/1.1 200 OK\r\n" + token + "\r\n\r\n"} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/login") {
+				_, _ = io.WriteString(w, `{"auth":{"client_token":"hvs.CAESIJ8vN2rTq5WxYb3LkZ0mPd7u","lease_duration":3600}}`)
+				return
+			}
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(conn, answer)
+			_ = conn.Close()
+		}))
+		c := openbao.Config{Address: []string{server.URL}, Mount: "kv", Prefix: prefix, Auth: "approle", RoleIDFile: file(t, "role-id-of-this-fleet"), SecretIDFile: file(t, "4f7a1c52-9be0-4d3b-8a61-7c2e5d90f3ab")}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		_, _, err := open(t, c, nil).Load(ctx, name)
+		cancel()
+		server.Close()
+		if err == nil || strings.Contains(err.Error(), token) || !strings.Contains(err.Error(), "does not answer") {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
 // TestLogin_credentialsOfAnotherService: systemd gives each service its own credentials,
 // under the same name.
 func TestLogin_credentialsOfAnotherService(t *testing.T) {
