@@ -320,7 +320,7 @@ func (c *config) profile(name string) (helper.Profile, error) {
 	case name == "":
 		return helper.Profile{}, configErrorf(chooseOne(names), "several profiles and no default_profile")
 	}
-	return helper.Profile{}, configErrorf(chooseOne(names), "no profile %q in %s%s", clean(name), c.path, didYouMean(name, names))
+	return helper.Profile{}, configErrorf(chooseOne(names), "no profile %q in %s%s", shownWord(name), c.path, didYouMean(name, names))
 }
 
 // chooseOne is the remedy for a profile that was not named, or not right.
