@@ -27,17 +27,23 @@ install: build ## install the program below PREFIX (/usr/local), as in make inst
 	install bin/t2-cred '$(DESTDIR)$(PREFIX)/bin/t2-cred'
 
 .PHONY: demo
-demo: build ## the main job, step by step, against the built-in issuer (STORE=file: without root)
+demo: demo-says build ## the main job, step by step, against the built-in issuer (STORE=file: without root)
+ifneq ($(STORE),file)
+	@$(SETUP) keyring
+endif
+	@cd e2e && T2_CRED_STORE='$(or $(STORE),$(T2_CRED_STORE))' T2_CRED_BIN='$(CURDIR)/bin/t2-cred' go run ./cmd/demo
+
+# What comes, before the first build, which takes longest.
+.PHONY: demo-says
+demo-says:
 ifeq ($(STORE),file)
 	@echo 'demo: nothing is installed; it takes about 20 seconds, and the first build some minutes'
 else
 	@{ command -v dbus-daemon && command -v gnome-keyring-daemon; } >/dev/null || { \
 	  echo 'demo: installs dbus and gnome-keyring, about 110 Debian packages, as root or with sudo; it takes 1 to 3 minutes'; \
 	  echo 'demo: make demo STORE=file installs nothing'; }
-	@$(SETUP) keyring
 	@echo 'demo: it takes about 20 seconds, and the first build some minutes'
 endif
-	@cd e2e && T2_CRED_STORE='$(or $(STORE),$(T2_CRED_STORE))' T2_CRED_BIN='$(CURDIR)/bin/t2-cred' go run ./cmd/demo
 
 .PHONY: check
 check: fmt vet lint unit ## format, vet, lint, unit tests with the race detector: the inner loop
@@ -55,10 +61,18 @@ bench: build ## measure against the budgets and the peers, into docs/benchmarks.
 	@$(SETUP) bench keycloak
 	@cd e2e && T2_CRED_BIN='$(CURDIR)/bin/t2-cred' go run ./cmd/bench
 
+PORT ?= 8180
+
 .PHONY: keycloak
-keycloak: build ## start a Keycloak for hands-on use, and print the lines to type
+keycloak: keycloak-says build ## start a Keycloak for hands-on use on PORT (8180), and print the lines to type
 	@$(SETUP) keycloak
-	@cd e2e && go build -o ../bin/e2e-keycloak ./cmd/keycloak && exec ../bin/e2e-keycloak
+	@cd e2e && go build -o ../bin/e2e-keycloak ./cmd/keycloak && exec ../bin/e2e-keycloak -port '$(PORT)'
+
+.PHONY: keycloak-says
+keycloak-says:
+	@[ -e '$(dir $(TOOLS))keycloak' ] || \
+	  echo 'keycloak: installs Java and Maven where they are missing, as root or with sudo, and fetches Keycloak (170 MB); the first time takes 5 to 10 minutes'
+	@echo 'keycloak: it takes about a minute to start, and the first build some minutes'
 
 .PHONY: release-snapshot
 release-snapshot: ## make what a release would be, into bin/release, and publish nothing
@@ -108,6 +122,7 @@ lint:
 	$(TOOLS)/golangci-lint run ./...
 	cd e2e && $(TOOLS)/golangci-lint run ./...
 	$(TOOLS)/actionlint
+	go test -run TestProse ./docs # how long a sentence is, and how it is built
 
 # The race detector is C, and asks for a compiler. With -short the hostile-issuer
 # suite meets every fifth fault; all of them are met without the detector.

@@ -45,8 +45,9 @@ func worn() []*regexp.Regexp {
 	return all
 }
 
-// TestProse_sentencesAreShort reads each Markdown page, each doc comment and each help
-// text, and wants sentences of at most maxWords words.
+// TestProse_sentencesAreShort reads each Markdown page, each comment, each help text, and
+// each message with its hint, and wants sentences of at most maxWords words. It reads all
+// that people read, so that no kind of text can drop out unseen.
 func TestProse_sentencesAreShort(t *testing.T) {
 	exceptions, patterns := allowed(), worn()
 	if len(exceptions) > 20 {
@@ -58,6 +59,9 @@ func TestProse_sentencesAreShort(t *testing.T) {
 		switch filepath.Ext(path) {
 		case ".md":
 			texts[path] = paragraphsOfMarkdown(read(t, path))
+			if strings.HasSuffix(path, "messages.md") {
+				texts[path] = append(texts[path], messagesOf(read(t, path))...)
+			}
 		case ".go":
 			texts[path] = paragraphsOfGo(t, path)
 		}
@@ -86,6 +90,17 @@ func TestProse_sentencesAreShort(t *testing.T) {
 		if !used[e] {
 			t.Errorf("no long sentence begins with %q any more: remove the exception", e)
 		}
+	}
+	for _, path := range []string{
+		"README.md", "CONTRIBUTING.md", "CHANGELOG.md", ".github/SECURITY.md", "docs/using.md", "docs/messages.md", "docs/hooks/git.md",
+		"docs/recipes/mail.md", "docs/spec/README.md", "contrib/python/README.md", "helper/cli/get.go", "e2e/cmd/demo/main.go",
+	} {
+		if len(texts[filepath.Join("..", path)]) == 0 {
+			t.Errorf("%s was not read", path)
+		}
+	}
+	if n := len(messagesOf(read(t, "messages.md"))); n < 500 {
+		t.Errorf("only %d messages and hints were read", n)
 	}
 	if sentences < 2000 {
 		t.Errorf("only %d sentences were found: this shows nothing", sentences)
@@ -181,6 +196,16 @@ func paragraphsOfMarkdown(page string) (all []string) {
 		}
 	}
 	flush()
+	return all
+}
+
+var message = regexp.MustCompile("`` (.*?) ``")
+
+// messagesOf are the messages and hints of their list, which it has as code.
+func messagesOf(page string) (all []string) {
+	for _, cell := range message.FindAllStringSubmatch(page, -1) {
+		all = append(all, strings.ReplaceAll(cell[1], `\|`, "|"))
+	}
 	return all
 }
 

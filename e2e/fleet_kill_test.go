@@ -32,12 +32,17 @@ func TestMore_fleetKill(t *testing.T) {
 	fleetKill(t, kills, 5)
 }
 
+// inHand is how long a process may have an answer that it has not sealed yet. On an idle
+// computer that is 1 to 2 ms, and 12 ms were seen on a busy one.
+const inHand = 50 * time.Millisecond
+
 // A death is one refresh of an account, whose process was killed.
 type death struct {
 	account string
 	ended   bool     // before it was killed
 	sent    int      // POSTs with the account's refresh token
 	conn    lab.Conn // of the POST
+	killed  time.Time
 	after   run.Result
 	later   run.Result // on the same machine, after the other machine had no success
 }
@@ -51,7 +56,7 @@ func fleetKill(t *testing.T, kills, stops int) {
 	for i := range kills {
 		doomed = append(doomed, fmt.Sprintf("killed-%d", i))
 	}
-	for i := range stops {
+	for i := range 8 * stops { // some will be too late
 		stopped = append(stopped, fmt.Sprintf("stopped-%d", i))
 	}
 	f.expired(append(slices.Concat(doomed, stopped), "usual-0", "usual-1", "usual-2")...)
@@ -73,9 +78,12 @@ func fleetKill(t *testing.T, kills, stops int) {
 		if r := f.stopHolder(t, a); r != nil {
 			victims[a] = r
 		}
+		if len(victims) == stops {
+			break
+		}
 	}
-	if len(victims) == 0 {
-		t.Error("no holder was stopped before it had sent the refresh token")
+	if len(victims) < stops {
+		t.Errorf("%d holders were stopped before they had sent the refresh token, not %d", len(victims), stops)
 	}
 
 	// Another machine goes on with all accounts at once. It waits for the leases.
@@ -118,12 +126,17 @@ func (f *fleet) kill(relay *lab.Relay, account string, after time.Duration) *dea
 	d, before, spent := &death{account: account}, relay.Count(), len(f.spent.All())
 	r := f.machines[0].Start(run.Cmd{Args: []string{"get", "--account", account}})
 	time.Sleep(after)
+	d.killed = time.Now()
 	r.Kill()
 	d.ended = r.Wait().Signal == 0
-	time.Sleep(200 * time.Millisecond) // what was sent arrives, and is answered
+	// What was sent arrives, and is answered, however busy the computer is.
+	time.Sleep(200 * time.Millisecond)
+	if !relay.Wait(time.Minute) {
+		f.t.Fatalf("%s: the issuer does not come to an end", account)
+	}
 	d.sent = len(f.spent.All()) - spent
 	posts := relay.Since(before, "POST /realms/test/protocol/openid-connect/token ")
-	if d.sent > 0 && len(posts) != 1 {
+	if d.sent != min(d.sent, 1) || d.sent > 0 && len(posts) != 1 {
 		f.t.Fatalf("%s: %d refreshes arrived, by %d connections", account, d.sent, len(posts))
 	}
 	if len(posts) > 0 {
@@ -163,6 +176,11 @@ func (f *fleet) judgeDeaths(t *testing.T, deaths []*death) {
 			t.Errorf("%s: no sane end: %s, and then on its own machine: %s", d.account, d.after, d.later)
 		}
 		if lost && !d.conn.Unread {
+			// Its system had handed it the answer, and it had not sealed it yet.
+			count["lost with the answer in hand"]++
+			t.Logf("%s: killed %s after its answer had arrived", d.account, d.killed.Sub(d.conn.At))
+		}
+		if lost && !d.conn.Unread && d.killed.Sub(d.conn.At) > inHand {
 			t.Errorf("%s: the grant is lost, although the answer was read (%+v): %s", d.account, d.conn, d.later)
 		}
 		if lost && (d.ended || d.sent == 0) {

@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -130,6 +131,16 @@ func TestFleetTrouble(t *testing.T) {
 		f.plant(one, secret, "0d7f3c1e-8f0e-4c3a-9f1d-6f0a4c8e2b11")
 		f.bao.RevokeAll("auth/approle/login")
 	}, func() { f.plant(one, secret, was) })
+	fails("a file that `[stores.openbao]` names is missing", func() {
+		if err := os.Rename(secret, secret+".away"); err != nil {
+			t.Fatal(err)
+		}
+		f.bao.RevokeAll("auth/approle/login")
+	}, func() {
+		if err := os.Rename(secret+".away", secret); err != nil {
+			t.Fatal(err)
+		}
+	})
 	fails("the engine's rate limit is met", func() {
 		f.bao.API(http.MethodPost, "sys/quotas/rate-limit/slow", map[string]any{"path": openbao.Mount, "rate": 0.01, "interval": "1h"}, nil)
 	}, func() { f.bao.API(http.MethodDelete, "sys/quotas/rate-limit/slow", nil, nil) })

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -29,13 +30,19 @@ type gitFront struct {
 	refused map[string]bool
 	moved   string   // where what is below /moved/ is now
 	log     []string // "none", "Bearer alice", "Basic oauth2 alice", "refused"
+	said    []string // by git-http-backend on its standard error
 }
 
 func newGitFront(t *testing.T, issuer *oidctest.Issuer) *gitFront {
 	t.Helper()
 	f := &gitFront{root: t.TempDir(), issuer: issuer, offers: []string{"Basic", "Bearer"}, refused: map[string]bool{}}
 	f.Server = httptest.NewServer(f)
-	t.Cleanup(f.Close)
+	t.Cleanup(func() {
+		f.Close()
+		if t.Failed() && len(f.said) > 0 {
+			t.Logf("git-http-backend said %q", f.said)
+		}
+	})
 	f.host = f.Listener.Addr().String()
 	return f
 }
@@ -68,12 +75,21 @@ func (f *gitFront) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.lfs.ServeHTTP(w, r)
 		return
 	}
+	var said bytes.Buffer
 	backend := &cgi.Handler{
 		Path: filepath.Join(gitExecPath, "git-http-backend"), Dir: f.root,
 		// Who is known may push.
 		Env: []string{"GIT_PROJECT_ROOT=" + f.root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=" + who, "HOME=" + f.root},
+		// Not the test's own standard error. A message of the backend has no newline at its
+		// end, so the "--- PASS" after it would not begin a line.
+		Stderr: &said,
 	}
 	backend.ServeHTTP(w, r)
+	if said.Len() > 0 {
+		f.mu.Lock()
+		f.said = append(f.said, said.String())
+		f.mu.Unlock()
+	}
 }
 
 // admit tells how a request proved itself, and whether it did.

@@ -179,7 +179,7 @@ func (s *pythonStage) pytest(want int, files ...string) {
 	for _, file := range files {
 		args = append(args, filepath.Join(top, "contrib/python/tests", file))
 	}
-	out := s.wantPython(4*time.Minute, args...)
+	out := s.wantPython(8*time.Minute, args...)
 	passed := regexp.MustCompile(`(?m)^(\d+) passed`).FindStringSubmatch(out)
 	if passed == nil || strings.Contains(out, " skipped") || strings.Contains(out, " xfailed") {
 		s.t.Fatalf("not all passed:\n%s", out)

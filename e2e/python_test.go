@@ -23,7 +23,7 @@ import (
 // binary against a real Keycloak.
 func TestPython(t *testing.T) {
 	s := newPythonStage(t, server(t).NewRealm(t, keycloak.Legacy), "venv-python")
-	s.pytest(91, "test_get.py", "test_auth.py", "test_requests.py", "test_httpx.py", "test_rasters.py", "test_keyring.py")
+	s.pytest(119, "test_get.py", "test_auth.py", "test_odd_places.py", "test_requests.py", "test_httpx.py", "test_rasters.py", "test_keyring.py")
 }
 
 // TestPython_rotation: where each refresh token is good for one use, the same holds.

@@ -58,7 +58,7 @@ install_wanted() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${wanted[@]}"; } >"$log" 2>&1 </dev/null; then
     tail -n 20 "$log" >&2
     rm -f "$log"
-    die "cannot install ${wanted[*]} (needed for: ${wanted_for[*]}); it takes root or sudo"
+    die "cannot install what is needed for ${wanted_for[*]}; it takes root or sudo. As root: apt-get install ${wanted[*]}"
   fi
   rm -f "$log"
   local command

@@ -5,6 +5,8 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -84,6 +86,34 @@ func TestTargets_named(t *testing.T) {
 	}
 	if !strings.Contains(makefile, "-run '^TestMore_'") || !strings.Contains(makefile, "NOT CHECKED: the tests TestMore_*") {
 		t.Error("the Makefile does not choose the tests TestMore_*, or make test does not say that it leaves them out")
+	}
+}
+
+// TestTargets_say: what a target installs and how long it takes is said before its first
+// build, which takes longest; the port of make keycloak is the one that was given; and make
+// lint measures the prose.
+func TestTargets_say(t *testing.T) {
+	for _, tt := range []struct {
+		args          []string
+		first, before string
+	}{
+		{[]string{"demo", "STORE=file"}, "demo: nothing is installed", "go build"},
+		{[]string{"demo", "STORE="}, "demo: installs dbus and gnome-keyring", "go build"},
+		{[]string{"keycloak", "PORT=18471"}, "keycloak: installs Java and Maven", "go build"},
+		{[]string{"keycloak", "PORT=18471"}, "keycloak: it takes about a minute", "-port '18471'"},
+		{[]string{"keycloak"}, "e2e/setup.sh keycloak", "-port '8180'"},
+		{[]string{"lint"}, "golangci-lint run", "go test -run TestProse ./docs"},
+	} {
+		cmd := exec.CommandContext(t.Context(), "make", append([]string{"-n"}, tt.args...)...)
+		cmd.Dir, cmd.Env = "..", append(os.Environ(), "MAKEFLAGS=")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("make -n %s: %v\n%s", tt.args, err, out)
+		}
+		first, before := strings.Index(string(out), tt.first), strings.Index(string(out), tt.before)
+		if first < 0 || before < first {
+			t.Errorf("make %s: %q does not come before %q:\n%s", tt.args, tt.first, tt.before, out)
+		}
 	}
 }
 

@@ -54,7 +54,7 @@ func (f *refresher) inDoubt(spent bool, why string) error {
 	d, r := f.found.Doubt, f.request
 	detail := fmt.Sprintf("machine %s may have sent the refresh token on %s, and its answer is not stored; %s",
 		oidc.Clean(d.Node), d.Since.UTC().Format("2006-01-02 15:04Z"), why)
-	if age := f.h.Now().Sub(d.Found); age <= doubtEnds {
+	if d.Age <= doubtEnds {
 		return &hint.Error{Kind: ErrInDoubt, Detail: detail, Remedy: hint.Do(
 			hint.Words(fmt.Sprintf("run it on machine %s, which may have the answer: ", oidc.Clean(d.Node))), r.command("get"))}
 	}

@@ -27,14 +27,14 @@ func (h *Helper) Erase(ctx context.Context, r Request, localOnly bool) (Erasure,
 	defer cancel()
 	if localOnly {
 		if _, err := h.Store.Load(wait, r.key()); errors.Is(err, store.ErrNotFound) {
-			return Erasure{}, h.nothingStored(wait, r)
+			return Erasure{}, h.nothingStored(wait, r, hint.Do(hint.Run("list")))
 		}
 		return Erasure{Why: "the issuer was not asked, and the grant lives on there until it ends"}, h.Store.Delete(wait, r.key())
 	}
 	var done Erasure
 	_, err := h.Store.Update(wait, r.key(), func(old store.Record) (store.Record, error) {
 		if old.Grant == "" {
-			return store.Record{}, h.nothingStored(wait, r)
+			return store.Record{}, h.nothingStored(wait, r, hint.Do(hint.Run("list")))
 		}
 		if old.RefreshToken == "" {
 			done.Why = "the record has no refresh token"
@@ -77,11 +77,15 @@ func (r Request) localOnly() hint.Remedy {
 
 // nothingStored is the error of an account without a record. A move between two stores
 // that was interrupted has left it in the other one.
-func (h *Helper) nothingStored(ctx context.Context, r Request) error {
+func (h *Helper) nothingStored(ctx context.Context, r Request, remedy hint.Remedy) error {
 	if h.Elsewhere != nil {
 		if err := h.Elsewhere(ctx, r.key()); err != nil {
 			return err
 		}
 	}
-	return h.loginRequired(r, fmt.Sprintf("nothing is stored for %s/%s", r.Profile.Name, r.Account), nil)
+	near := ""
+	if h.Near != nil {
+		near = h.Near(r.key())
+	}
+	return &hint.Error{Kind: ErrLoginRequired, Detail: fmt.Sprintf("nothing is stored for %s/%s%s", r.Profile.Name, r.Account, near), Remedy: remedy}
 }

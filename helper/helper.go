@@ -12,7 +12,8 @@ import (
 	"github.com/terradue/t2-cred/store"
 )
 
-// A Helper gets credentials. All of its fields must be set, except Elsewhere.
+// A Helper gets credentials. All of its fields must be set, except Elsewhere
+// and Near.
 type Helper struct {
 	Store  *store.Store
 	Issuer func(Profile) *oidc.Issuer
@@ -22,6 +23,8 @@ type Helper struct {
 	// Elsewhere returns an error if an account that Store does not have lies in another
 	// store of the same configuration.
 	Elsewhere func(context.Context, store.Key) error
+	// Near proposes another account for one that is not there, as words behind an error.
+	Near func(store.Key) string
 }
 
 // Get returns an access token that serves the request: the cached one, without
@@ -104,7 +107,7 @@ func isTrouble(err error) bool {
 		return true
 	}
 	return errors.Is(err, ErrInDoubt) || errors.Is(err, oidc.ErrUnreachable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrBusy) ||
-		errors.Is(err, store.ErrLocked) || errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrLost)
+		errors.Is(err, store.ErrConfig) || errors.Is(err, store.ErrLocked) || errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrLost)
 }
 
 func left(t store.Token, now time.Time) time.Duration {

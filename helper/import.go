@@ -73,7 +73,7 @@ func (f *importer) Prepare(ctx context.Context, found store.Found) (store.Record
 	if err := f.issuer.Ready(ctx); err != nil {
 		return store.Record{}, err
 	}
-	return f.h.newRecord(f.request.Request, f.issuer, oidc.Response{}, store.Token{Subject: f.subject}, oidc.Claims{}), ctx.Err()
+	return f.h.newRecord(f.request.Request, f.issuer, oidc.Response{}, store.Token{Subject: f.subject}, oidc.Claims{}), prepareOver(ctx.Err())
 }
 
 // Send implements store.Spender.

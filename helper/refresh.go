@@ -47,7 +47,7 @@ func (f *refresher) Prepare(ctx context.Context, found store.Found) (store.Recor
 		return store.Record{}, err
 	}
 	if err := ctx.Err(); err != nil {
-		return store.Record{}, err
+		return store.Record{}, prepareOver(err)
 	}
 	switch {
 	case found.Doubt == nil && !found.Elsewhere:
@@ -58,13 +58,18 @@ func (f *refresher) Prepare(ctx context.Context, found store.Found) (store.Recor
 	return f.ask(ctx)
 }
 
+// prepareOver is the error of a caller whose time was up before anything was sent.
+func prepareOver(err error) error {
+	return hint.TimeUp(err, "before the refresh token was to be sent, so nothing was spent")
+}
+
 // usable says why a record cannot be refreshed, before anything is asked. A grant that
 // was revoked is tried again with Fresh, unless another process just did.
 func (f *refresher) usable(ctx context.Context) error {
 	r, old := f.request, f.found.Record
 	switch {
 	case old.Grant == "":
-		return f.h.nothingStored(ctx, r)
+		return f.h.nothingStored(ctx, r, f.h.beginAgain(r))
 	case old.Issuer != r.Profile.Issuer || old.ClientID != r.Profile.ClientID:
 		return f.h.loginRequired(r, fmt.Sprintf("what is stored is for client %s at %s, but the profile says %s at %s",
 			oidc.Clean(old.ClientID), oidc.Clean(old.Issuer), r.Profile.ClientID, r.Profile.Issuer), nil)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"sort"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/store/backend"
 )
 
@@ -54,7 +55,7 @@ func (s *Store) Accounts(ctx context.Context) ([]Account, error) {
 			accounts = append(accounts, a)
 		}
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return nil, hint.TimeUp(ctx.Err(), "while the accounts were read")
 		}
 	}
 	// A note without an item: deleted elsewhere, waiting as a copy, or not listed.

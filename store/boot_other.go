@@ -2,20 +2,8 @@
 
 package store
 
-import "time"
-
-// bootClock is the time since 1970 by the wall clock, or by the monotonic clock where
-// that has gone further: one of them counts a suspension or a clock that was set back.
-func bootClock() func() time.Duration {
-	begun := time.Now() //nolint:forbidigo // it is the clock of leases, not the caller's
-	return func() time.Duration {
-		t := time.Now() //nolint:forbidigo // as above
-		wall := t.Round(0).Sub(begun.Round(0))
-		return time.Duration(begun.UnixNano()) + max(t.Sub(begun), wall)
-	}
-}
-
-// bootID is known on Linux alone.
+// bootID is known on Linux alone. A clock that starts again with the machine never says
+// that more time has passed than has: see seenFor.
 func bootID() string { return "" }
 
 // fileID is known on Linux alone: elsewhere a claim of this machine is like any other.

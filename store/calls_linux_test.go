@@ -12,9 +12,9 @@ import (
 
 // mostCalls are the calls of a refresh that rotates: the collections, whether it
 // is locked, a session; a search and a secret for the record, the client's secret and
-// the identity for copies; the record once more, to compare; the new value and the same
-// read back.
-const mostCalls = 15
+// the identity for copies; the record's secret once more, to compare; the new value and the
+// same read back.
+const mostCalls = 14
 
 // TestKeyring_refreshIsFewCalls counts what a whole refresh asks gnome-keyring.
 // Bare go-keyring took 31 calls for it, and all of the time that a refresh may

@@ -71,11 +71,12 @@ func (s *Store) lock(ctx context.Context, name string) (*heldLock, error) {
 // lockUnless is lock, and gives up without an error and without the lock once needless
 // says so: a waiter leaves as soon as the holder has brought what it wants.
 func (s *Store) lockUnless(ctx context.Context, name string, needless func() bool) (*heldLock, error) {
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, maxLockWait)
-		defer cancel()
+	limit := maxLockWait
+	if s.shared() { // its holder may wait for another machine's claim
+		limit += s.claimWait()
 	}
+	ctx, cancel := s.bounded(ctx, limit)
+	defer cancel()
 	return s.locks.lock(ctx, name, needless)
 }
 

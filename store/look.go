@@ -37,10 +37,10 @@ type Doubt struct {
 
 	// The rest is of a shared store.
 
-	Node  string    // the machine that held the claim; empty on a store of one machine
-	Found time.Time // when the doubt was written down
-	Lost  bool      // no machine can have the answer
-	Ask   bool      // the issuer may be asked whether the token was spent
+	Node string        // the machine that held the claim; empty on a store of one machine
+	Age  time.Duration // since the doubt was written down, by clocks that nobody sets
+	Lost bool          // no machine can have the answer
+	Ask  bool          // the issuer may be asked whether the token was spent
 }
 
 // inFlight is for how long a mark of a process that runs is taken for a refresh under

@@ -70,18 +70,14 @@ func Move(ctx context.Context, from, to *Store, k Key) error {
 	to.keepRest(ctx, k, there.st, rec)
 	err = old.deleteMoved(ctx) // and of the kernel's keys those of the OS keyring alone
 	if errors.Is(err, ErrBusy) && absent {
-		err = errors.Join(err, to.deleteAll(ctx, k)) // its refresh token may be spent by now
+		err = errors.Join(err, there.deleteAll(ctx)) // its refresh token may be spent by now
 	}
 	return err
 }
 
 // deleteMoved removes an account that is in the other store by now.
 func (r *spending) deleteMoved(ctx context.Context) error {
-	if err := r.keepClaim(ctx); err != nil {
-		return err
-	}
-	r.claim = nil // it goes with the item
-	return r.s.deleteAll(ctx, r.k)
+	return r.deleteAll(ctx)
 }
 
 // hold looks at an account whose lock is held and, in a shared store, claims it. The

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,13 +57,14 @@ type Store struct {
 
 	// What follows is of a shared store.
 
-	sharer             backend.Sharer // nil for a store of one machine
-	terms              backend.Terms
-	node               func() string // this machine's name, for people
-	bootID             func() string // of this run of the machine
-	boot               func() time.Duration
-	owner              func() string // names the state directory in this run; empty where that is not known
-	sendTime, saveTime time.Duration
+	sharer backend.Sharer // nil for a store of one machine
+	terms  backend.Terms
+	node   func() string // this machine's name, for people
+	bootID func() string // of this run of the machine
+	boot   func() time.Duration
+	owner  func() string // names the state directory in this run; empty where that is not known
+
+	sendTime, saveTime, leaderTime time.Duration
 }
 
 // Open checks the options and touches nothing: no file, no keyring. The error of
@@ -99,7 +101,7 @@ func With(b backend.Backend, o Options) (*Store, error) {
 	notes := "notes-" + s.is.Name
 	if sharer, ok := b.(backend.Sharer); ok {
 		s.share(sharer)
-		notes += "-" + shortHash(s.is.Where)[:8] // another engine or prefix has other grants
+		notes += "-" + shortHash(cmp.Or(s.is.Place, s.is.Where))[:8] // another prefix has other grants
 	}
 	s.notes = dirNotes{dir: filepath.Join(o.StateDir, s.ns, notes)}
 	return s, nil
@@ -108,7 +110,7 @@ func With(b backend.Backend, o Options) (*Store, error) {
 // share makes it a shared store.
 func (s *Store) share(b backend.Sharer) {
 	s.sharer, s.terms = b, b.Terms()
-	s.sendTime, s.saveTime = sendTime, saveTime
+	s.sendTime, s.saveTime, s.leaderTime = sendTime, saveTime, leaderTime
 	s.boot = bootClock()
 	// A cached get needs none of these.
 	s.node, s.bootID, s.owner = sync.OnceValue(hostname), sync.OnceValue(bootID), sync.OnceValue(s.findOwner)
@@ -228,19 +230,24 @@ func (s *Store) saveTo(ctx context.Context, b backend.Backend, name string, valu
 	return rev, nil
 }
 
-// saveAny saves a value over whatever is there, after looking at it.
+// saveAny saves a value over whatever is there, unless it is there already.
 func (s *Store) saveAny(ctx context.Context, b backend.Backend, name string, value secret.Secret) error {
-	old, _, err := b.Load(ctx, name)
+	old, rev, err := b.Load(ctx, name)
 	if err == nil && old == value {
 		return nil
 	}
-	return s.saveAgain(ctx, b, name, value)
+	return s.saveOver(ctx, b, name, value, rev, err)
 }
 
 // saveAgain is saveAny, and writes also what is there already: to the first identity, in
 // the file store.
 func (s *Store) saveAgain(ctx context.Context, b backend.Backend, name string, value secret.Secret) error {
 	_, rev, err := b.Load(ctx, name)
+	return s.saveOver(ctx, b, name, value, rev, err)
+}
+
+// saveOver saves over what a Load has found.
+func (s *Store) saveOver(ctx context.Context, b backend.Backend, name string, value secret.Secret, rev backend.Revision, err error) error {
 	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) {
 		return err
 	}

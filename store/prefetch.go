@@ -50,3 +50,17 @@ func (s *Store) loadAhead(ctx context.Context, name string) (secret.Secret, erro
 	value, _, err := s.backend.Load(ctx, name)
 	return value, err
 }
+
+// loadAhead begins to load what a refresh wants after the record. What it began before, for
+// a claim that was refused, may be old by now.
+func (r *spending) loadAhead(ctx context.Context) {
+	r.forgetAhead()
+	r.forget = r.s.begin(ctx, itemName(kindClient, r.k.Profile), kindSeal)
+}
+
+// forgetAhead forgets what was loaded and not taken.
+func (r *spending) forgetAhead() {
+	if r.forget != nil {
+		r.forget()
+	}
+}

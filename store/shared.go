@@ -25,6 +25,7 @@ func (r *spending) refreshShared(ctx context.Context, want Want, sp Spender, ask
 		}
 		return want.Enough != nil && (!want.Fresh || asked || t.AccessToken != *first) && want.Enough(t)
 	}
+	defer r.forgetAhead()
 	served, err := r.takeClaim(ctx, true, serve)
 	if err != nil {
 		return Record{}, err
@@ -38,7 +39,6 @@ func (r *spending) refreshShared(ctx context.Context, want Want, sp Spender, ask
 		r.s.keepHere(r.k, r.st, r.st.rec)
 		return r.st.rec, nil
 	}
-	defer r.s.begin(ctx, itemName(kindClient, r.k.Profile), kindSeal)()
 	return r.run(ctx, sp, asked)
 }
 
@@ -116,10 +116,8 @@ func (r *spending) checkLease() error {
 // can have got one.
 func (r *spending) unanswered() {
 	if c := r.claim; c != nil {
-		c.doubt = &doubt{
-			Node: c.item.Claim.Node, Owner: c.item.Claim.Owner, Since: c.item.Claim.Since,
-			Found: atRest(r.s.opt.Now()), Lost: true,
-		}
+		c.doubt = r.s.newDoubt(c.item.Claim)
+		c.doubt.Lost = true
 	}
 }
 
@@ -135,7 +133,7 @@ func (r *spending) giveUp(ctx context.Context) {
 	left := c.item
 	left.Claim, left.Doubt = nil, c.doubt
 	if left.Record == "" {
-		if r.s.boot() < c.until {
+		if r.s.boot()+releaseTime < c.until {
 			_ = r.s.backend.Delete(ctx, r.name) // the claim proved that there is nothing
 		}
 		return
@@ -260,8 +258,7 @@ func (r *spending) adoptShared(ctx context.Context, c foundCopy, newer secret.Se
 // that takes long is not waited for: the record is saved under the claim, and the token
 // after it.
 func (r *spending) grantedShared(ctx context.Context, sp Spender, next Record, unfit error) (Record, error) {
-	mine := r.claim.item.Claim
-	r.claim.doubt = &doubt{Node: mine.Node, Owner: mine.Owner, Since: mine.Since, Found: atRest(r.s.opt.Now())}
+	r.claim.doubt = r.s.newDoubt(r.claim.item.Claim)
 	sealErr := r.room.fill(encodeRecord(r.k, next))
 	kept, wait := next, func() (Record, error) { return next, unfit }
 	done := unfit != nil

@@ -31,7 +31,9 @@ const (
 	saveTime = 15 * time.Second
 	// releaseTime bounds giving up a claim that came to nothing.
 	releaseTime = 3 * time.Second
-	maxPoll     = 500 * time.Millisecond
+	// leaderTime is how long the engine may be without a leader.
+	leaderTime = 30 * time.Second
+	maxPoll    = 500 * time.Millisecond
 	// freshPoll is the pause from which on a waiter asks where writes are decided.
 	freshPoll = 200 * time.Millisecond
 )
@@ -48,47 +50,69 @@ type heldClaim struct {
 	doubt, earlier *doubt
 }
 
-// takeClaim waits until the item is free, or its claim has run out, and claims it. With
-// serve it gives up, and says so, once the item has a token that serve takes. Then the
-// account's copies are settled.
+// takeClaim is waitForClaim. Then the account's copies are settled.
 func (r *spending) takeClaim(ctx context.Context, spends bool, serve func(Token) bool) (served bool, err error) {
+	before, served, err := r.waitForClaim(ctx, spends, serve)
+	if served || err != nil {
+		return served, err
+	}
+	if err = r.settleClaimed(ctx, before); err != nil {
+		r.giveUp(ctx)
+	}
+	return false, err
+}
+
+// waitForClaim waits until the item is free, or its claim has run out, and claims it. With
+// serve it gives up, and says so, once the item has a token that serve takes. before is the
+// claim that was there.
+func (r *spending) waitForClaim(ctx context.Context, spends bool, serve func(Token) bool) (before *claim, served bool, err error) {
 	s, started := r.s, r.s.boot()
-	var holder *claim // of the claim that was waited for
+	ctx, cancel := s.bounded(ctx, s.claimWait())
+	defer cancel()
+	others := "" // why it is not this machine's turn
 	if r.st.note, err = s.notes.get(r.k); err == nil {
 		r.st.noted = true
 	}
 	for pause := 50 * time.Millisecond; ; pause = min(pause*3/2, maxPoll) {
-		now, rev, err := r.poll(ctx, holder != nil && pause > freshPoll)
+		now, rev, err := r.poll(ctx, others != "" && pause > freshPoll)
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			r.st.rev = rev
-			return false, waitOver(ctx, err, holder, s.boot()-started)
+			return nil, false, waitOver(ctx, err, others, s.boot()-started)
 		}
 		if served, err := r.serves(now, rev, serve); served || err != nil {
-			return served, err
+			return nil, served, err
 		}
 		if who := now.Claim; who != nil && !s.isMine(who) && !s.ranOut(r.name, rev, who) {
-			holder = who
-			if r.patience > 0 && s.boot()-started > r.patience {
-				return false, busyElsewhere(ctx, holder, s.boot()-started)
+			others = fmt.Sprintf("machine %s has claimed it since %s", who.Node, who.Since.UTC().Format(time.RFC3339))
+			if waited := s.boot() - started; r.patience > 0 && waited > r.patience {
+				return nil, false, busy(ctx, waited, others)
 			}
 			if !sleep(ctx, pause/2+mathrand.N(pause)) { //nolint:gosec // only to wait apart from the others
-				return false, waitOver(ctx, ctx.Err(), holder, s.boot()-started)
+				return nil, false, waitOver(ctx, ctx.Err(), others, s.boot()-started)
 			}
 			continue
 		}
-		before := now.Claim
 		switch err = r.claimItem(ctx, now, rev, spends); {
 		case errors.Is(err, backend.ErrConflict) && sleep(ctx, mathrand.N(pause)): //nolint:gosec // as above
+			others = "other machines write it all the time"
 			continue
 		case err != nil:
-			return false, waitOver(ctx, err, holder, s.boot()-started)
+			return nil, false, waitOver(ctx, err, others, s.boot()-started)
 		}
-		if err = r.settleClaimed(ctx, before); err != nil {
-			r.giveUp(ctx)
-			return false, err
-		}
-		return false, nil
+		return now.Claim, false, nil
 	}
+}
+
+// claimWait bounds the wait for a claim of a caller without a deadline: the lease of a
+// machine that has died runs out, and after that the engine gets another leader.
+func (s *Store) claimWait() time.Duration { return s.terms.Lease*5/4 + s.leaderTime }
+
+// bounded gives a caller without a deadline one.
+func (s *Store) bounded(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, limit)
 }
 
 // poll reads the item. Whoever waits for long asks where writes are decided: a standby that
@@ -101,20 +125,17 @@ func (r *spending) poll(ctx context.Context, newest bool) (item, backend.Revisio
 }
 
 // waitOver is the error of a wait that ended. An interrupt is not the engine's fault, and
-// neither is the time that another machine takes.
-func waitOver(ctx context.Context, err error, holder *claim, waited time.Duration) error {
+// neither is the time that other machines take.
+func waitOver(ctx context.Context, err error, others string, waited time.Duration) error {
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return ctx.Err()
-	case ctx.Err() != nil && holder != nil:
-		return busyElsewhere(ctx, holder, waited)
+	case ctx.Err() != nil && errors.Is(err, backend.ErrConflict):
+		return busy(ctx, waited, "other machines write it all the time")
+	case ctx.Err() != nil && others != "":
+		return busy(ctx, waited, others)
 	}
 	return err
-}
-
-// busyElsewhere is busy for a claim of another machine.
-func busyElsewhere(ctx context.Context, holder *claim, waited time.Duration) error {
-	return busy(ctx, waited, fmt.Sprintf("machine %s has claimed it since %s", holder.Node, holder.Since.UTC().Format(time.RFC3339)))
 }
 
 // serves takes the item's token, if it will do. Such a token is right however old the
@@ -141,12 +162,12 @@ func (r *spending) claimItem(ctx context.Context, now item, rev backend.Revision
 	s, read := r.s, now
 	earlier := now.Doubt
 	if c := now.Claim; c != nil && c.Spends {
-		now.Doubt = &doubt{Node: c.Node, Owner: c.Owner, Since: c.Since, Found: atRest(s.opt.Now())}
+		now.Doubt = s.newDoubt(c)
 	}
 	begun := s.boot()
-	now.Claim = &claim{
-		ID: rand.Text(), Node: s.node(), Owner: s.owner(), PID: os.Getpid(),
-		Seconds: int((s.terms.Lease + time.Second - 1) / time.Second), Since: atRest(s.opt.Now()), Spends: spends,
+	now.Claim = s.newClaim(spends)
+	if spends {
+		r.loadAhead(ctx) // while the engine writes the claim
 	}
 	claimed, err := s.backend.Save(ctx, r.name, now.encode(), rev)
 	if err != nil {
@@ -162,6 +183,14 @@ func (r *spending) claimItem(ctx context.Context, now item, rev backend.Revision
 		r.giveUp(ctx)
 	}
 	return same
+}
+
+// newClaim is a claim of this process.
+func (s *Store) newClaim(spends bool) *claim {
+	return &claim{
+		ID: rand.Text(), Node: s.node(), Owner: s.owner(), PID: os.Getpid(),
+		Seconds: int((s.terms.Lease + time.Second - 1) / time.Second), Since: atRest(s.opt.Now()), Spends: spends,
+	}
 }
 
 // sameItem looks whether a claim replaced what was read. An item that was erased and made
@@ -193,29 +222,6 @@ func (r *spending) sameItem(ctx context.Context, read item, rev, claimed backend
 	return backend.Conflict(r.name)
 }
 
-// keepClaim has the claim last for a delete, which has no check-and-set. Where too little
-// time is left it claims once more, over its own version: then nobody has taken it over.
-// The error is ErrBusy when somebody has.
-func (r *spending) keepClaim(ctx context.Context) error {
-	if r.claim == nil || r.s.boot()+r.s.saveTime < r.claim.until {
-		return nil
-	}
-	begun, again := r.s.boot(), *r.claim.item.Claim
-	again.ID, again.Since = rand.Text(), atRest(r.s.opt.Now())
-	next := r.claim.item
-	next.Claim = &again
-	rev, err := r.s.backend.Save(ctx, r.name, next.encode(), r.st.rev)
-	if errors.Is(err, backend.ErrConflict) {
-		r.claim = nil
-		return backend.Errorf(ErrBusy, errClaimOver, nil, "another process has changed account %v in the %s store meanwhile, so it is not removed there", r.k, r.s.Name())
-	}
-	if err != nil {
-		return err
-	}
-	r.st.rev, r.claim.item, r.claim.until = rev, next, begun+r.s.terms.Lease
-	return nil
-}
-
 // isMine reports whether a claim was made by a process of this machine that has ended.
 // This process holds the lock that the other one held.
 func (s *Store) isMine(c *claim) bool {
@@ -224,19 +230,27 @@ func (s *Store) isMine(c *claim) bool {
 }
 
 // ranOut reports whether this machine has seen the same claim, in the same version of the
-// item, for a quarter longer than its lease. What is seen is written down, as one process
-// seldom waits for so long.
+// item, for a quarter longer than its lease.
 func (s *Store) ranOut(name string, rev backend.Revision, c *claim) bool {
+	return s.seenFor(name+".seen", c.ID, string(rev)) > c.life()*5/4
+}
+
+// seenFor is for how long this machine has seen the same thing: zero at first. What is seen
+// is written down, as one process seldom waits for so long.
+func (s *Store) seenFor(file, id, state string) time.Duration {
 	bootID, now := s.bootID(), s.boot()
-	path := filepath.Join(s.locks.dir, name+".seen")
+	path := filepath.Join(s.locks.dir, file)
 	text, err := safefile.Read(path, safefile.Want{Max: 1 << 10, Trust: safefile.Ours})
-	if w := readWords(string(text), "seen1", 5); err == nil && w != nil && w[1] == bootID && w[2] == c.ID && w[3] == string(rev) {
+	if w := readWords(string(text), "seen1", 5); err == nil && w != nil && w[1] == bootID && w[2] == id && w[3] == state {
 		since, err := strconv.ParseInt(w[4], 10, 64)
-		return err == nil && now-time.Duration(since) > c.life()*5/4
+		// Where runs of the machine have no name, a clock that is behind is of another run.
+		if seen := now - time.Duration(since); err == nil && seen >= 0 {
+			return seen
+		}
 	}
-	line := words("seen1", bootID, c.ID, string(rev), strconv.FormatInt(int64(now), 10))
+	line := words("seen1", bootID, id, state, strconv.FormatInt(int64(now), 10))
 	_ = safefile.Replace(path, []byte(line), safefile.Write{})
-	return false
+	return 0
 }
 
 // settleClaimed reads the record that was claimed and goes through this machine's copies
@@ -269,6 +283,9 @@ func (r *spending) settleClaimed(ctx context.Context, before *claim) error {
 		r.claim.doubt = r.claim.earlier
 	}
 	r.st.doubt = s.doubtOf(r.claim.doubt)
+	if d := r.claim.doubt; d != nil { // the engine's clock may have been set
+		r.st.doubt.Age = max(r.st.doubt.Age, s.seenFor(r.name+".doubt", d.Owner+d.Since.String(), d.Found.String()))
+	}
 	r.st.rec.Token = r.claim.item.token(r.st.rec.Grant, s.opt.Now())
 	return nil
 }

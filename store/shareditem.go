@@ -47,7 +47,7 @@ type doubt struct {
 	Node  string    `json:"node"`
 	Owner string    `json:"owner"`
 	Since time.Time `json:"since"` // when the claim was made
-	Found time.Time `json:"found"` // when it was written down
+	Found time.Time `json:"found"` // when it was written down, by the engine's clock
 	// Lost says that no machine can have the answer.
 	Lost bool `json:"lost,omitempty"`
 }
@@ -101,7 +101,21 @@ func (s *Store) doubtOf(d *doubt) *Doubt {
 	if d == nil {
 		return nil
 	}
-	return &Doubt{Since: d.Since, Found: d.Found, Node: d.Node, Elsewhere: d.Owner != s.owner(), Lost: d.Lost, Ask: s.terms.Ask}
+	return &Doubt{Since: d.Since, Age: s.engineTime().Sub(d.Found), Node: d.Node, Elsewhere: d.Owner != s.owner(), Lost: d.Lost, Ask: s.terms.Ask}
+}
+
+// newDoubt is what a claim without an outcome leaves.
+func (s *Store) newDoubt(c *claim) *doubt {
+	return &doubt{Node: c.Node, Owner: c.Owner, Since: c.Since, Found: atRest(s.engineTime())}
+}
+
+// engineTime is the time by the engine's clock, which all machines see. One of them may
+// have a wrong clock.
+func (s *Store) engineTime() time.Time {
+	if at := s.sharer.Clock(); !at.IsZero() {
+		return at
+	}
+	return s.opt.Now()
 }
 
 // About what is kept beside an item for a list: the note of its record, in parts that an

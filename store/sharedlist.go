@@ -55,7 +55,7 @@ func (s *Store) sharedAccounts(ctx context.Context) ([]Account, error) {
 	}
 	accounts = append(accounts, s.readAccounts(ctx, unknown)...)
 	if ctx.Err() != nil {
-		return nil, ctx.Err()
+		return nil, hint.TimeUp(ctx.Err(), "while the accounts were read")
 	}
 	for i := range accounts { // this machine may know a later refresh
 		a := &accounts[i]

@@ -28,7 +28,8 @@ type spending struct {
 	// inItem says that the item holds the newest record, and no copy waits.
 	inItem bool
 
-	claim *heldClaim // of the item of a shared store; nil when it is given up
+	forget func()     // of what loadAhead has begun to load; nil for nothing
+	claim  *heldClaim // of the item of a shared store; nil when it is given up
 	// keepsDoubt says that a save leaves the doubt of the claim as it is.
 	keepsDoubt bool
 	// holdsClaim says that a save does not give the claim up.
@@ -100,7 +101,8 @@ func (s *Store) refreshOnce(ctx context.Context, k Key, want Want, sp Spender, b
 	if s.shared() {
 		return r.refreshShared(ctx, want, sp, asked)
 	}
-	defer s.begin(ctx, itemName(kindClient, k.Profile), kindSeal)()
+	r.loadAhead(ctx)
+	defer r.forgetAhead()
 	if r.st, err = s.look(ctx, k); err != nil && !errors.Is(err, ErrNotFound) {
 		return Record{}, err
 	}

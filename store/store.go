@@ -17,6 +17,7 @@ var (
 	ErrUnavailable = backend.ErrUnavailable
 	ErrTooLarge    = backend.ErrTooLarge
 	ErrCorrupt     = backend.ErrCorrupt
+	ErrConfig      = backend.ErrConfig
 	// ErrNewer is of a record that a newer t2-cred wrote. It wraps ErrCorrupt.
 	ErrNewer = errors.New("written by a newer t2-cred")
 	// ErrBusy says that another process held the record's lock past the deadline.

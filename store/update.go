@@ -128,11 +128,7 @@ func (s *Store) change(ctx context.Context, k Key, room bool, f func(Record) (Re
 	case isZero(rec) && ferr != nil:
 		return r.st.rec, errors.Join(ferr, r.settled())
 	case isZero(rec):
-		if err := r.keepClaim(ctx); err != nil {
-			return Record{}, errors.Join(err, r.settled())
-		}
-		r.claim = nil // it goes with the item
-		return Record{}, errors.Join(s.deleteAll(ctx, k), r.settled())
+		return Record{}, errors.Join(r.deleteAll(ctx), r.settled())
 	case rec.Grant == "":
 		return rec, errors.Join(ferr, errors.New("store: a record must name its grant"), r.settled())
 	}
@@ -219,19 +215,22 @@ func (s *Store) Delete(ctx context.Context, k Key) error {
 		return err
 	}
 	defer lock.release()
-	if s.shared() {
-		r := &spending{s: s, k: k, name: k.item(kindGrant)}
-		if _, err := r.takeClaim(ctx, false, nil); err != nil && !errors.Is(err, ErrCorrupt) {
-			return err
-		}
-	}
-	return s.deleteAll(ctx, k)
+	r := &spending{s: s, k: k, name: k.item(kindGrant)}
+	return r.deleteAll(ctx)
 }
 
 // deleteAll removes the token first, as it works without the rest, and the note
-// last, as a note without its item is found and removed by Accounts.
-func (s *Store) deleteAll(ctx context.Context, k Key) error {
+// last, as a note without its item is found and removed by Accounts. The item of a shared
+// store is made empty before that, under a claim.
+func (r *spending) deleteAll(ctx context.Context) error {
+	s, k := r.s, r.k
 	n, _ := s.notes.get(k)
+	if s.shared() { // this tells whether it may be removed
+		defer r.giveUp(ctx)
+		if err := r.empty(ctx); err != nil {
+			return err
+		}
+	}
 	s.kernel.remove(s.kernelName(k))
 	if err := s.dropSecondary(ctx, k); err != nil {
 		return err
@@ -248,7 +247,11 @@ func (s *Store) deleteAll(ctx context.Context, k Key) error {
 	for _, c := range copies {
 		c.remove()
 	}
-	if err := s.backend.Delete(ctx, k.item(kindGrant)); err != nil {
+	remove := r.deleteEmpty
+	if !s.shared() {
+		remove = func(ctx context.Context) error { return s.backend.Delete(ctx, r.name) }
+	}
+	if err := remove(ctx); err != nil {
 		return err
 	}
 	return s.notes.remove(k)

@@ -88,7 +88,9 @@ func TestRelay_unread(t *testing.T) {
 	}
 	time.Sleep(100 * time.Millisecond)
 	close(late)
-	time.Sleep(300 * time.Millisecond)
+	if !relay.Wait(10 * time.Second) {
+		t.Error("a connection does not end")
+	}
 	for path, want := range map[string]bool{"/read": false, "/ignored": true, "/late": true} {
 		all := relay.Since(0, "GET "+path+" ")
 		if len(all) != 1 || !all[0].Answered || all[0].Unread != want {

@@ -27,12 +27,14 @@ type Relay struct {
 
 // A Conn is one connection through a relay.
 type Conn struct {
-	Line     string // the first line that the client sent
-	Answered bool   // bytes of an answer were handed to the client's system
+	Line     string    // the first line that the client sent
+	Answered bool      // bytes of an answer were handed to the client's system
+	At       time.Time // when the last of them were
 	// Unread says that the client ended without having read all of the answer. Its system
 	// resets such a connection, and closes one whose answer was read.
 	Unread bool
 	Ended  bool // by the client
+	Over   bool // on both sides, so that nothing of the above changes any more
 }
 
 // Relay starts a relay on the machine to the server of a URL.
@@ -72,6 +74,22 @@ func (r *Relay) Since(n int, beginning string) (all []Conn) {
 	return all
 }
 
+// Wait waits until all connections are over. It reports whether they were in time.
+func (r *Relay) Wait(limit time.Duration) bool {
+	for began := time.Now(); time.Since(began) < limit; time.Sleep(10 * time.Millisecond) {
+		open := false
+		r.change(func() {
+			for _, c := range r.all {
+				open = open || !c.Over
+			}
+		})
+		if !open {
+			return true
+		}
+	}
+	return false
+}
+
 // Count is how many connections there were.
 func (r *Relay) Count() int {
 	r.mu.Lock()
@@ -102,14 +120,15 @@ func (m *Machine) listen(address string) (l net.Listener, err error) {
 // serve copies in both directions until both have ended.
 func (r *Relay) serve(client *net.TCPConn) {
 	defer func() { _ = client.Close() }()
+	c := &Conn{}
+	r.change(func() { r.all = append(r.all, c) })
+	defer r.change(func() { c.Over = true })
 	d, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", r.target)
 	if err != nil {
 		return
 	}
 	defer func() { _ = d.Close() }()
 	server := d.(*net.TCPConn)
-	c := &Conn{}
-	r.change(func() { r.all = append(r.all, c) })
 	var both sync.WaitGroup
 	both.Go(func() {
 		b := make([]byte, 32<<10)
@@ -132,7 +151,7 @@ func (r *Relay) serve(client *net.TCPConn) {
 			n, err := server.Read(b)
 			if n > 0 {
 				r.change(func() {
-					c.Answered = true
+					c.Answered, c.At = true, time.Now()
 					c.Unread = c.Unread || c.Ended // it comes too late
 				})
 				_, _ = client.Write(b[:n])

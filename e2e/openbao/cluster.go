@@ -180,14 +180,37 @@ func (c *Cluster) settle(ctx context.Context) error {
 	})
 }
 
-// Settle waits until all servers are in the cluster again.
+// stuckTime is for how long an election may last. The longest that was measured has 16 s.
+const stuckTime = 45 * time.Second
+
+// Settle waits until all servers are in the cluster again. A server of OpenBao 2.7.2 may win
+// the election, log "another namespace key synchronization is still running", and never
+// become active. Then the servers are restarted, as an administrator has to do.
 func (c *Cluster) Settle() {
 	c.t.Helper()
+	if c.Leaderless(stuckTime) >= stuckTime {
+		c.t.Logf("openbao: no server becomes active, so all are restarted%s", c.lastWords())
+		for _, n := range c.Nodes {
+			n.Restart()
+		}
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	if err := c.settle(ctx); err != nil {
 		c.t.Fatalf("openbao: %v%s", err, c.lastWords())
 	}
+}
+
+// Leaderless waits for a leader, and says for how long there was none.
+func (c *Cluster) Leaderless(limit time.Duration) time.Duration {
+	began := time.Now()
+	for time.Since(began) < limit {
+		if _, err := c.leader(context.Background()); err == nil {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return time.Since(began)
 }
 
 // Leader is the raft leader. It waits for one.

@@ -15,13 +15,31 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	if cmd.HasSubCommands() {
-		var known []string
-		for _, sub := range cmd.Commands() {
-			known = append(append(known, sub.Name()), sub.Aliases...)
-		}
-		return usageError(fmt.Errorf("unknown command %q for %q%s", shownWord(args[0]), cmd.CommandPath(), didYouMean(args[0], known)))
+		return unknownCommand(cmd, args[0])
 	}
-	return usageError(fmt.Errorf("%s takes no arguments", verb(cmd)))
+	return usageError(fmt.Errorf("%s takes no arguments%s", verb(cmd), meantFlag(cmd)))
+}
+
+// unknownCommand is the error of a word that is no command below cmd.
+func unknownCommand(cmd *cobra.Command, typed string) error {
+	var known []string
+	for _, sub := range cmd.Commands() {
+		known = append(append(known, sub.Name()), sub.Aliases...)
+	}
+	return usageError(fmt.Errorf("unknown command %q for %q%s", shownWord(typed), cmd.CommandPath(), didYouMeanCommand(typed, known)))
+}
+
+// meantFlag proposes the flag that an argument may have been meant for.
+func meantFlag(cmd *cobra.Command) string {
+	for _, name := range []string{"token-file", "output"} {
+		if cmd.Flags().Lookup(name) != nil {
+			return "; did you mean --" + name + "?"
+		}
+	}
+	if cmd.GroupID == groupCredentials && cmd.Name() != "list" {
+		return "; did you mean --profile?"
+	}
+	return ""
 }
 
 // oneArg wants one argument, which the command's usage line names.
@@ -29,17 +47,41 @@ func oneArg(cmd *cobra.Command, args []string) error {
 	if len(args) == 1 {
 		return nil
 	}
-	name := "argument"
-	for _, word := range strings.Fields(cmd.Use)[1:] {
-		if strings.ToUpper(word) == word {
-			name = word
-			break
-		}
-	}
 	if len(args) == 0 {
-		return usageError(fmt.Errorf("%s wants a %s", verb(cmd), name))
+		return someArgs(cmd, args)
 	}
+	name := argumentName(cmd)
 	return usageError(fmt.Errorf("%s wants one %s, not %d arguments", verb(cmd), name, len(args)))
+}
+
+// oneArgAtMost wants one argument or none.
+func oneArgAtMost(cmd *cobra.Command, args []string) error {
+	if len(args) <= 1 {
+		return nil
+	}
+	return oneArg(cmd, args)
+}
+
+// someArgs wants at least one argument, which the command's usage line names.
+func someArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return nil
+	}
+	return usageError(fmt.Errorf("%s wants a %s", verb(cmd), argumentName(cmd)))
+}
+
+// argumentName is the first word of a usage line that stands for an argument: it is in
+// capitals, and no flag stands before it.
+func argumentName(cmd *cobra.Command) string {
+	afterFlag := false
+	for _, word := range strings.Fields(cmd.Use)[1:] {
+		word = strings.Trim(word, "[]")
+		if !afterFlag && strings.ToUpper(word) == word && !strings.HasPrefix(word, "-") {
+			return word
+		}
+		afterFlag = strings.HasPrefix(word, "--") && word != "--"
+	}
+	return "argument"
 }
 
 // verb is a command's path without the program, as in "profile add".
@@ -53,6 +95,9 @@ func verb(cmd *cobra.Command) string {
 func usageLine(cmd *cobra.Command) string {
 	if cmd == nil || !cmd.HasParent() {
 		return "t2-cred help"
+	}
+	if cmd.HasSubCommands() {
+		return cmd.CommandPath() + " --help" // it lists them
 	}
 	return cmd.UseLine()
 }

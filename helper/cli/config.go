@@ -32,6 +32,7 @@ type config struct {
 	byHand handConfig        // what config.toml says
 	set    settings          // what settings.toml says
 	from   map[string]string // the file of each profile
+	guided bool              // a person can answer the questions of init
 }
 
 // handConfig is the content of config.toml.
@@ -161,7 +162,7 @@ func (a *app) readConfig() (*config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &config{path: files.hand, files: files, from: map[string]string{}}
+	c := &config{path: files.hand, files: files, from: map[string]string{}, guided: a.guided()}
 	if c.byHand, err = parseByHand(files.hand, text); err != nil {
 		return nil, err
 	}
@@ -316,15 +317,35 @@ func (c *config) profile(name string) (helper.Profile, error) {
 	names := slices.Sorted(maps.Keys(c.Profiles))
 	switch {
 	case len(names) == 0:
-		return helper.Profile{}, configErrorf(hint.Do(hint.Run("profile", "add", "NAME", "--issuer", "URL", "--client-id", "ID")), "no profile in %s", c.path)
+		return helper.Profile{}, configErrorf(c.begin(), "no profile in %s", c.path)
 	case name == "":
-		return helper.Profile{}, configErrorf(chooseOne(names), "several profiles and no default_profile")
+		return helper.Profile{}, configErrorf(chooseOne(name, names), "several profiles and no default_profile")
 	}
-	return helper.Profile{}, configErrorf(chooseOne(names), "no profile %q in %s%s", shownWord(name), c.path, didYouMean(name, names))
+	return helper.Profile{}, configErrorf(chooseOne(name, names), "no profile %q in %s%s", shownWord(name), c.path, didYouMean(name, names))
+}
+
+// begin is how the first profile is made: step by step where there is a person to ask.
+func (c *config) begin() hint.Remedy {
+	if c.guided {
+		return hint.Do(hint.Run("init"))
+	}
+	return hint.Do(hint.Run("profile", "add", "NAME", "--issuer", "URL", "--client-id", "ID"))
+}
+
+// profileArgument is profile for a name that was typed as an argument.
+func (c *config) profileArgument(name string) (helper.Profile, error) {
+	p, err := c.profile(name)
+	if e, ok := errors.AsType[*hint.Error](err); ok && len(c.Profiles) > 0 {
+		e.Remedy = hint.Do(hint.Run("profile", "list"))
+	}
+	return p, err
 }
 
 // chooseOne is the remedy for a profile that was not named, or not right.
-func chooseOne(names []string) hint.Remedy {
+func chooseOne(typed string, names []string) hint.Remedy {
+	if near := nearest(typed, names); typed != "" && near != "" {
+		return hint.Say("type it again with --profile " + near)
+	}
 	const most = 20
 	more := ""
 	if len(names) > most {

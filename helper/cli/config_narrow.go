@@ -68,7 +68,7 @@ func checkNarrow(p profileConfig) error {
 			normal, err := helper.CheckHost(host)
 			switch {
 			case err != nil:
-				return wrong("hosts", "an entry of hosts would never match: %v", err)
+				return wrong("hosts", "%s", neverMatches(host, err))
 			case !helper.HostWithin(normal, served):
 				return wrong("hosts", "%s is not among the profile's hosts", shownWord(host))
 			case before[normal] > 0:

@@ -301,6 +301,20 @@ func isProfileName(name string) bool {
 	return name != "" && len(name) <= 64
 }
 
+// neverMatches says what is wrong with an entry of hosts, and proposes the host in it.
+func neverMatches(entry string, why error) string {
+	text := fmt.Sprintf("the host %q would never match: %v", shownWord(entry), why)
+	_, rest, hasScheme := strings.Cut(entry, "://")
+	if !hasScheme {
+		rest = entry
+	}
+	host, _, _ := strings.Cut(rest, "/")
+	if normal, err := helper.CheckHost(host); err == nil && host != entry && !looksSecret(host) {
+		text += "; did you mean " + normal + "?"
+	}
+	return text
+}
+
 func checkProfile(name string, p profileConfig) error {
 	wrong := func(key, format string, args ...any) error {
 		return &profileError{key: key, why: fmt.Sprintf(format, args...)}
@@ -326,7 +340,7 @@ func checkProfile(name string, p profileConfig) error {
 	}
 	for _, host := range p.Hosts {
 		if _, err := helper.CheckHost(host); err != nil {
-			return wrong("hosts", "an entry of hosts would never match: %v", err)
+			return wrong("hosts", "%s", neverMatches(host, err))
 		}
 	}
 	for _, s := range p.Required {

@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -26,7 +28,7 @@ func (a *app) changeConfig(ctx context.Context, change func(*config) error) erro
 		return err
 	}
 	if err := safefile.MakeDir(files.dir); err != nil {
-		return configErrorf(nil, "configuration: %v", err)
+		return notWritten(files.dir, err)
 	}
 	lock := flock.New(filepath.Join(files.dir, ".lock"), flock.SetPermissions(safefile.FileMode))
 	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
@@ -49,7 +51,7 @@ func notLocked(path string, err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return &hint.Error{Kind: store.ErrBusy, Detail: fmt.Sprintf("%v: the configuration's, %s", store.ErrBusy, path)}
 	}
-	return configErrorf(nil, "configuration: the lock %s: %v", path, err)
+	return notWritten(filepath.Dir(path), err)
 }
 
 // saveProfile writes the file of a profile. The first profile becomes the default.
@@ -149,7 +151,7 @@ func (c *config) removeProfile(name string) error {
 		}
 	}
 	if err := safefile.Remove(c.files.profile(name), true); err != nil {
-		return configErrorf(nil, "configuration: %v", err)
+		return notWritten(c.files.dir, err)
 	}
 	return nil
 }
@@ -211,9 +213,24 @@ func writeConfigFile(path string, text []byte) error {
 		target = linked
 	}
 	if err := safefile.Replace(target, text, safefile.Write{Durable: true}); err != nil {
-		return configErrorf(nil, "configuration: %v", err)
+		return notWritten(filepath.Dir(target), err)
 	}
 	return nil
+}
+
+// notWritten is the error of a directory of the configuration that takes no file.
+func notWritten(dir string, err error) error {
+	var remedy hint.Remedy
+	switch {
+	case hint.Of(err) != nil: // it says itself what mends it
+	case errors.Is(err, fs.ErrPermission):
+		remedy = hint.Say("make " + dir + " writable for this user, or name another file with --config")
+	case errors.Is(err, syscall.EROFS):
+		remedy = hint.Say(dir + " is on a read-only file system; name another file with --config")
+	case errors.Is(err, syscall.ENOSPC):
+		remedy = hint.Say("make room on the disk of " + dir)
+	}
+	return &hint.Error{Kind: errConfig, Detail: "configuration", Err: err, Remedy: remedy}
 }
 
 // changedLines are the lines of a profile that another one has not, as a difference.

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/spf13/cobra"
@@ -42,11 +41,11 @@ profiles.d beside it. For another file that --config names, that is FILE.d.`,
 			if a.flags.json {
 				return a.printJSON(map[string]any{"values": values})
 			}
-			w := tabwriter.NewWriter(a.people(), 0, 8, 2, ' ', 0)
+			var t table
 			for _, v := range values {
-				fmt.Fprintf(w, "%s\t%s\t%s\n", v.Key, clean(or(v.Value, "-")), clean(v.Source))
+				t.row(v.Key, clean(or(v.Value, "-")), clean(v.Source))
 			}
-			return w.Flush()
+			return a.printTable(t)
 		},
 	})
 	return cmd

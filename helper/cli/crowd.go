@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/store"
 )
@@ -225,7 +226,7 @@ func codeOf(err error) int {
 
 func notReached(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("not reached within --timeout: %w", err)
+		return hint.TimeUp(context.DeadlineExceeded, "before this account was reached")
 	}
 	return err
 }

@@ -161,7 +161,7 @@ func (d *doctor) note(found []finding) {
 		return
 	}
 	for _, f := range found {
-		fmt.Fprint(d.people(), f.lines())
+		_, _ = d.Stdout.Write([]byte(f.lines(d.look())))
 	}
 }
 
@@ -206,23 +206,27 @@ func (d *doctor) verdict() error {
 	}
 }
 
-const (
-	reportWidth  = 80
-	reportIndent = "                 " // below what was seen
-)
+const reportIndent = "                 " // below what was seen
 
 // lines is a finding for people: the level, the name, what was seen, and below it what
-// to do, wrapped between words.
-func (f finding) lines() string {
-	text := wrap(fmt.Sprintf("%-5s %-10s ", f.level, f.name), reportIndent, f.what)
-	if f.hint != "" && f.level != levelOK {
-		text += wrap(reportIndent+"hint: ", reportIndent+"      ", f.hint)
+// to do. What was seen is wrapped between words. A hint never is, since a command that is
+// cut in two cannot be copied.
+func (f finding) lines(l look) string {
+	level, indent := fmt.Sprintf("%-5s", f.level), reportIndent
+	if l.marks {
+		indent += "  "
 	}
-	return text
+	first := strings.Repeat(" ", len(indent)-len(reportIndent)) + fmt.Sprintf("%s %-10s ", level, f.name)
+	text := wrap(l.width, first, indent, f.what)
+	if f.hint != "" && f.level != levelOK {
+		text += indent + "hint: " + f.hint + "\n"
+	}
+	text = string(escape([]byte(text), textEscape))
+	return l.paint(level) + strings.TrimPrefix(strings.TrimPrefix(text, "  "), level)
 }
 
 // wrap puts text behind first, and what does not fit into a line below, behind rest.
-func wrap(first, rest, text string) string {
+func wrap(width int, first, rest, text string) string {
 	var b strings.Builder
 	line := first
 	empty := true
@@ -230,7 +234,7 @@ func wrap(first, rest, text string) string {
 		switch {
 		case empty:
 			line += word
-		case len([]rune(line))+1+len([]rune(word)) > reportWidth:
+		case columns(line)+1+columns(word) > width:
 			b.WriteString(line + "\n")
 			line = rest + word
 		default:

@@ -105,10 +105,10 @@ func (d *doctor) printForAdmin() error {
 	if at := strings.LastIndex(issuer, "/realms/"); at >= 0 && d.isKeycloak() {
 		where = fmt.Sprintf("realm %s at %s", issuer[at+len("/realms/"):], issuer[:at])
 	}
-	b.WriteString(wrap("", "", fmt.Sprintf("To the administrator of %s:", where)) + "\n")
-	b.WriteString(wrap("", "", fmt.Sprintf("an application acts for its users, by t2-cred, as client %s of issuer %s. For that, please see to the following.", clean(d.request.Profile.ClientID), issuer)))
+	b.WriteString(wrap(pipeWidth, "", "", fmt.Sprintf("To the administrator of %s:", where)) + "\n")
+	b.WriteString(wrap(pipeWidth, "", "", fmt.Sprintf("an application acts for its users, by t2-cred, as client %s of issuer %s. For that, please see to the following.", clean(d.request.Profile.ClientID), issuer)))
 	for n, item := range d.adminItems() {
-		b.WriteString("\n" + wrap(fmt.Sprintf("%2d. ", n+1), "    ", item))
+		b.WriteString("\n" + wrap(pipeWidth, fmt.Sprintf("%2d. ", n+1), "    ", item))
 	}
 	_, err := d.people().Write([]byte(b.String()))
 	return err

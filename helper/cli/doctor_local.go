@@ -23,7 +23,7 @@ func (d *doctor) checkConfig() []finding {
 		d.unprofiled = err
 		return []finding{failing(name, err)}
 	}
-	d.config = &config{path: files.hand, files: files, Profiles: map[string]profileConfig{}}
+	d.config = &config{path: files.hand, files: files, Profiles: map[string]profileConfig{}, guided: d.guided()}
 	d.request.Account = d.flags.account
 	c, err := d.loadConfig()
 	if err != nil {

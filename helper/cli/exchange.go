@@ -21,7 +21,7 @@ func (a *app) exchangeCommand() *cobra.Command {
 		allowOnline, replace        bool
 	)
 	cmd := &cobra.Command{
-		Use: "exchange", Short: "Turn a user's access token into an offline token of our own, and keep it", Args: noArgs,
+		Use: "exchange [--token-file FILE]", Short: "Turn a user's access token into an offline token of our own, and keep it", Args: noArgs,
 		Long: `Exchange a user's access token (RFC 8693) for an offline token of the profile's
 client, verify the answer, and keep it. The user's token comes from --token-file, from
 standard input, or from a hidden prompt on a terminal. It is not kept.
@@ -87,7 +87,7 @@ func (a *app) tokenFrom(ctx context.Context, file, what string) (secret.Secret, 
 	}
 	t, err := a.secretFrom(ctx, or(file, "-"))
 	if err == nil && strings.TrimSpace(t.Reveal()) == "" { // looked at only
-		return "", usageError(errors.New("no token given: standard input or the file is empty"))
+		return "", usageError(errors.New("no token given: standard input or the file is empty; name the file with --token-file"))
 	}
 	// Line ends inside are refused later; around it they are a paste's.
 	return secret.Secret(strings.TrimSpace(t.Reveal())), err

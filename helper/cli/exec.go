@@ -22,7 +22,7 @@ func (a *app) execCommand() *cobra.Command {
 		less     narrowFlags
 	)
 	cmd := &cobra.Command{
-		Use: "exec [--env NAME] -- COMMAND [ARGUMENT…]", Short: "Run a command with a fresh access token in its environment", Args: cobra.MinimumNArgs(1),
+		Use: "exec [--env NAME] -- COMMAND [ARGUMENT…]", Short: "Run a command with a fresh access token in its environment", Args: someArgs,
 		Long: `Run a command with an access token in one variable of its environment. The command and
 all programs that it starts can see the token. Arguments, standard streams, working
 directory and the rest of the environment stay as they are. On Unix the command takes this

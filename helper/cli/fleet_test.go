@@ -52,6 +52,10 @@ func cmdEngine(ts *testscript.TestScript, _ bool, args []string) {
 				f.Away = true
 			case "stale":
 				f.Stale = true
+			case "ahead":
+				f.Clock = 11 * time.Minute
+			case "hang":
+				f.Hang = 1000
 			case "vault":
 				f.NoPages = true
 			default:

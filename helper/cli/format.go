@@ -3,7 +3,9 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,7 +46,7 @@ func formatNamed(name string) (format, error) {
 	if f, ok := formats[name]; ok {
 		return f, nil
 	}
-	return nil, usageError(fmt.Errorf("--format %q is not one of %s", name, formatNames()))
+	return nil, usageError(fmt.Errorf("--format %q is not one of %s%s", shownWord(name), formatNames(), didYouMean(name, slices.Collect(maps.Keys(formats)))))
 }
 
 func jsonFormat(_ helper.Profile, c helper.Credential, now time.Time) ([]byte, error) {

@@ -220,7 +220,7 @@ func TestHints_ofOtherPrograms(t *testing.T) {
 			if !ok || lastName(c.Fun) != "Shell" || len(c.Args) == 0 || c.Ellipsis.IsValid() {
 				return true
 			}
-			program := readable(c.Args[0])
+			program := reader{}.readable(c.Args[0])
 			found[program] = true
 			if shellHints[program] == "" {
 				t.Errorf("%s: a hint names %s, and nothing says why that is harmless", path, program)

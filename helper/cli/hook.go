@@ -26,7 +26,7 @@ import (
 const hookTimeout = "10s"
 
 // hookCommand is a protocol as a command.
-func (a *app) hookCommand(p hook.Protocol) *cobra.Command {
+func (a *app) hookCommand(p *hook.Protocol) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: map[string]string{ownTimeout: hookTimeout},
 		Use:         p.Name, Short: p.Short, Long: p.Long, DisableFlagParsing: p.RawArgs,
@@ -88,7 +88,7 @@ func (a *app) hookCommand(p hook.Protocol) *cobra.Command {
 }
 
 // beforeName is how many of the arguments, less the protocol's name, came before it.
-func (a *app) beforeName(p hook.Protocol, args []string) int {
+func (a *app) beforeName(p *hook.Protocol, args []string) int {
 	if len(a.Args) != len(args)+1 {
 		return 0
 	}

@@ -13,7 +13,7 @@ func (a *app) importCommand() *cobra.Command {
 		replace     bool
 	)
 	cmd := &cobra.Command{
-		Use: "import", Short: "Keep a refresh token that the client has already", Args: noArgs,
+		Use: "import [--token-file FILE]", Short: "Keep a refresh token that the client has already", Args: noArgs,
 		Long: `Keep a refresh token that the profile's client was given elsewhere: from --token-file,
 from standard input, or from a hidden prompt on a terminal. One refresh
 proves it first. If the issuer rotates refresh tokens, that refresh spends it. Its

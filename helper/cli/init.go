@@ -35,7 +35,7 @@ or login.
 Without a terminal, these commands do the same: profile add, store init --use, exchange
 or login.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !a.StdinTerminal || a.Ask == nil || a.flags.json {
+			if !a.guided() {
 				return &hint.Error{
 					Kind: errUsage, Detail: "init asks questions, and there is no terminal to ask on",
 					Remedy: hint.Do(hint.Run("profile", "add", "NAME", "--issuer", "URL", "--client-id", "ID",
@@ -50,6 +50,9 @@ or login.`,
 		},
 	}
 }
+
+// guided reports whether a person can answer questions.
+func (a *app) guided() bool { return a.StdinTerminal && a.Ask != nil && !a.flags.json }
 
 // A guide asks a person for all that a profile needs. What was answered is the preset of
 // a question that is asked again.

@@ -35,6 +35,10 @@ type Env struct {
 	Ask func(ctx context.Context, label string) (string, error)
 	// Attended is whether a person looks at standard error.
 	Attended bool
+	// StdoutTerminal is whether standard output is a terminal, and Width gives the number
+	// of its columns. Width may be nil.
+	StdoutTerminal bool
+	Width          func() int
 	// StdoutClosed is whether the program was started without a standard output.
 	StdoutClosed bool
 	// StdinTerminal is whether standard input is a terminal, so that nothing is
@@ -52,6 +56,7 @@ func System() Env {
 		Name: os.Args[0], Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Getenv: os.Getenv, Now: time.Now, Prompt: prompt, Ask: askTerminal,
 		Attended: isTerminal(os.Stderr), StdinTerminal: isTerminal(os.Stdin), StdoutClosed: stdoutClosed(),
+		StdoutTerminal: isTerminal(os.Stdout), Width: func() int { return widthOf(os.Stdout) },
 	}
 }
 
@@ -70,7 +75,7 @@ type app struct {
 type globals struct {
 	profile, account, config, store string
 	timeout                         time.Duration
-	json, verbose                   bool
+	json, verbose, plain            bool
 }
 
 // Main runs one command and returns the exit code. Nothing but it writes errors.
@@ -132,6 +137,7 @@ token whenever a tool asks, long after the user has gone home.`,
 	f.DurationVar(&a.flags.timeout, "timeout", 30*time.Second, "how long the command may take until a refresh token is sent (T2_CRED_TIMEOUT)")
 	f.BoolVar(&a.flags.json, "json", truthy(a.Getenv("T2_CRED_JSON")), "speak JSON, errors too (T2_CRED_JSON)")
 	f.BoolVarP(&a.flags.verbose, "verbose", "v", truthy(a.Getenv("T2_CRED_VERBOSE")), "say on standard error what is done, never a secret (T2_CRED_VERBOSE)")
+	f.BoolVar(&a.flags.plain, "no-color", false, "no colour and no marks on a terminal (NO_COLOR)")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.start(cmd) }
 	// Not cobra's own --version: its template would link all of text/template, and with
 	// it every exported method of the program.
@@ -174,6 +180,7 @@ func (a *app) addCommands(root *cobra.Command) {
 		add(c)
 	}
 	root.AddCommand(a.topics(root)...)
+	explainHelp(root)
 	if len(a.Args) > 0 && (a.Args[0] == cobra.ShellCompRequestCmd || a.Args[0] == cobra.ShellCompNoDescRequestCmd) {
 		a.complete(root)
 	}

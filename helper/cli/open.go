@@ -29,7 +29,7 @@ func (a *app) openStoreNamed(c *config, name string) (*store.Store, error) {
 	}
 	o.Backend = name
 	if known := store.Backends(); !slices.Contains(known, name) {
-		err := fmt.Errorf("unknown store %q; there are %s", name, strings.Join(known, ", "))
+		err := fmt.Errorf("unknown store %q%s; there are %s", shownWord(name), didYouMean(name, known), strings.Join(known, ", "))
 		if name != c.Store || a.flags.store == name {
 			return nil, usageError(err)
 		}
@@ -95,6 +95,7 @@ func (a *app) openHelper() (*helper.Helper, helper.Request, error) {
 	}
 	h := a.newHelper(s)
 	h.Elsewhere = a.elsewhere(c, s)
+	h.Near = func(k store.Key) string { return nearAccount(s, k) }
 	return h, helper.Request{Profile: p, Account: a.flags.account}, nil
 }
 

@@ -28,6 +28,12 @@ func (a *app) printJSON(v any) error {
 	return err
 }
 
+// printTable writes a table to standard output.
+func (a *app) printTable(t table) error {
+	_, err := a.Stdout.Write([]byte(t.text(a.look())))
+	return err
+}
+
 // people is standard output for people.
 func (a *app) people() io.Writer { return printable{to: a.Stdout} }
 
@@ -142,6 +148,15 @@ func waitFor[T any](ctx context.Context, read func() (T, error)) (T, error) {
 }
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
+// widthOf is the number of columns of a terminal; 0 where it does not tell.
+func widthOf(f *os.File) int {
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
 
 // errNobody says that there is no terminal, so nobody to ask.
 var errNobody = errors.New("no terminal to ask on")

@@ -125,7 +125,7 @@ func presetRows() []presetRow {
 		{name: "INDIGO IAM", scopes: base + " offline_access storage.read:/", kept: "openid profile email offline_access storage.read:/", dead: "invalid_token"},
 		{name: "AD FS", scopes: base, kept: "openid profile email", dead: "MSIS9615"},
 		{name: "CILogon", scopes: base + " offline_access", said: opaque, kept: "openid profile email offline_access", rotate: true, once: true, dead: "invalid refresh token"},
-		{name: "OSDF", scopes: "openid offline_access storage.read:/", kept: "openid offline_access storage.read:/", rotate: true, once: true, dead: "invalid refresh token"},
+		{name: "OSDF", scopes: "openid offline_access storage.read:/", kept: "openid offline_access storage.read:/", rotate: true, once: true, dead: "or refresh token is invalid, expired, revoked"},
 		{name: "Entra ID", scopes: base + " offline_access", lines: `access_token = "opaque"`, code: exitVerify, words: `set access_token = "opaque" in the profile`,
 			said: opaque, kept: "openid profile email User.Read", rotate: true, dead: "AADSTS700082"},
 		{name: "Okta", scopes: base + " offline_access", lines: `access_token = "opaque"`, code: exitVerify, words: `set access_token = "opaque" in the profile`,
@@ -217,8 +217,8 @@ func (row presetRow) end(t *testing.T, h *home, p oidctest.Preset) {
 		if code != exitLogin || n == 0 && !strings.Contains(said, row.dead) {
 			t.Errorf("%v after the end: %d, %s", args, code, said)
 		}
-		if strings.Contains(said, "t2-cred exchange") != p.Exchange || !p.Exchange && !strings.Contains(said, "t2-cred login --profile gep") {
-			t.Errorf("%v, exchange %t: %s", args, p.Exchange, said)
+		if strings.Contains(said, "t2-cred exchange") != p.Exchange() || !p.Exchange() && !strings.Contains(said, "t2-cred login --profile gep") {
+			t.Errorf("%v, exchange %t: %s", args, p.Exchange(), said)
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -43,16 +42,16 @@ func (a *app) profileList() *cobra.Command {
 				fmt.Fprintln(a.Stderr, "no profiles yet; t2-cred profile add NAME --issuer URL --client-id ID")
 				return nil
 			}
-			w := tabwriter.NewWriter(a.people(), 0, 8, 2, ' ', 0)
-			fmt.Fprintln(w, "PROFILE\tCLIENT\tISSUER\tDEFAULT")
+			var t table
+			t.row("PROFILE", "CLIENT", "ISSUER", "DEFAULT")
 			for _, n := range names {
 				mark := ""
 				if n == c.DefaultProfile {
 					mark = "*"
 				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", n, clean(c.Profiles[n].ClientID), clean(c.Profiles[n].Issuer), mark)
+				t.row(n, clean(c.Profiles[n].ClientID), clean(c.Profiles[n].Issuer), mark)
 			}
-			return w.Flush()
+			return a.printTable(t)
 		},
 	}
 }
@@ -73,13 +72,17 @@ func profileJSON(c *config, name string) map[string]any {
 
 func (a *app) profileShow() *cobra.Command {
 	return &cobra.Command{
-		Use: "show [NAME]", Short: "Show a profile", Args: cobra.MaximumNArgs(1),
+		Use: "show [NAME]", Short: "Show a profile", Args: oneArgAtMost,
 		RunE: func(_ *cobra.Command, args []string) error {
 			c, err := a.loadConfig()
 			if err != nil {
 				return err
 			}
-			p, err := c.profile(or(append(args, a.flags.profile)...))
+			find := c.profile
+			if len(args) > 0 {
+				find = c.profileArgument
+			}
+			p, err := find(or(append(args, a.flags.profile)...))
 			if err != nil {
 				return err
 			}
@@ -156,7 +159,7 @@ func (a *app) profileRemove() *cobra.Command {
 // forgetSecret deletes the client's secret of a profile that was taken out of
 // config.toml by hand.
 func (a *app) forgetSecret(cmd *cobra.Command, c *config, s *store.Store, name string) error {
-	_, unknown := c.profile(name)
+	_, unknown := c.profileArgument(name)
 	if !isProfileName(name) || name == settingsName {
 		return unknown
 	}

@@ -193,7 +193,7 @@ func (a *app) editProfile(cmd *cobra.Command, name string, typed profileConfig, 
 	if err != nil {
 		return err
 	}
-	if _, err := c.profile(name); err != nil {
+	if _, err := c.profileArgument(name); err != nil {
 		return err
 	}
 	if err := errors.Join(typed.filledIn(name), typed.absolute()); err != nil {
@@ -271,7 +271,7 @@ func (a *app) profileUse() *cobra.Command {
 		Use: "use NAME", Short: "Make a profile the default one", Args: oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			err := a.changeConfig(cmd.Context(), func(c *config) error {
-				if _, err := c.profile(args[0]); err != nil {
+				if _, err := c.profileArgument(args[0]); err != nil {
 					return err
 				}
 				return c.useProfile(args[0])

@@ -116,7 +116,7 @@ func (a *app) profileSetSecret() *cobra.Command {
 		unproven bool
 	)
 	cmd := &cobra.Command{
-		Use: "set-secret NAME", Short: "Set or replace a client's secret or key; the grants stay", Args: oneArg,
+		Use: "set-secret NAME [--client-secret-file FILE]", Short: "Set or replace a client's secret or key; the grants stay", Args: oneArg,
 		Long: `Put the client's secret into the store: from --client-secret-file, or a hidden prompt
 on a terminal. For client_auth private_key_jwt and tls it is the client's private key.
 The client proves itself to its issuer with the new secret first. A secret that the issuer
@@ -126,7 +126,7 @@ refuses is not kept, unless with --unproven. The grants stay.`,
 			if err != nil {
 				return err
 			}
-			p, err := c.profile(args[0])
+			p, err := c.profileArgument(args[0])
 			if err != nil {
 				return err
 			}

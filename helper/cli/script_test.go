@@ -165,7 +165,7 @@ func searchForSecrets(dir string, secrets []string) (leaks []string) {
 
 // printsToken reports whether an access token is what that command is for.
 func printsToken(argv []string) bool {
-	return slices.Contains(argv, "get") || slices.ContainsFunc(hook.Protocols, func(p hook.Protocol) bool {
+	return slices.Contains(argv, "get") || slices.ContainsFunc(hook.Protocols, func(p *hook.Protocol) bool {
 		return slices.Contains(argv, p.Name) || p.Flag != "" && slices.Contains(argv, p.Flag) || p.Alias != "" && filepath.Base(argv[0]) == p.Alias
 	})
 }

@@ -25,7 +25,7 @@ func (a *app) setupCommand() *cobra.Command {
 	names := setup.Names()
 	cmd := &cobra.Command{
 		Use: "setup HOOK", Short: "Tell a tool to ask t2-cred: show the change, make it, take it back",
-		Args: cobra.ExactArgs(1), ValidArgs: names,
+		Args: oneArg, ValidArgs: names,
 		Long: `Show what to change in a tool's configuration so that it asks t2-cred for the hosts of
 a profile, and why. HOOK is one of ` + strings.Join(names, ", ") + `.
 
@@ -39,7 +39,7 @@ file whose t2-cred lines somebody edited.`,
 			tool, ok := setup.Find(args[0])
 			switch {
 			case !ok:
-				return usageError(fmt.Errorf("setup does not know %q; it knows %s", clean(args[0]), strings.Join(names, ", ")))
+				return usageError(fmt.Errorf("setup does not know %q%s; it knows %s", clean(args[0]), didYouMean(args[0], setup.Known()), strings.Join(names, ", ")))
 			case write && undo:
 				return usageError(errors.New("--write and --undo exclude each other"))
 			}

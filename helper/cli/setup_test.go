@@ -12,7 +12,7 @@ import (
 
 func TestSetupNamesHooksThatExist(t *testing.T) {
 	for _, tool := range setup.Tools() {
-		known := slices.ContainsFunc(hook.Protocols, func(p hook.Protocol) bool { return p.Name == tool.Hook })
+		known := slices.ContainsFunc(hook.Protocols, func(p *hook.Protocol) bool { return p.Name == tool.Hook })
 		if tool.Hook != "" && !known {
 			t.Errorf("%s names the hook %q", tool.Name, tool.Hook)
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -79,13 +78,13 @@ func (a *app) printList(notes []store.Account) error {
 		fmt.Fprintln(a.Stderr, "no accounts are kept; t2-cred exchange makes one")
 		return nil
 	}
-	w := tabwriter.NewWriter(a.people(), 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "PROFILE\tACCOUNT\tKIND\tSUBJECT\tREFRESHED\tENDS\tSTATE")
+	var t table
+	t.row("PROFILE", "ACCOUNT", "KIND", "SUBJECT", "REFRESHED", "ENDS", "STATE")
 	for _, n := range notes {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", n.Key.Profile, clean(n.Key.Account), kindWord(n.Note),
+		t.row(n.Key.Profile, clean(n.Key.Account), kindWord(n.Note),
 			clean(or(n.Username, n.Subject, "-")), ago(n.Refreshed, a.Now()), ahead(n.RefreshExpiry, a.Now()), a.accountState(n))
 	}
-	return w.Flush()
+	return a.printTable(t)
 }
 
 // accountState is state for a record that was read, or could not be.

@@ -95,6 +95,22 @@ func (a *app) actors(ctx context.Context, h *helper.Helper, r helper.Request, ac
 	return found
 }
 
+// nearAccount proposes the account that a mistyped one is nearest to. It looks at this
+// machine's notes alone, and says nothing of what it cannot read.
+func nearAccount(s *store.Store, typed store.Key) string {
+	notes, err := s.LocalNotes()
+	if err != nil {
+		return ""
+	}
+	var known []string
+	for _, n := range notes {
+		if n.Key.Profile == typed.Profile && n.Key.Account != typed.Account {
+			known = append(known, clean(n.Key.Account))
+		}
+	}
+	return didYouMean(typed.Account, known)
+}
+
 // readAccount reads the record of the account that is meant.
 func (a *app) readAccount(ctx context.Context, h *helper.Helper, r helper.Request) (store.Account, error) {
 	key := store.Key{Profile: r.Profile.Name, Account: r.Account}
@@ -106,7 +122,7 @@ func (a *app) readAccount(ctx context.Context, h *helper.Helper, r helper.Reques
 			}
 		}
 		return account, &hint.Error{
-			Kind: helper.ErrLoginRequired, Detail: fmt.Sprintf("nothing is stored for %s/%s", key.Profile, key.Account),
+			Kind: helper.ErrLoginRequired, Detail: fmt.Sprintf("nothing is stored for %s/%s%s", key.Profile, key.Account, nearAccount(h.Store, key)),
 			Remedy: append(hint.Do(hint.Run("list"), hint.Words(" shows all accounts; ")), a.comeBack(r.Profile.Issuer, key.Profile, key.Account)...),
 		}
 	}
@@ -135,7 +151,11 @@ func (a *app) checkGrant(ctx context.Context, h *helper.Helper, r helper.Request
 }
 
 func (a *app) statusLine(name, format string, args ...any) {
-	fmt.Fprintf(a.people(), "%-14s %s\n", name+":", fmt.Sprintf(format, args...))
+	text := string(escape(fmt.Appendf(nil, format, args...), textEscape))
+	if name == "state" {
+		text = a.look().paint(text)
+	}
+	fmt.Fprintf(a.Stdout, "%-14s %s\n", name+":", text)
 }
 
 func (a *app) printStatus(n store.Account) {

@@ -85,7 +85,7 @@ func (a *app) checkOpenBaoNow(ctx context.Context, c *config) error {
 		if f.Warn {
 			word = "warn"
 		}
-		if _, err := a.people().Write([]byte(wrap(fmt.Sprintf("%-5s ", word), "      ", clean(f.What)))); err != nil {
+		if _, err := a.people().Write([]byte(wrap(a.look().width, fmt.Sprintf("%-5s ", word), "      ", clean(f.What)))); err != nil {
 			return err
 		}
 	}

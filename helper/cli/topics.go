@@ -23,6 +23,27 @@ func (a *app) topics(root *cobra.Command) []*cobra.Command {
 	}
 }
 
+// explainHelp has the help command refuse a name that it does not know. Cobra's own shows
+// the program's help in its place.
+func explainHelp(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	help, _, err := root.Find([]string{"help"})
+	if err != nil {
+		return
+	}
+	help.RunE = func(_ *cobra.Command, args []string) error {
+		cmd, rest, err := root.Find(args)
+		switch {
+		case err != nil:
+			return usageError(err)
+		case len(rest) > 0:
+			return unknownCommand(cmd, rest[0])
+		}
+		cmd.InitDefaultHelpFlag() // so that help lists it
+		return cmd.Help()
+	}
+}
+
 // An entry is a line of a list: a word and what it means.
 type entry struct{ word, means string }
 
@@ -65,6 +86,7 @@ func environment() []entry {
 		{"XDG_CACHE_HOME", "where public documents of issuers are cached (default: ~/.cache)"},
 		{"XDG_RUNTIME_DIR", "where the session bus is, and what ends with the session"},
 		{"DBUS_SESSION_BUS_ADDRESS", "the session bus with the OS keyring"},
+		{"NO_COLOR", "no colour and no marks on a terminal, when it is not empty"},
 		{"HTTPS_PROXY, HTTP_PROXY", "the proxy for the issuer"},
 		{"NO_PROXY", "hosts that are asked without the proxy"},
 	}

@@ -14,6 +14,41 @@ func didYouMean(typed string, known []string) string {
 	return ""
 }
 
+// didYouMeanCommand proposes a command. It knows the words of other tools too.
+func didYouMeanCommand(typed string, known []string) string {
+	var same []string
+	switch strings.ToLower(typed) {
+	case "ls":
+		same = []string{"list"}
+	case "rm", "delete", "del", "revoke", "signout", "sign-out", "logoff":
+		same = []string{"remove", "erase"}
+	case "mv":
+		same = []string{"move"}
+	case "new", "create":
+		same = []string{"add", "init"}
+	case "update", "change", "set", "modify":
+		same = []string{"edit"}
+	case "select", "switch", "default":
+		same = []string{"use"}
+	case "token", "print":
+		same = []string{"get"}
+	case "whoami":
+		same = []string{"claims"}
+	case "signin", "sign-in", "auth":
+		same = []string{"login"}
+	case "check":
+		same = []string{"doctor", "status"}
+	case "configure":
+		same = []string{"init"}
+	}
+	for _, word := range same {
+		if slices.Contains(known, word) {
+			return "; did you mean " + word + "?"
+		}
+	}
+	return didYouMean(typed, known)
+}
+
 // nearest is the known word with the fewest changes from the typed one, at most a
 // third of its letters; or the only one that begins like it.
 func nearest(typed string, known []string) string {

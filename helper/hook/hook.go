@@ -116,20 +116,21 @@ type Option struct {
 	Switch               bool
 }
 
-// Protocols lists all protocols in the order in which help shows them.
-var Protocols = []Protocol{
-	git,
-	docker,
-	kubernetes,
-	aws,
-	cargo,
-	goauth,
-	pnpm,
-	terraform,
-	keyring,
-	google,
-	bazel,
-	kubelet,
+// Protocols lists all protocols in the order in which help shows them. They are pointers,
+// as copies would be made at each start of the program.
+var Protocols = []*Protocol{
+	&git,
+	&docker,
+	&kubernetes,
+	&aws,
+	&cargo,
+	&goauth,
+	&pnpm,
+	&terraform,
+	&keyring,
+	&google,
+	&bazel,
+	&kubelet,
 }
 
 // maxInput bounds the input that is read from a tool. No request comes near it.

@@ -47,7 +47,7 @@ func TestTranscripts(t *testing.T) {
 		if dir.Name() == "fuzz" { // seeds that go test -fuzz found
 			continue
 		}
-		n := slices.IndexFunc(Protocols, func(p Protocol) bool { return p.Name == dir.Name() })
+		n := slices.IndexFunc(Protocols, func(p *Protocol) bool { return p.Name == dir.Name() })
 		if n < 0 {
 			t.Errorf("testdata/%s: no protocol has this name", dir.Name())
 			continue
@@ -61,7 +61,7 @@ func TestTranscripts(t *testing.T) {
 			switch {
 			case filepath.Ext(path) == ".txtar":
 				played[dir.Name()]++
-				t.Run(dir.Name()+"/"+strings.TrimSuffix(file.Name(), ".txtar"), func(t *testing.T) { playTranscript(t, Protocols[n], path) })
+				t.Run(dir.Name()+"/"+strings.TrimSuffix(file.Name(), ".txtar"), func(t *testing.T) { playTranscript(t, *Protocols[n], path) })
 			case file.Name() != hostileFile:
 				t.Errorf("%s: neither a transcript nor %s", path, hostileFile)
 			}

@@ -86,6 +86,32 @@ func (m members) list(name string, clean func(string) string) []string {
 	return many
 }
 
+// refusal are the code and the words of an answer that is none of success (RFC 6749 §5.2).
+// Okta has names of its own for them. The answer of a gateway, which is no OAuth error, has
+// words alone.
+func (m members) refusal() (code, words string) {
+	text := func(from members, names ...string) string {
+		for _, name := range names {
+			if s, _ := from.text(name); s != "" {
+				return s
+			}
+		}
+		return ""
+	}
+	if code = text(m, "error"); code != "" {
+		return code, text(m, "error_description")
+	}
+	if summary := text(m, "errorSummary"); summary != "" {
+		return text(m, "errorCode"), summary
+	}
+	for _, name := range []string{"error", "fault"} { // Google's and Apigee's gateways
+		if inner, err := readMembers(m[name]); err == nil {
+			return "", text(inner, "message", "faultstring")
+		}
+	}
+	return "", text(m, "error_description", "message", "msg", "detail", "title") // detail and title: RFC 9457
+}
+
 // fromForm reads an answer in the form encoding that some servers of OAuth 2.0 drafts
 // send.
 func fromForm(body []byte) members {
@@ -150,8 +176,7 @@ func beside(found members, g Grant) Response {
 
 // refusal is the error of an answer that is none of success.
 func (i *Issuer) refusal(op string, resp *http.Response, found members, sent []secret.Secret) error {
-	code, _ := found.text("error")
-	words, _ := found.text("error_description")
+	code, words := found.refusal()
 	e := i.failed(op, resp, code, words, sent)
 	switch {
 	case e.Code == "" && e.Status >= 300 && e.Status < 400:
@@ -221,10 +246,16 @@ func (r Response) checked(code string, cut, broken error) (Response, error) {
 	case strings.EqualFold(r.TokenType, "DPoP"):
 		r.AccessToken = ""
 		return r, &outcomeError{Answered, &VerifyError{What: "access_token", Why: "its token_type is DPoP, not Bearer", Remedy: needsDPoP(nil)}}
-	case r.TokenType != "" && !strings.EqualFold(r.TokenType, "Bearer") && !strings.EqualFold(r.TokenType, "N_A"):
+	case !isBearer(r.TokenType):
 		return refuse("access_token", fmt.Sprintf("its token_type is %s, not Bearer", r.TokenType))
 	}
 	return r, nil
+}
+
+// isBearer reports whether a token of that type is sent as RFC 6750 has it. The type is
+// left out by some issuers, BearerToken is Apigee's, and N_A RFC 8693's (§2.2.1).
+func isBearer(tokenType string) bool {
+	return slices.ContainsFunc([]string{"", "Bearer", "BearerToken", "N_A"}, func(name string) bool { return strings.EqualFold(tokenType, name) })
 }
 
 // wellFormed refuses what cannot be a bearer token (RFC 6750 §2.1's b64token,

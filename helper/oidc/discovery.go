@@ -111,7 +111,13 @@ func (i *Issuer) discover(ctx context.Context, id string, how asking, check func
 	for _, place := range places {
 		body, _, err := i.fetch(ctx, discoveryKind, place, how, check)
 		var status *Error
-		if err == nil || !errors.As(err, &status) || (status.Status != http.StatusNotFound && status.Status != http.StatusMethodNotAllowed) {
+		if err == nil || !errors.As(err, &status) {
+			return body, err
+		}
+		if status.Status != http.StatusNotFound && status.Status != http.StatusMethodNotAllowed {
+			if !status.Temporary() {
+				status.Remedy = hint.Say(addressHint(id))
+			}
 			return body, err
 		}
 	}
@@ -169,7 +175,10 @@ func wellKnown(id string) ([]string, error) {
 func readMetadata(body []byte) (*Metadata, error) {
 	var doc map[string]json.RawMessage
 	if err := json.Unmarshal(body, &doc); err != nil || doc == nil {
-		return nil, &ConfigError{Detail: "discovery: the document is not one of an OpenID provider: it is no JSON object"}
+		return nil, &ConfigError{
+			Detail: "discovery: the document is not one of an OpenID provider: it is no JSON object",
+			Remedy: hint.Say("check the issuer's address: its admin knows the exact one"),
+		}
 	}
 	m := &Metadata{}
 	text := func(from map[string]json.RawMessage, name string) (s string) {
@@ -315,6 +324,12 @@ func Find(ctx context.Context, typed string, opt Options) (i *Issuer, notes []st
 // otherIssuer says that the document at id is another issuer's.
 func otherIssuer(id string, m *Metadata) error {
 	e := &ConfigError{Detail: fmt.Sprintf("discovery: the issuer at %s calls itself %s", Clean(id), Clean(m.Issuer))}
+	if m.Issuer == "" {
+		e.Detail = fmt.Sprintf("discovery: the document at %s names no issuer", Clean(id))
+	}
+	if u, err := url.Parse(m.Issuer); err != nil || u.Host == "" {
+		e.Remedy = hint.Say(AskAdmin + "make the issuer's name its own https address (OpenID Connect Discovery 1.0 §3)")
+	}
 	if "https"+strings.TrimPrefix(m.Issuer, "http") == id {
 		words := AskAdmin + "make it name itself by https; plain http would carry tokens in clear"
 		if m.Product == Keycloak {

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -11,6 +12,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/terradue/t2-cred/helper/hint"
@@ -135,13 +137,20 @@ func (i *Issuer) readDocument(op string, resp *http.Response, kept document) (do
 			Detail: fmt.Sprintf("%s: %s answers with a redirect to %s, which is not followed", op, kept.URL, Clean(resp.Header.Get("Location"))),
 			Remedy: hint.Say("use the address it redirects to, if you trust it, as the profile's issuer"),
 		}
-	case resp.StatusCode != http.StatusOK:
-		return document{}, i.failed(op, resp, "", "", nil)
 	}
 	body, err := io.ReadAll(resp.Body)
-	if err != nil {
+	switch {
+	case resp.StatusCode != http.StatusOK:
+		said, _ := readMembers(body) // a body that is no JSON leaves the status to speak
+		code, words := said.refusal()
+		if code != "" {
+			words = strings.TrimSuffix(code+": "+words, ": ") // it is no OAuth error: nothing is decided by it
+		}
+		return document{}, i.failed(op, resp, "", words, nil)
+	case err != nil:
 		return document{}, unreachable(op, transportError(err))
 	}
+	body = bytes.TrimPrefix(body, []byte("\ufeff")) // of a file that Windows wrote
 	if !json.Valid(body) {
 		return document{}, unreachable(op, fmt.Errorf("%s did not answer with JSON (a proxy or a login page in between?)", kept.URL))
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -42,7 +43,25 @@ func (e *Error) Error() string {
 	case e.Code != "":
 		return e.Code
 	}
-	return fmt.Sprintf("HTTP %d %s", e.Status, http.StatusText(e.Status))
+	status := fmt.Sprintf("HTTP %d %s", e.Status, http.StatusText(e.Status))
+	if e.Op == discoveryKind || e.Op == keysKind {
+		status = e.Op + ": " + status
+	}
+	if e.Description != "" {
+		return fmt.Sprintf("%s %q", status, e.Description)
+	}
+	return status
+}
+
+// hintByMeaning is what to do where the issuer's words are not known, but what they mean.
+func (e *Error) hintByMeaning() hint.Remedy {
+	switch means := e.Means(); {
+	case means == MeansClientRefused:
+		return setSecret(e)
+	case means == MeansUserTokenRefused && e.Op == opExchange:
+		return newSubject(tokenEnded)(e)
+	}
+	return nil
 }
 
 // A ConfigError is a profile and an issuer that do not fit together: a wrong
@@ -62,10 +81,26 @@ func (e *ConfigError) Hint() hint.Remedy { return e.Remedy }
 func unreachable(op string, err error, sent ...secret.Secret) error {
 	why := cleanWords(err.Error(), sent...)
 	var proxy *proxyFailure
-	if errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &proxy) {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &proxy):
 		why = "no answer in time"
+	case errors.Is(err, http.ErrSchemeMismatch):
+		why = "the server speaks http on this port, and not https" + addressOf(err)
 	}
 	return &netError{text: fmt.Sprintf("%s: %s", op, why), err: err}
+}
+
+// addressOf is the address that a request went to, as the end of a message.
+func addressOf(err error) string {
+	var asked *url.Error
+	if !errors.As(err, &asked) {
+		return ""
+	}
+	u, err := url.Parse(asked.URL)
+	if err != nil {
+		return ""
+	}
+	return ": " + cleanWords(u.Host)
 }
 
 type netError struct {
@@ -80,6 +115,8 @@ func (e *netError) Unwrap() []error { return []error{ErrUnreachable, e.err} }
 func (e *netError) Hint() hint.Remedy {
 	var unknown x509.UnknownAuthorityError
 	var host x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	var name *net.DNSError
 	var op *net.OpError
 	var proxy *proxyError
 	var failure *proxyFailure
@@ -97,6 +134,12 @@ func (e *netError) Hint() hint.Remedy {
 		return hint.Say("if the issuer's certificate is from a private CA, name its PEM file: ca_file in the profile (profile add --ca-file)")
 	case errors.As(e.err, &host):
 		return hint.Say("the certificate is for another host; check the issuer's address")
+	case errors.As(e.err, &invalid) && invalid.Reason == x509.Expired:
+		return hint.Say("check this machine's clock; if it is right, " + AskAdmin + "renew the server's certificate")
+	case errors.Is(e.err, http.ErrSchemeMismatch):
+		return hint.Say("check the scheme and the port of the issuer's address: https has a port of its own, and http is for loopback alone")
+	case errors.As(e.err, &name) && name.IsNotFound:
+		return hint.Say("no server has the name " + cleanWords(name.Name) + ": check the issuer's address and this machine's DNS; behind a proxy, set HTTPS_PROXY")
 	}
 	return hint.Say("check the network, the issuer's address, and HTTPS_PROXY and NO_PROXY; -v shows what was asked")
 }

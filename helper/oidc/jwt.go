@@ -166,12 +166,12 @@ func (p Unverified) ExpiresAt() time.Time {
 	return numericDate(*p.Claims.Expiry)
 }
 
-// For reports whether the token names client as its audience or as the client it was
+// For reports whether the token names client, or everybody, as its audience, or client as the one it was
 // given to. named is false when it names nobody at all.
 func (p Unverified) For(client string) (is, named bool) {
 	for _, a := range append(p.Claims.clients(), p.Claims.Audience...) {
 		named = named || a != ""
-		is = is || a == client
+		is = is || a == client || slices.Contains(anybody, a)
 	}
 	return is, named
 }

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
@@ -200,8 +201,9 @@ func (i *Issuer) StartDevice(ctx context.Context, c Client, scopes []string) (*D
 	answer, err := readMembers(body)
 	text := func(name string) string { v, _ := answer.text(name); return v }
 	d := &Device{
-		UserCode: Clean(text("user_code")), VerificationURI: text("verification_uri"), Complete: text("verification_uri_complete"),
-		code: secret.Secret(text("device_code")),
+		UserCode: Clean(text("user_code")), Complete: text("verification_uri_complete"),
+		VerificationURI: cmp.Or(text("verification_uri"), text("verification_url")), // of the drafts, and Google's
+		code:            secret.Secret(text("device_code")),
 	}
 	if err != nil || d.code == "" || d.UserCode == "" {
 		return nil, unreachable("login", errors.New("the answer is not one of a device authorization endpoint"))

@@ -65,7 +65,8 @@ func productOf(m *Metadata) Product {
 		return Keycloak
 	case has(m.TokenEndpoint, "/token") && has(m.JWKSURI, "/keys") && has(m.DeviceEndpoint, "/device/code") && has(m.AuthorizationEndpoint, "/auth"):
 		return Dex
-	case has(m.TokenEndpoint, "/oauth2/token") && has(m.JWKSURI, "/oauth2/jwks") && has(m.RevocationEndpoint, "/oauth2/revoke"):
+	case has(m.TokenEndpoint, "/oauth2/token") && has(m.JWKSURI, "/oauth2/jwks") && has(m.RevocationEndpoint, "/oauth2/revoke") &&
+		!has(m.DeviceEndpoint, "/oauth2/device_authorize"): // which is WSO2's
 		return Spring
 	case has(m.TokenEndpoint, "/oauth2/v2.0/token") && has(m.JWKSURI, "/discovery/v2.0/keys") && has(m.AuthorizationEndpoint, "/oauth2/v2.0/authorize"):
 		return Entra
@@ -106,6 +107,17 @@ var quirks = []quirk{
 	// Keycloak says unauthorized_client of a wrong secret, some versions with 400.
 	{code: "unauthorized_client", words: "invalid client", means: MeansClientRefused},
 	{code: "unauthorized_client", words: "invalid method used to get client secret", means: MeansClientRefused},
+	// Entra of a client that it does not know, of a scope that no resource has, and of a
+	// client that asks too often.
+	{words: "aadsts700016", means: MeansClientRefused},
+	{words: "aadsts65005", means: MeansRefused},
+	{words: "aadsts50196", means: MeansTemporary},
+	// AD FS of a resource that the client may not have, with the code of a dead grant.
+	{op: "refresh", code: "invalid_grant", words: "client is not allowed to access the requested resource", means: MeansRefused},
+	// OA4MP, CILogon's software, of a client that may not take over another one's token.
+	{op: "exchange", code: "unauthorized_client", words: "permission to substitute", means: MeansRefused},
+	// Salesforce.
+	{code: "invalid_client_id", means: MeansClientRefused},
 	// Dex of a refresh token that is used up, revoked, or none.
 	{op: "refresh", code: "invalid_request", words: "refresh token is invalid or has already been claimed", means: MeansGrantEnded},
 	{op: "refresh", code: "invalid_request", words: "refresh token expired", means: MeansGrantEnded},
@@ -117,6 +129,27 @@ var quirks = []quirk{
 var userGone = []string{
 	"invalid_grant", "invalid_token", "login_required", "interaction_required", "consent_required",
 	"account_selection_required", "session_expired",
+	// Auth0, Ory Hydra, GitHub, Supabase, Slack, and Salesforce.
+	"mfa_required", "token_inactive", "bad_refresh_token", "refresh_token_not_found", "invalid_refresh_token", "token_expired", "token_revoked",
+	"inactive_user", "inactive_org",
+}
+
+// tokenEnds and notTheToken are parts of descriptions without spaces. The first say that a
+// token is no longer good, the second that something else is wrong with the request.
+var (
+	tokenEnds   = []string{"invalid", "expired", "revoked", "notfound", "unknown", "inactive", "notactive", "alreadyused", "alreadybeen", "doesnotexist"}
+	notTheToken = []string{"tokentype", "missing", "required", "parameter", "unsupported", "notsupported"}
+)
+
+// callsEnded reports whether the description says of that token that it is no longer
+// good. Unity IdM and OpenAM have the code invalid_request for a dead refresh token, and
+// RFC 8693 §2.2.2 has it for a subject token.
+func (e *Error) callsEnded(token string) bool {
+	words := strings.ToLower(strings.NewReplacer(" ", "", "_", "", "-", "").Replace(e.Description))
+	has := func(list []string) bool {
+		return slices.ContainsFunc(list, func(part string) bool { return strings.Contains(words, part) })
+	}
+	return strings.EqualFold(e.Code, "invalid_request") && strings.Contains(words, token) && has(tokenEnds) && !has(notTheToken)
 }
 
 // Means says what the issuer's answer means, by its product and code.
@@ -135,9 +168,9 @@ func (e *Error) Means() Meaning {
 		return MeansPending
 	case code == "invalid_client", code == "unauthorized_client" && e.Status == http.StatusUnauthorized:
 		return MeansClientRefused
-	case e.Op == "refresh" && slices.Contains(userGone, code):
+	case e.Op == "refresh" && (slices.Contains(userGone, code) || e.callsEnded("refreshtoken")):
 		return MeansGrantEnded
-	case isExchange(e.Op) && slices.Contains(userGone, code):
+	case isExchange(e.Op) && (slices.Contains(userGone, code) || e.callsEnded("subjecttoken")):
 		return MeansUserTokenRefused
 	case e.Status == http.StatusUnauthorized && !public:
 		return MeansClientRefused
@@ -157,7 +190,7 @@ func (q *quirk) matches(e *Error) bool {
 // overloaded is of an answer that a second try may better.
 func (e *Error) overloaded() bool {
 	return e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout || e.Status >= 500 ||
-		e.Code == "temporarily_unavailable" || e.Code == "server_error"
+		slices.Contains([]string{"temporarily_unavailable", "server_error", "rate_limit_exceeded", "too_many_requests"}, e.Code)
 }
 
 // Temporary reports whether nothing was decided: the issuer is overloaded or broken, or
@@ -169,7 +202,7 @@ func (e *Error) Temporary() bool { return e.Means() == MeansTemporary }
 // RFC 8693 §2.2.2, RFC 8628 §3.5).
 var acceptedCodes = []string{
 	"invalid_grant", "invalid_scope", "invalid_target", "authorization_pending", "slow_down", "expired_token",
-	"login_required", "interaction_required", "consent_required",
+	"login_required", "interaction_required", "consent_required", "mfa_required", "token_inactive",
 }
 
 // acceptedWords are Keycloak's to an authenticated client, with codes that others use
@@ -177,7 +210,7 @@ var acceptedCodes = []string{
 var acceptedWords = []string{
 	"token exchange", "exchange token", "allowed to exchange", "requested_token_type", "creating a new session is needed", "access token",
 	"within the token audience", "holder of the token", "audience not found", "requested audience", "requires user consent",
-	"missing consents", "offline tokens not allowed", "flow is disabled for the client",
+	"missing consents", "permission to substitute", "offline tokens not allowed", "flow is disabled for the client",
 }
 
 // acceptsClient reports whether the answer is one to a client that was authenticated.

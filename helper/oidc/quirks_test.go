@@ -153,6 +153,7 @@ func TestProductOf(t *testing.T) {
 		{"one path of Keycloak's", `{"token_endpoint":"https://h/protocol/openid-connect/token","jwks_uri":"https://h/jwks"}`, ""},
 		{"Dex", `{"token_endpoint":"https://h/dex/token","jwks_uri":"https://h/dex/keys","authorization_endpoint":"https://h/dex/auth","device_authorization_endpoint":"https://h/dex/device/code"}`, Dex},
 		{"Spring", `{"token_endpoint":"https://h/oauth2/token","jwks_uri":"https://h/oauth2/jwks","revocation_endpoint":"https://h/oauth2/revoke"}`, Spring},
+		{"WSO2", `{"token_endpoint":"https://h/oauth2/token","jwks_uri":"https://h/oauth2/jwks","revocation_endpoint":"https://h/oauth2/revoke","device_authorization_endpoint":"https://h/oauth2/device_authorize"}`, ""},
 		{"UAA", `{"token_endpoint":"https://h/oauth/token","jwks_uri":"https://h/token_keys"}`, UAA},
 		{"oidc-provider", `{"token_endpoint":"https://h/oidc/token","jwks_uri":"https://h/oidc/jwks","authorization_endpoint":"https://h/oidc/auth","revocation_endpoint":"https://h/oidc/token/revocation"}`, OIDCProvider},
 		{"three common names", `{"token_endpoint":"https://h/token","jwks_uri":"https://h/jwks","authorization_endpoint":"https://h/auth","revocation_endpoint":"https://h/revoke"}`, ""},

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -51,17 +52,29 @@ func withoutRuns(s string, secrets []secret.Secret) string {
 	if len(text) < 4 {
 		return s
 	}
-	marked := make([]bool, len(s))
 	found := false
+	runs := map[int]*textRuns{} // by their length
+	var want []byte             // used again for each form, as there are dozens
 	for _, one := range secrets {
 		v := one.Reveal() // compared with, not shown
 		if len(text) < longRun && len(v) > 2*longRun {
 			continue // no run of it has room
 		}
 		for _, form := range formsOf(v[:min(len(v), maxToken)]) {
-			want, _ := lettersAndDigits(form)
-			found = mark(marked, text, at, want) || found
+			want = appendLetters(want[:0], form)
+			size := runLength(want)
+			if size < 4 || len(text) < size {
+				continue
+			}
+			if runs[size] == nil {
+				runs[size] = newTextRuns(text, size)
+			}
+			found = runs[size].find(want) || found
 		}
+	}
+	marked := make([]bool, len(s))
+	for _, r := range runs {
+		r.mark(marked, text, at)
 	}
 	if !found {
 		return s
@@ -85,7 +98,7 @@ func formsOf(v string) []string {
 	if v == "" {
 		return nil
 	}
-	forms := []string{v, url.QueryEscape(v), url.PathEscape(v), hex.EncodeToString([]byte(v))}
+	forms := append(slices.Compact([]string{v, url.QueryEscape(v), url.PathEscape(v)}), hex.EncodeToString([]byte(v)))
 	for _, before := range []string{"", "\x00", "\x00\x00"} {
 		encoded := base64.RawStdEncoding.EncodeToString([]byte(before + v))
 		// The characters at the ends depend on what stands beside the secret.
@@ -100,55 +113,91 @@ func formsOf(v string) []string {
 
 // lettersAndDigits are those of s in lower case, with the place of each in s.
 func lettersAndDigits(s string) (text []byte, at []int32) {
-	text, at = make([]byte, 0, len(s)), make([]int32, 0, len(s))
+	text = appendLetters(make([]byte, 0, len(s)), s)
+	at = make([]int32, 0, len(text))
 	for n := 0; n < len(s); n++ {
-		c := s[n]
-		switch {
-		case c >= 'A' && c <= 'Z':
-			c += 'a' - 'A'
-		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c >= utf8.RuneSelf:
-		default:
-			continue
+		if counts(s[n]) {
+			at = append(at, int32(n))
 		}
-		text, at = append(text, c), append(at, int32(n))
 	}
 	return text, at
 }
 
-// mark marks in the original text what it has in common with want: runs of longRun, or
+// appendLetters appends the letters and digits of s in lower case. A branch for each byte
+// of a secret would be guessed wrong half of the time.
+func appendLetters(to []byte, s string) []byte {
+	var lower, step [256]byte
+	for c := range 256 {
+		if counts(byte(c)) {
+			lower[c], step[c] = byte(c), 1
+		}
+		if c >= 'A' && c <= 'Z' {
+			lower[c] += 'a' - 'A'
+		}
+	}
+	end := len(to)
+	to = append(to, s...)
+	for n := 0; n < len(s); n++ {
+		to[end] = lower[s[n]]
+		end += int(step[s[n]])
+	}
+	return to[:end]
+}
+
+// counts reports whether a byte is a letter or a digit.
+func counts(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c >= utf8.RuneSelf
+}
+
+// runLength is how long a run of a secret's letters and digits is looked for: longRun, or
 // all but one character of a shorter secret.
-func mark(marked []bool, text []byte, at []int32, want []byte) (found bool) {
-	size := min(longRun, len(want)-1)
+func runLength(want []byte) int {
 	if len(want) <= 8 {
-		size = len(want)
+		return len(want)
 	}
-	if size < 4 || len(text) < size || len(want) < size {
-		return false
-	}
-	// The text is short and the secret may be long, so the text's pieces are what is
-	// looked up. Their first two bytes alone rule out almost all of the secret's.
-	pieces := map[string]bool{} // true once the secret has it
-	var begins [1 << 16]bool
+	return min(longRun, len(want)-1)
+}
+
+// textRuns are the runs of one length of a text. The text is short and the secrets may be
+// long, so the text's runs are what is looked up.
+type textRuns struct {
+	size int
+	all  map[string]bool // true once a secret has it
+	// begins are the first two bytes of a run. They alone rule out almost all of a secret's.
+	begins [1 << 16]bool
+}
+
+func newTextRuns(text []byte, size int) *textRuns {
+	r := &textRuns{size: size, all: map[string]bool{}}
 	for n := 0; n+size <= len(text); n++ {
-		pieces[string(text[n:n+size])] = false
-		begins[int(text[n])<<8|int(text[n+1])] = true
+		r.all[string(text[n:n+size])] = false
+		r.begins[int(text[n])<<8|int(text[n+1])] = true
 	}
-	for n := 0; n+size <= len(want); n++ {
-		if !begins[int(want[n])<<8|int(want[n+1])] {
+	return r
+}
+
+// find notes the runs that a secret has in common with the text.
+func (r *textRuns) find(want []byte) (found bool) {
+	for n := 0; n+r.size <= len(want); n++ {
+		if !r.begins[int(want[n])<<8|int(want[n+1])] {
 			continue
 		}
-		if _, ok := pieces[string(want[n:n+size])]; ok {
-			pieces[string(want[n:n+size])] = true
+		if _, ok := r.all[string(want[n:n+r.size])]; ok {
+			r.all[string(want[n:n+r.size])] = true
 			found = true
 		}
 	}
-	for n := 0; found && n+size <= len(text); n++ {
-		if !pieces[string(text[n:n+size])] {
+	return found
+}
+
+// mark marks in the original text the runs that were found.
+func (r *textRuns) mark(marked []bool, text []byte, at []int32) {
+	for n := 0; n+r.size <= len(text); n++ {
+		if !r.all[string(text[n:n+r.size])] {
 			continue
 		}
-		for m := at[n]; m <= at[n+size-1]; m++ {
+		for m := at[n]; m <= at[n+r.size-1]; m++ {
 			marked[m] = true
 		}
 	}
-	return found
 }

@@ -45,8 +45,7 @@ func (i *Issuer) send(op string, client *http.Client, req *http.Request, sent []
 		return body, nil
 	}
 	said, _ := readMembers(body) // a body that is no JSON leaves the status to speak
-	code, _ := said.text("error")
-	words, _ := said.text("error_description")
+	code, words := said.refusal()
 	return nil, i.failed(op, resp, code, words, sent)
 }
 

@@ -53,7 +53,8 @@ type VerifyError struct {
 	// OtherReader is of an access token that is good but is meant for somebody else
 	// to read. To its client it may be opaque (RFC 6749 §1.4).
 	OtherReader bool
-	// Signature is of a token that no published key has signed.
+	// Signature is of a token that no published key has signed, or that is of a type of
+	// the issuer's own.
 	Signature bool
 	Remedy    hint.Remedy
 }
@@ -96,7 +97,7 @@ func (i *Issuer) Verify(ctx context.Context, token secret.Secret, want Expect) (
 		if errors.Is(err, ErrOpaque) {
 			return Claims{}, err
 		}
-		return Claims{}, refuse(true, "%v", err)
+		return Claims{}, &VerifyError{What: want.What, Why: err.Error(), Identity: true, Signature: errors.Is(err, errOwnType), Remedy: sharedSecret(head)}
 	}
 	payload, err := i.verifySignature(ctx, token, head)
 	if err != nil {
@@ -246,10 +247,28 @@ func readHeader(token secret.Secret) (header, error) {
 		return h, errors.New("its header demands extensions (crit or b64) that are not understood")
 	case !slices.Contains(algorithms, jwa.SignatureAlgorithm(h.Alg)):
 		return h, fmt.Errorf("its signature algorithm %q is not one that is accepted", Clean(h.Alg))
+	case ownAccessToken(h.Type):
+		return h, fmt.Errorf("%w: its header's typ is %q", errOwnType, Clean(h.Type))
 	case otherKind(h.Type):
 		return h, fmt.Errorf("it is not an access token: its header's typ is %q", Clean(h.Type))
 	}
 	return h, nil
+}
+
+// errOwnType is of an access token in the issuer's own format.
+var errOwnType = errors.New("it is for the issuer itself to read")
+
+// ownAccessToken recognises an issuer's own type of access tokens, such as
+// application/okta-internal-at+jwt.
+func ownAccessToken(typ string) bool { return strings.HasSuffix(strings.ToLower(typ), "-at+jwt") }
+
+// sharedSecret is what to do about tokens that are signed with the client's secret.
+// Authentik does so for a provider without a signing key, Auth0 where a client is set so.
+func sharedSecret(h header) hint.Remedy {
+	if !strings.HasPrefix(h.Alg, "HS") {
+		return nil
+	}
+	return hint.Say(AskAdmin + "sign this client's tokens with a key pair, such as RS256 or ES256, in place of a shared secret")
 }
 
 // otherKind recognises the explicit types of JWTs that are not access tokens

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
-	"path/filepath"
 	"strings"
 
 	"github.com/terradue/t2-cred/helper"
@@ -13,12 +12,9 @@ import (
 )
 
 func planAWS(e Env, p Profile, o Options) (Plan, error) {
-	file := e.Getenv("AWS_CONFIG_FILE")
-	if !filepath.IsAbs(file) {
-		var err error
-		if file, err = e.homeFile("", ".aws", "config"); err != nil {
-			return Plan{}, err
-		}
+	file, err := e.awsFile("AWS_CONFIG_FILE", "config")
+	if err != nil {
+		return Plan{}, err
 	}
 	if o.Endpoint == "" && !o.Undo {
 		if len(p.Hosts) != 1 {
@@ -53,6 +49,18 @@ func planAWS(e Env, p Profile, o Options) (Plan, error) {
 	}, nil
 }
 
+// awsFile is a file in ~/.aws, or the one that a variable names. botocore expands a ~ in it.
+func (e Env) awsFile(variable, name string) (string, error) {
+	if below, ok := strings.CutPrefix(e.Getenv(variable), "~/"); ok {
+		return e.homeFile("", below)
+	}
+	file, err := e.namedFile(variable)
+	if err != nil || file != "" {
+		return file, err
+	}
+	return e.homeFile("", ".aws", name)
+}
+
 func hasAWSProfile(says []setting, name string) bool {
 	for _, s := range says {
 		section := strings.TrimSpace(strings.TrimPrefix(s.section, "profile"))
@@ -65,12 +73,9 @@ func hasAWSProfile(says []setting, name string) bool {
 
 // refuseAWSKeys looks for static keys of the profile, which SDKs prefer to a program.
 func (e Env) refuseAWSKeys(name string) error {
-	file := e.Getenv("AWS_SHARED_CREDENTIALS_FILE")
-	if !filepath.IsAbs(file) {
-		var err error
-		if file, err = e.homeFile("", ".aws", "credentials"); err != nil {
-			return err
-		}
+	file, err := e.awsFile("AWS_SHARED_CREDENTIALS_FILE", "credentials")
+	if err != nil {
+		return err
 	}
 	text, err := safefile.Read(file, safefile.Want{Max: maxFile})
 	if errors.Is(err, fs.ErrNotExist) {

@@ -28,7 +28,7 @@ func planCargo(e Env, p Profile, o Options) (Plan, error) {
 	c := cargo{profile: p, command: append([]string{e.Program}, p.Flags...), named: o.Registries}
 	plan := Plan{
 		why:   "cargo asks t2-cred for these registries of the profile's hosts, and its own providers for all others.",
-		edits: []*edit{c.edit(file)},
+		edits: append([]*edit{c.edit(file)}, elsewhere(o, file, c.edit, strings.TrimSuffix(file, ".toml"), strings.TrimSuffix(file, ".toml")+".toml")...),
 	}
 	for _, name := range o.Registries {
 		if v := "CARGO_REGISTRIES_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")) + "_CREDENTIAL_PROVIDER"; e.Getenv(v) != "" {
@@ -56,7 +56,7 @@ type cargo struct {
 }
 
 func (c cargo) edit(file string) *edit {
-	return &edit{file: file, lines: c.shown(), read: readTOML, refuse: c.refuse, want: c.want, put: c.put, cut: c.cut}
+	return (&edit{file: file, lines: c.shown(), read: readTOML, refuse: c.refuse, want: c.want, put: c.put, cut: c.cut}).pastMark()
 }
 
 // shown are the lines to put in by hand.
@@ -81,7 +81,8 @@ func (c cargo) line(prefix string) string {
 func (c cargo) isOurs(line string) bool {
 	key, value, ok := strings.Cut(line, "=")
 	var words []string
-	if key = strings.TrimSpace(key); !ok || key != "credential-provider" && !strings.HasSuffix(key, ".credential-provider") || json.Unmarshal([]byte(value), &words) != nil {
+	key = strings.TrimSpace(key[strings.LastIndexByte(key, '.')+1:]) // of a dotted one, also with spaces
+	if !ok || key != "credential-provider" || json.Unmarshal([]byte(value), &words) != nil {
 		return false
 	}
 	return len(words) > 0 && !strings.ContainsAny(strings.Join(words, ""), " \t") && runsUs(strings.Join(words, " "), c.profile.Flags...)
@@ -211,7 +212,7 @@ func (c cargo) put(text string, exists bool) (string, error) {
 // cargoIndex is the offset of the line with a registry's index, or -1, and the text
 // before the key: an indentation, and the registry's name in a table of all.
 func cargoIndex(text, name string) (at int, before string) {
-	quoted := `"?` + regexp.QuoteMeta(name) + `"?`
+	quoted := `["']?` + regexp.QuoteMeta(name) + `["']?`
 	table := regexp.MustCompile(`^\s*\[\s*registries\s*\.\s*` + quoted + `\s*\]`)
 	tables := regexp.MustCompile(`^\s*\[\s*registries\s*\]`)
 	index := regexp.MustCompile(`^(\s*)index\s*=`)

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/terradue/t2-cred/helper/safefile"
@@ -208,7 +210,7 @@ func planDocker(e Env, p Profile, o Options) (Plan, error) {
 	}
 	return Plan{
 		why:   "docker, podman, skopeo, crane run docker-credential-t2, which must be on PATH, for these registries. They name no profile or account: those come from the host and T2_CRED_ACCOUNT.",
-		edits: []*edit{dockerEdit(file, p)}, warnings: e.podmanLogins(p), links: []string{e.linkNamed("docker-credential-t2")}, used: usesDockerHelper,
+		edits: []*edit{dockerEdit(file, p)}, warnings: append(e.podmanLogins(p), e.set("docker takes its logins first", "DOCKER_AUTH_CONFIG")...), links: []string{e.linkNamed("docker-credential-t2")}, used: usesDockerHelper,
 	}, p.someHosts(o)
 }
 
@@ -263,15 +265,21 @@ func (e Env) podmanLogins(p Profile) (warnings []string) {
 	}
 	for _, file := range files {
 		var kept struct {
-			Auths map[string]json.RawMessage
+			Auths       map[string]json.RawMessage
+			CredHelpers map[string]string
 		}
 		text, err := safefile.Read(file, safefile.Want{Max: maxFile})
 		if err != nil || json.Unmarshal(text, &kept) != nil {
 			continue // podman reports a file that it cannot read
 		}
 		for _, host := range p.Hosts {
-			if kept.Auths[host] != nil {
-				warnings = append(warnings, fmt.Sprintf("%s has a login for %s, which podman and skopeo take instead: podman logout %s", file, host, host))
+			for _, place := range slices.Sorted(maps.Keys(kept.Auths)) { // a host, or one with the beginning of a path
+				if (place == host || strings.HasPrefix(place, host+"/")) && Plain(place, ".-:[]/_") {
+					warnings = append(warnings, fmt.Sprintf("%s has a login for %s, which podman and skopeo take instead: podman logout %s", file, place, place))
+				}
+			}
+			if other := kept.CredHelpers[host]; other != "" && other != dockerHelper {
+				warnings = append(warnings, fmt.Sprintf("%s has credHelpers: %q: %q, which podman and skopeo take instead", file, host, other))
 			}
 		}
 	}

@@ -28,18 +28,24 @@ func planGit(e Env, p Profile, o Options) (Plan, error) {
 			lines = append(lines, fmt.Sprintf("[credential %q]", u), "\thelper =", fmt.Sprintf("\thelper = %s git %s", e.Program, p.words()))
 		}
 	}
-	change := block{profile: p.Name, lines: lines}.edit(file, readGitConfig, p.refuseGit)
-	change.notice = p.noticeGit
+	b := block{profile: p.Name, lines: lines}
+	change := func(file string) *edit {
+		one := b.edit(file, readGitConfig, func(says []setting) error { return e.refuseGit(p, file, says) })
+		one.notice = func(says []setting) []string {
+			return slices.Concat(p.noticeGit(says), e.noticeGitParts(p, file, says))
+		}
+		return one
+	}
 	return Plan{
 		why:   "git asks t2-cred for these hosts. The empty helper ends the list of others, which would keep the token in their own place.",
-		edits: []*edit{change},
+		edits: append([]*edit{change(file)}, elsewhere(o, file, change, e.gitConfigs()[1:]...)...),
 	}, p.someHosts(o)
 }
 
 // gitConfig is the file to which git config --global writes.
 func (e Env) gitConfig() (string, error) {
-	if f := e.Getenv("GIT_CONFIG_GLOBAL"); filepath.IsAbs(f) {
-		return f, nil
+	if f, err := e.namedFile("GIT_CONFIG_GLOBAL"); err != nil || f != "" {
+		return f, err
 	}
 	own, err := e.homeFile("", ".gitconfig")
 	if err != nil || isThere(own) {
@@ -52,21 +58,52 @@ func (e Env) gitConfig() (string, error) {
 	return own, nil
 }
 
-// refuseGit finds a helper line that lacks the word git, and a header that git would
-// send beside ours.
-func (p Profile) refuseGit(says []setting) error {
-	for _, s := range says {
-		name := s.section + "." + s.key
-		if isBareHelper(s) {
-			return configRemedy(fmt.Sprintf("%s = %s lacks the word git, so git would get a bare token, for any host", name, helper.Clean(s.value)),
-				hint.Words("take it out, or add the word: "), hint.Shell("git", "config", "--global", name, s.value+" git"))
-		}
-		place, ok := strings.CutPrefix(s.section, "http.")
-		if ok && s.key == "extraheader" && strings.HasPrefix(strings.ToLower(s.value), "authorization:") && p.servesAddress(place) {
-			return errors.New("it already has " + name + " with an authorization, which git sends whatever a helper says") // its value is a secret
+// refuseGit looks into the file and into all that git reads beside it.
+func (e Env) refuseGit(p Profile, file string, says []setting) error {
+	if err := p.refuseGitFile("it", says); err != nil {
+		return err
+	}
+	for _, part := range e.gitParts(file, says) {
+		if err := p.refuseGitFile(part.file, part.says); err != nil && !part.maybe {
+			return err
 		}
 	}
 	return nil
+}
+
+// noticeGitParts warns of files that git includes under a condition.
+func (e Env) noticeGitParts(p Profile, file string, says []setting) (notices []string) {
+	for _, part := range e.gitParts(file, says) {
+		if err := p.refuseGitFile(part.file, part.says); err != nil && part.maybe {
+			notices = append(notices, err.Error()+"; git reads that file under a condition")
+		}
+	}
+	return notices
+}
+
+// refuseGitFile finds a helper line that lacks the word git, and a header that git would
+// send beside ours.
+func (p Profile) refuseGitFile(where string, says []setting) error {
+	for _, s := range says {
+		name := s.section + "." + s.key
+		if isBareHelper(s) {
+			return bareHelper(where, name, s.value)
+		}
+		place, ok := strings.CutPrefix(s.section, "http.")
+		if ok && s.key == "extraheader" && strings.HasPrefix(strings.ToLower(s.value), "authorization:") && p.servesAddress(place) {
+			return errors.New(where + " already has " + name + " with an authorization, which git sends whatever a helper says") // its value is a secret
+		}
+	}
+	return nil
+}
+
+func bareHelper(where, name, value string) error {
+	if where == "it" {
+		return configRemedy(fmt.Sprintf("%s = %s lacks the word git, so git would get a bare token, for any host", name, helper.Clean(value)),
+			hint.Words("take it out, or add the word: "), hint.Shell("git", "config", "--global", name, value+" git"))
+	}
+	return configRemedy(fmt.Sprintf("%s: %s = %s lacks the word git, so git would get a bare token, for any host", where, name, helper.Clean(value)),
+		hint.Words("take it out, or add the word: "), hint.Shell("git", "config", "--file", where, name, value+" git"))
 }
 
 // noticeGit warns of another profile for the same host.

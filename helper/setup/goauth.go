@@ -1,19 +1,18 @@
 package setup
 
-import (
-	"fmt"
-	"path/filepath"
-)
+import "fmt"
 
 // planGo changes the file that go env -w writes. go keeps the comments in it, and sorts
 // only the lines between them.
 func planGo(e Env, p Profile, _ Options) (Plan, error) {
-	file := e.Getenv("GOENV")
-	if file == "off" {
+	if e.Getenv("GOENV") == "off" {
 		return Plan{}, configError("GOENV is off, so go reads no settings from a file", "unset GOENV, or set GOAUTH in the environment")
 	}
-	if !filepath.IsAbs(file) {
-		var err error
+	file, err := e.namedFile("GOENV")
+	if err != nil {
+		return Plan{}, err
+	}
+	if file == "" {
 		switch {
 		case e.GOOS == "windows":
 			file, err = e.homeFile("AppData", `AppData\Roaming`, "go", "env")

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -20,7 +21,7 @@ import (
 )
 
 // A golden file begins with its steps: env, profile, write, undo, show, remove, and
-// restored, which wants all files as they were. Then come the files of the home, and
+// restored, which wants all files as they were, link, mode and is-mode. Then come the files of the home, and
 // last, as GOLDEN, what was said and what became of the files.
 func TestGolden(t *testing.T) {
 	update := slices.Contains(flag.Args(), "update")
@@ -71,6 +72,7 @@ func playGolden(t *testing.T, archive *txtar.Archive) string {
 		path := filepath.Join(home, f.Name)
 		text := bytes.TrimSuffix(f.Data, []byte("(no end)\n"))
 		text = bytes.ReplaceAll(text, []byte("<CR>\n"), []byte("\r\n"))
+		text = bytes.ReplaceAll(text, []byte("<BOM>"), []byte(bom))
 		if len(text) < len(f.Data) && bytes.HasSuffix(f.Data, []byte("(no end)\n")) {
 			text = bytes.TrimSuffix(text, []byte("\n"))
 		}
@@ -106,6 +108,22 @@ func (s *goldenStage) step(words []string, line string, first map[string]string)
 	case "remove":
 		if err := os.Remove(filepath.Join(s.home, words[1])); err != nil {
 			s.t.Fatal(err)
+		}
+		return
+	case "link": // a name, and the file that it leads to
+		s.must(os.MkdirAll(filepath.Dir(filepath.Join(s.home, words[1])), 0o700))
+		s.must(os.Symlink(words[2], filepath.Join(s.home, words[1])))
+		return
+	case "mode":
+		mode, err := strconv.ParseUint(words[1], 8, 32)
+		s.must(err)
+		s.must(os.Chmod(filepath.Join(s.home, words[2]), os.FileMode(mode)))
+		return
+	case "is-mode":
+		info, err := os.Stat(filepath.Join(s.home, words[2]))
+		s.must(err)
+		if got := fmt.Sprintf("%o", info.Mode().Perm()); got != words[1] {
+			s.t.Errorf("%s has the mode %s, want %s", words[2], got, words[1])
 		}
 		return
 	case "append":
@@ -180,6 +198,13 @@ func (s *goldenStage) run(words []string) error {
 	return err
 }
 
+func (s *goldenStage) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // files are the contents of all files and links of the home.
 func (s *goldenStage) files() map[string]string {
 	all := map[string]string{}
@@ -224,7 +249,7 @@ func (s *goldenStage) showChanges(before map[string]string) {
 				if !ended {
 					kept += "(no end)"
 				}
-				fmt.Fprintf(&s.out, "\t%s\n", strings.ReplaceAll(kept, "\r", "<CR>"))
+				fmt.Fprintf(&s.out, "\t%s\n", strings.NewReplacer("\r", "<CR>", bom, "<BOM>").Replace(kept))
 			}
 		}
 	}

@@ -18,6 +18,33 @@ type setting struct{ section, key, value string }
 // cannot read, or that is written in a way that setup does not know.
 type grammar func(text string) ([]setting, error)
 
+// bom is a byte order mark, with which some editors begin a file.
+const bom = "\ufeff"
+
+// pastMark makes an edit whose tool skips a byte order mark leave it where it is.
+func (e *edit) pastMark() *edit {
+	one := *e
+	one.read = func(text string) ([]setting, error) { return e.read(strings.TrimPrefix(text, bom)) }
+	one.want = func(rest string, says []setting) []setting { return e.want(strings.TrimPrefix(rest, bom), says) }
+	one.put = func(text string, exists bool) (string, error) {
+		rest, marked := strings.CutPrefix(text, bom)
+		rest, err := e.put(rest, exists)
+		if err == nil && marked {
+			rest = bom + rest
+		}
+		return rest, err
+	}
+	one.cut = func(text string) (string, bool, error) {
+		rest, marked := strings.CutPrefix(text, bom)
+		rest, keep, err := e.cut(rest)
+		if marked {
+			rest = bom + rest
+		}
+		return rest, keep || marked, err
+	}
+	return &one
+}
+
 var errOthers = errors.New("the change would alter other settings in the file")
 
 // compare refuses a change after which the file says anything else than it said

@@ -55,7 +55,7 @@ func readConfigParser(text string) (all []setting, err error) {
 
 // readNpmrc reads as npm's ini does. What it does not understand it skips.
 func readNpmrc(text string) (all []setting, err error) {
-	lines, err := textLines(text)
+	lines, err := textLines(strings.TrimPrefix(text, bom)) // which npm takes for a space
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func readNpmrc(text string) (all []setting, err error) {
 	for n, line := range lines {
 		name, isHeader := header(line)
 		key, value, _ := strings.Cut(line, "=")
-		switch key = strings.TrimSpace(key); {
+		switch key = npmrcWord(key); {
 		case isComment(line):
 		case isHeader && strings.HasPrefix(line, "[") && !strings.Contains(name, "]"):
 			section = name
@@ -74,6 +74,15 @@ func readNpmrc(text string) (all []setting, err error) {
 		}
 	}
 	return all, nil
+}
+
+// npmrcWord is a key without its quotes.
+func npmrcWord(key string) string {
+	key = strings.TrimSpace(key)
+	if n := len(key) - 1; n > 0 && key[0] == key[n] && (key[0] == '"' || key[0] == '\'') {
+		return key[1:n]
+	}
+	return key
 }
 
 // readGoEnv reads as go does: go env -w writes nothing else than KEY=value, and go

@@ -32,7 +32,7 @@ func TestGrammarsRefuse(t *testing.T) {
 		}},
 		"YAML": {readKubeconfig, []string{
 			"a: b\n c: d\n", "a:\n  b: c\n d: e\n", "a: b\na: c\n", "- a\n", "nothing\n", "a: &x b\n", "a: *x\n", "a: !!str b\n", "a: \"b\n", "a: [b\n", "a: {b: c\n", "a: b: c\n",
-			"a: {b: 1, b: 2}\n", "a: b\n---\na: c\n", "\ta: b\n", "a: b\n  c\n", "a: \"b\" c\n", "a: @b\n", "%YAML 1.2\n", "a: b\x00\n", "a:\n- b\n  c: d\n",
+			"a: {b: 1, b: 2}\n", "a: b\n---\na: c\n", "\ta: b\n", "a: b\n  c: d\n", "a: \"b\" c\n", "a: @b\n", "%YAML 1.2\n", "a: b\x00\n", "a:\n- b\n  c: d\n",
 		}},
 	} {
 		for _, text := range c.texts {

@@ -177,11 +177,38 @@ func (r *yamlReader) value(rest string, indent int) (any, error) {
 		r.at = first
 		return nil, errors.New("text after the end of a value")
 	}
+	if word, ok := value.(string); ok && rest[0] != '"' && rest[0] != '\'' && strings.TrimSpace(s.text[s.at:]) == "" {
+		if value, err = r.goesOn(word, indent); err != nil {
+			return nil, err
+		}
+	}
 	r.skip()
 	if r.indent() > indent {
 		return nil, errors.New("a value of more than one line")
 	}
 	return value, nil
+}
+
+// goesOn is a plain value with its further lines, as gcloud writes an installHint.
+func (r *yamlReader) goesOn(word string, indent int) (string, error) {
+	for {
+		next := r.at
+		for next < len(r.lines) && strings.TrimSpace(r.lines[next]) == "" {
+			next++
+		}
+		if next == len(r.lines) {
+			return word, nil
+		}
+		line := strings.TrimSpace(r.lines[next])
+		if len(r.lines[next])-len(strings.TrimLeft(r.lines[next], " ")) <= indent || line[0] == '#' {
+			return word, nil
+		}
+		if _, _, isKey := yamlKey(line); isKey || isItem(line) || strings.Contains(line, " #") || strings.Contains(line+" ", ": ") {
+			return "", errors.New("a value of more than one line")
+		}
+		word += " " + line
+		r.at = next + 1
+	}
 }
 
 // yamlFlow reads a value that lies on one line.

@@ -11,7 +11,7 @@ import (
 
 // planKubernetes adds a user. People choose the contexts that use it.
 func planKubernetes(e Env, p Profile, o Options) (Plan, error) {
-	file, err := e.kubeconfig()
+	file, others, err := e.kubeconfig()
 	if err != nil {
 		return Plan{}, err
 	}
@@ -25,13 +25,13 @@ func planKubernetes(e Env, p Profile, o Options) (Plan, error) {
 	k.lines = k.item("")
 	return Plan{
 		why:   "kubectl and all of client-go run t2-cred for the user t2-" + p.Name + ", of this kubeconfig.",
-		edits: []*edit{k.edit(file)},
+		edits: append([]*edit{k.edit(file)}, elsewhere(o, file, k.edit, others...)...),
 		show:  fmt.Sprintf("# Then kubectl --user t2-%s, or for good: kubectl config set-context NAME --user t2-%s\n", p.Name, p.Name),
 	}, nil
 }
 
 func (k kubeUser) edit(file string) *edit {
-	return &edit{
+	one := &edit{
 		file: file, lines: k.shown(""), read: readKubeconfig, put: k.putUser, cut: k.cutUser,
 		want: func(rest string, says []setting) []setting {
 			k.server = k.serverOf(says)
@@ -42,20 +42,27 @@ func (k kubeUser) edit(file string) *edit {
 			return want
 		},
 	}
+	return one.pastMark()
 }
 
 // kubeconfig is the file to which kubectl config writes a new user: the first file in
 // KUBECONFIG that exists, else the last.
-func (e Env) kubeconfig() (string, error) {
+func (e Env) kubeconfig() (file string, all []string, err error) {
 	files := slices.DeleteFunc(filepath.SplitList(e.Getenv("KUBECONFIG")), func(file string) bool { return file == "" })
 	if len(files) == 0 {
-		return e.homeFile("", ".kube", "config")
+		file, err = e.homeFile("", ".kube", "config")
+		return file, nil, err
 	}
-	file := files[len(files)-1]
+	for n, file := range files {
+		if files[n], err = filepath.Abs(file); err != nil {
+			return "", nil, err
+		}
+	}
+	file = files[len(files)-1]
 	if n := slices.IndexFunc(files, isThere); n >= 0 {
 		file = files[n]
 	}
-	return filepath.Abs(file)
+	return file, files, nil
 }
 
 // A kubeUser is a user of a kubeconfig in YAML's block style, as kubectl and people

@@ -15,7 +15,7 @@ func orderEdits(name string) []*edit {
 	k := kubeUser{name: "t2-" + name, program: "/opt/t2-cred", args: []string{"kubernetes", "--profile", name}, serves: p.servesAddress, block: block{profile: name}}
 	r := rclone{profile: p, line: "bearer_token_command = /opt/t2-cred get --profile " + name}
 	return []*edit{
-		b.edit("x", readGitConfig, p.refuseGit), b.edit("x", readConfigParser, nil), b.edit("x", readGDAL, nil),
+		b.edit("x", readGitConfig, func(says []setting) error { return p.refuseGitFile("it", says) }), b.edit("x", readConfigParser, nil), b.edit("x", readGDAL, nil),
 		block{profile: name, lines: []string{name + " = 1"}}.edit("x", readNpmrc, nil),
 		block{profile: name, lines: []string{`h "` + name + `" {`, "}"}}.edit("x", readHCL, nil),
 		k.edit("x"), r.edit("x"), cargo{profile: p, command: []string{"/opt/t2-cred", "--profile", name}}.edit("x"),

@@ -5,12 +5,16 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+
+	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/safefile"
 )
 
 // planPip is for pip and uv. It depends on no profile: both run the program keyring, and
 // t2-cred finds the profile by the host.
-func planPip(e Env, _ Profile, _ Options) (Plan, error) {
+func planPip(e Env, _ Profile, o Options) (Plan, error) {
 	pip, err1 := e.pipConfig()
 	uv, err2 := e.uvConfig()
 	plan := Plan{
@@ -23,15 +27,65 @@ func planPip(e Env, _ Profile, _ Options) (Plan, error) {
 			plan.warnings = append(plan.warnings, name+" is set in the environment and comes before the file; unset it")
 		}
 	}
+	for _, file := range e.pipOthers(pip) {
+		plan.warnings = append(plan.warnings, pipNotices(file)...)
+	}
+	plan.edits = append(plan.edits, elsewhere(o, pip, pipEdit, e.pipOthers(pip)...)...)
 	return plan, errors.Join(err1, err2)
+}
+
+// pipOthers are further files that pip reads for this user: of its old place, of the
+// place without XDG_CONFIG_HOME, and of the virtual environment.
+func (e Env) pipOthers(chosen string) (files []string) {
+	name := "pip.conf"
+	if e.GOOS == "windows" {
+		name = "pip.ini"
+	}
+	for _, dir := range []func() (string, error){
+		func() (string, error) { return e.homeFile("", ".pip") },
+		func() (string, error) { return e.homeFile("", "pip") },
+		func() (string, error) { return e.configFile("pip") },
+	} {
+		if d, err := dir(); err == nil {
+			files = append(files, filepath.Join(d, name))
+		}
+	}
+	if venv := e.Getenv("VIRTUAL_ENV"); filepath.IsAbs(venv) {
+		files = append(files, filepath.Join(venv, name))
+	}
+	return slices.DeleteFunc(files, func(file string) bool { return file == chosen })
+}
+
+// pipNotices warns of another provider in a further file. A command's own section comes
+// before [global], in whatever file, and so does the file of the virtual environment.
+func pipNotices(file string) (notices []string) {
+	text, err := safefile.Read(file, safefile.Want{Max: maxFile})
+	if err != nil {
+		return nil
+	}
+	says, err := readConfigParser(string(text))
+	if err != nil {
+		return nil // pip reports it
+	}
+	for _, s := range says {
+		if strings.ReplaceAll(s.key, "_", "-") == "keyring-provider" && s.value != "subprocess" {
+			notices = append(notices, fmt.Sprintf("%s has a keyring-provider in [%s], which pip may take instead; take it out", file, helper.Clean(s.section)))
+		}
+	}
+	return notices
 }
 
 // pipConfig is the file to which pip config set writes, or PIP_CONFIG_FILE: https://pip.pypa.io/en/stable/topics/configuration/#location
 func (e Env) pipConfig() (string, error) {
-	switch f := e.Getenv("PIP_CONFIG_FILE"); {
-	case f == "/dev/null" || f == "nul":
+	f := e.Getenv("PIP_CONFIG_FILE")
+	if f == "/dev/null" || f == "nul" {
 		return "", configError("PIP_CONFIG_FILE is "+f+", so pip reads no settings from a file", "unset PIP_CONFIG_FILE, or set PIP_KEYRING_PROVIDER=subprocess")
-	case filepath.IsAbs(f) && isThere(f):
+	}
+	f, err := e.namedFile("PIP_CONFIG_FILE")
+	switch {
+	case err != nil:
+		return "", err
+	case f != "" && isThere(f):
 		return f, nil
 	case e.GOOS == "windows":
 		return e.configFile("pip", "pip.ini")
@@ -46,8 +100,8 @@ func (e Env) pipConfig() (string, error) {
 
 // uvConfig is https://docs.astral.sh/uv/concepts/configuration-files/.
 func (e Env) uvConfig() (string, error) {
-	if f := e.Getenv("UV_CONFIG_FILE"); filepath.IsAbs(f) {
-		return f, nil
+	if f, err := e.namedFile("UV_CONFIG_FILE"); err != nil || f != "" {
+		return f, err
 	}
 	return e.configFile("uv", "uv.toml")
 }
@@ -112,7 +166,7 @@ func pipSection(text string) (at int, indent string) {
 func uvEdit(file string) *edit {
 	const key, provider = "keyring-provider", "subprocess"
 	b := block{profile: "uv", lines: []string{fmt.Sprintf("%s = %q", key, provider)}}
-	return &edit{
+	one := &edit{
 		file: file, lines: b.shown(""), read: readTOML, cut: b.cut,
 		want: func(string, []setting) []setting { return []setting{{"", key, provider}} },
 		refuse: func(says []setting) error {
@@ -138,4 +192,5 @@ func uvEdit(file string) *edit {
 			return b.putAt(text, 0, exists)
 		},
 	}
+	return one.pastMark()
 }

@@ -14,11 +14,9 @@ func planPnpm(e Env, p Profile, o Options) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	npmrc := e.Getenv("NPM_CONFIG_USERCONFIG")
-	if !filepath.IsAbs(npmrc) {
-		if npmrc, err = e.homeFile("", ".npmrc"); err != nil {
-			return Plan{}, err
-		}
+	npmrc, err := e.npmrc()
+	if err != nil {
+		return Plan{}, err
 	}
 	b := block{profile: p.Name, loose: p.isTokenHelper}
 	for _, host := range p.Hosts {
@@ -44,6 +42,16 @@ func planPnpm(e Env, p Profile, o Options) (Plan, error) {
 		edits: []*edit{b.edit(file, readNpmrc, refuse), b.leave(npmrc, readNpmrc, refuse)},
 		show:  "# pnpm 11.0 to 11.12 stop at this line: t2-cred setup pnpm --npmrc --write is for them. For pnpm 10: docs/hooks/pnpm.md.\n",
 	}, p.someHosts(o)
+}
+
+// npmrc is npm's file of the user. npm takes its variables in small letters, too.
+func (e Env) npmrc() (string, error) {
+	for _, variable := range []string{"NPM_CONFIG_USERCONFIG", "npm_config_userconfig"} {
+		if file, err := e.namedFile(variable); err != nil || file != "" {
+			return file, err
+		}
+	}
+	return e.homeFile("", ".npmrc")
 }
 
 // leave removes the block from a file to which t2-cred wrote before.

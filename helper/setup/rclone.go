@@ -2,7 +2,6 @@ package setup
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -10,25 +9,29 @@ import (
 )
 
 // planRclone changes the webdav remotes at hosts of the profile.
-func planRclone(e Env, p Profile, _ Options) (Plan, error) {
-	file, err := e.rcloneConfig()
+func planRclone(e Env, p Profile, o Options) (Plan, error) {
+	files, err := e.rcloneConfigs()
 	if err != nil {
 		return Plan{}, err
 	}
+	file := files[0]
+	if n := slices.IndexFunc(files, isThere); n >= 0 {
+		file = files[n]
+	}
 	r := rclone{profile: p, line: fmt.Sprintf("bearer_token_command = %s get %s", e.Program, p.words())}
 	return Plan{
-		why:   "rclone runs a command for a bearer token, for each webdav remote; these are at hosts of the profile.",
-		edits: []*edit{r.edit(file)},
+		why:      "rclone runs a command for a bearer token, for each webdav remote; these are at hosts of the profile.",
+		edits:    append([]*edit{r.edit(file)}, elsewhere(o, file, r.edit, files...)...),
+		warnings: e.set("comes before the file", "RCLONE_WEBDAV_BEARER_TOKEN_COMMAND", "RCLONE_WEBDAV_BEARER_TOKEN", "RCLONE_WEBDAV_USER"),
 	}, nil
 }
 
-// rcloneConfig is the file that rclone reads, unless one lies beside rclone itself:
-// https://rclone.org/docs/#config-string
-func (e Env) rcloneConfig() (string, error) {
-	if f := e.Getenv("RCLONE_CONFIG"); filepath.IsAbs(f) {
-		return f, nil
+// rcloneConfigs are the files of which rclone reads the first that is there, unless one
+// lies beside rclone itself: https://rclone.org/docs/#config-string
+func (e Env) rcloneConfigs() (files []string, err error) {
+	if f, err := e.namedFile("RCLONE_CONFIG"); err != nil || f != "" {
+		return []string{f}, err
 	}
-	var files []string
 	for _, dir := range []func() (string, error){
 		func() (string, error) { return e.configFile("rclone", "rclone.conf") },
 		func() (string, error) { return e.homeFile("", ".config", "rclone", "rclone.conf") },
@@ -36,14 +39,11 @@ func (e Env) rcloneConfig() (string, error) {
 	} {
 		file, err := dir()
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		files = append(files, file)
 	}
-	if n := slices.IndexFunc(files, isThere); n >= 0 {
-		return files[n], nil
-	}
-	return files[0], nil
+	return files, nil
 }
 
 // rclone adds a line to sections of rclone's file. rclone may move comments when it
@@ -55,7 +55,7 @@ type rclone struct {
 
 func (r rclone) edit(file string) *edit {
 	key, command, _ := strings.Cut(r.line, " = ")
-	return &edit{
+	one := &edit{
 		file: file, lines: []string{r.line}, read: readRclone, put: r.put, cut: r.cut,
 		want: func(_ string, says []setting) (want []setting) {
 			for _, s := range says {
@@ -66,6 +66,7 @@ func (r rclone) edit(file string) *edit {
 			return want
 		},
 	}
+	return one.pastMark()
 }
 
 // A remote is a section of rclone's file. Offsets are those of lines.

@@ -89,6 +89,14 @@ func Names() (names []string) {
 	return names
 }
 
+// Known are the names of all tools and their aliases.
+func Known() (names []string) {
+	for _, t := range Tools() {
+		names = append(append(names, t.Name), t.Aliases...)
+	}
+	return names
+}
+
 // Find is the tool of that name or alias.
 func Find(name string) (Tool, bool) {
 	for _, t := range Tools() {

@@ -40,7 +40,7 @@ func planTerraform(e Env, p Profile, o Options) (Plan, error) {
 		files, plugins = t.all, t.plugins
 	}
 	for _, file := range files {
-		plan.edits = append(plan.edits, b.edit(file, readHCL, func(says []setting) error { return p.refuseTerraform(says, t.logins) }))
+		plan.edits = append(plan.edits, b.edit(file, readHCL, func(says []setting) error { return p.refuseTerraform(says, t) }))
 	}
 	for _, dir := range plugins {
 		plan.links = append(plan.links, filepath.Join(dir, terraformHelper))
@@ -65,6 +65,7 @@ type terraformPlaces struct {
 	all     []string // may have our lines
 	plugins []string // directories for the link; the first is the one to write
 	logins  []string // files of terraform login and tofu login
+	below   []string // directories of which every *.tfrc is read, too
 	// OpenTofu would no longer read hiddenFile if we made ~/.terraformrc, and hiddenBelow
 	// if we made ~/.terraform.d.
 	hiddenFile, hiddenBelow string
@@ -92,14 +93,24 @@ func (e Env) terraformPlaces() (t terraformPlaces, err error) {
 		t.plugins = append(t.plugins, data)
 	}
 	t.files = []string{rc}
-	switch named := e.Getenv("TF_CLI_CONFIG_FILE"); {
-	case filepath.IsAbs(named):
+	named, err := e.namedFile("TF_CLI_CONFIG_FILE")
+	if err != nil {
+		return t, err
+	}
+	switch {
+	case named != "":
 		t.files, t.all = []string{named}, []string{named}
 	case isThere(tofurc):
 		t.files = []string{rc, tofurc} // OpenTofu reads the second, and Terraform the first
 	case config != "" && !isThere(rc) && isThere(filepath.Join(config, "tofurc")):
 		t.hiddenFile = filepath.Join(config, "tofurc")
 		t.files = []string{t.hiddenFile}
+	}
+	if named == "" {
+		t.below = []string{own}
+		if config != "" {
+			t.below = append(t.below, config)
+		}
 	}
 	t.all = slices.DeleteFunc(t.all, func(file string) bool { return !isThere(file) && !slices.Contains(t.files, file) })
 	if isThere(own) {
@@ -131,7 +142,7 @@ func (e Env) TerraformPlugins() ([]string, error) {
 }
 
 // refuseTerraform finds another helper, and tokens that are preferred to any helper.
-func (p Profile) refuseTerraform(says []setting, logins []string) error {
+func (p Profile) refuseTerraform(says []setting, t terraformPlaces) error {
 	for _, s := range says {
 		kind, name, _ := strings.Cut(s.section, ".")
 		switch {
@@ -141,7 +152,12 @@ func (p Profile) refuseTerraform(says []setting, logins []string) error {
 			return errors.New("it has credentials for " + quoteHost(name) + ", which are taken instead")
 		}
 	}
-	for _, file := range logins {
+	for _, file := range t.parts() {
+		if err := p.refuseTerraformPart(file); err != nil {
+			return err
+		}
+	}
+	for _, file := range t.logins {
 		hosts, err := terraformLogins(file)
 		if err != nil {
 			return err

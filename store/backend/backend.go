@@ -26,6 +26,9 @@ var (
 	// ErrConflict says that an item is not at the revision that a save replaces.
 	// Nothing was written.
 	ErrConflict = errors.New("the stored item has changed meanwhile")
+	// ErrConfig says that a file which the configuration names cannot be used. Waiting
+	// does not help.
+	ErrConfig = errors.New("configuration of the store")
 	// ErrNoAnswer is wrapped, beside ErrUnavailable, by the error of a backend that
 	// does not answer: asking it again in this process is of no use.
 	ErrNoAnswer = errors.New("not asked again")
@@ -89,6 +92,8 @@ type Sharer interface {
 	// Annotations are a page of items with what Annotate kept, as List's. The error is
 	// errors.ErrUnsupported where the place gives no such list.
 	Annotations(ctx context.Context, after string) ([]Annotated, error)
+	// Clock is the place's own clock, as its last answer said; zero before the first one.
+	Clock() time.Time
 	// Probe looks at the place through each address, for doctor. It writes and deletes
 	// items of its own.
 	Probe(ctx context.Context) []Finding
@@ -128,6 +133,9 @@ type Keep interface {
 type Description struct {
 	Name  string // as in the configuration
 	Where string // where it keeps items, for people
+	// Place tells the place of a Sharer from others. It stays when the place gets another
+	// address. Empty for Where.
+	Place string
 	// Dir is a directory on the same disk as the items, where copies are kept until
 	// an item is saved; empty where the items are not files.
 	Dir string

@@ -57,16 +57,14 @@ func dial(ctx op, addresses string) (*dbus.Conn, error) {
 	return nil, err
 }
 
-// greet authenticates and says hello.
+// greet authenticates and says hello. It does not wait for the answer, which comes before
+// that to the first question. A bus that refuses ends the connection.
 func greet(conn *dbus.Conn) (*dbus.Conn, error) {
-	err := conn.Auth(nil)
-	if err == nil {
-		err = conn.Hello()
-	}
-	if err != nil {
+	if err := conn.Auth(nil); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
+	conn.BusObject().Go("org.freedesktop.DBus.Hello", 0, make(chan *dbus.Call, 1))
 	return conn, nil
 }
 

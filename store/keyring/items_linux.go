@@ -93,6 +93,23 @@ func (v *vault) get(ctx op, name string) (value string, err error) {
 	return value, err
 }
 
+// again reads the item that the last get of that name has found, without another search,
+// for the set that follows. One that is no longer at its path is looked for.
+func (v *vault) again(ctx op, name string) (value string, err error) {
+	err = v.with(ctx, func(t *talk) (err error) {
+		err = backend.NotFound()
+		if item, ok := t.found.Load(name); ok {
+			value, err = t.secret(ctx, item.(dbus.ObjectPath))
+		}
+		if errors.Is(err, backend.ErrNotFound) {
+			t.found.Delete(name)
+			value, err = v.read(ctx, t, name)
+		}
+		return err
+	})
+	return value, err
+}
+
 func (v *vault) read(ctx op, t *talk, name string) (string, error) {
 	item, err := v.find(ctx, t, name)
 	if err != nil {

@@ -125,7 +125,7 @@ func (k *Keyring) Save(ctx context.Context, name string, value secret.Secret, re
 		return "", err
 	}
 	err = k.do(ctx, func(o op) error {
-		old, err := k.split.readHead(o, name)
+		old, err := headOf(keyringItems{k}.again(o, name))
 		if err != nil && !errors.Is(err, backend.ErrCorrupt) {
 			return err
 		}
@@ -287,8 +287,17 @@ func noAnswer() error {
 type keyringItems struct{ *Keyring }
 
 func (k keyringItems) get(ctx op, name string) (string, error) {
+	return k.read(ctx, func() (string, error) { return k.vault.get(ctx, name) })
+}
+
+// again is get for an item that is about to be set.
+func (k keyringItems) again(ctx op, name string) (string, error) {
+	return k.read(ctx, func() (string, error) { return k.vault.again(ctx, name) })
+}
+
+func (k keyringItems) read(ctx op, f func() (string, error)) (string, error) {
 	var value string // not a result: what is given up may still write to it
-	err := k.aside(ctx, func() (err error) { value, err = k.vault.get(ctx, name); return err })
+	err := k.aside(ctx, func() (err error) { value, err = f(); return err })
 	if err != nil {
 		return "", err
 	}

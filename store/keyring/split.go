@@ -110,8 +110,10 @@ func corrupt(detail string) error {
 
 // readHead returns the head; a missing one is headGone, which is nothing stored
 // either, with an empty raw.
-func (s splitter) readHead(o op, name string) (head, error) {
-	raw, err := s.get(o, name)
+func (s splitter) readHead(o op, name string) (head, error) { return headOf(s.get(o, name)) }
+
+// headOf is the head that was read.
+func headOf(raw string, err error) (head, error) {
 	if errors.Is(err, backend.ErrNotFound) {
 		return head{kind: headGone}, nil
 	}

@@ -21,6 +21,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/safefile"
 	"github.com/terradue/t2-cred/helper/secret"
 	"github.com/terradue/t2-cred/store/backend"
@@ -49,6 +50,7 @@ type client struct {
 	mu     sync.Mutex // of what follows
 	at     int        // the address that answered last
 	index  string     // of the newest state that this process has seen
+	clock  time.Time  // of the engine, at its last answer
 	token  secret.Secret
 	logged time.Time // when this process logged in; zero for a token from the cache
 }
@@ -87,11 +89,11 @@ func (c *client) open() (*http.Client, error) {
 	if c.cfg.CAFile != "" {
 		text, err := safefile.Read(c.cfg.CAFile, safefile.Want{Max: 4 << 20, Trust: safefile.Ours})
 		if err != nil {
-			return nil, c.unavailable(err, "ca_file")
+			return nil, c.unusable(err, "ca_file")
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(text) {
-			return nil, c.unavailable(nil, "ca_file %s holds no certificate", c.cfg.CAFile)
+			return nil, c.unusable(nil, "ca_file %s holds no certificate", c.cfg.CAFile)
 		}
 	}
 	if c.cfg.Auth == authCert {
@@ -115,7 +117,7 @@ func (c *client) certificate() (*tls.Certificate, error) {
 	}
 	pair, err := tls.X509KeyPair([]byte(cert.Reveal()), []byte(key.Reveal())) // signs the handshake
 	if err != nil {
-		return nil, errors.New("cert_file and key_file are no pair")
+		return nil, c.unusable(nil, "cert_file %s and key_file %s are no pair", c.cfg.CertFile, c.cfg.KeyFile)
 	}
 	return &pair, nil
 }
@@ -125,21 +127,21 @@ func (c *client) readFile(key, path string, trust safefile.Trust) (secret.Secret
 	if !filepath.IsAbs(path) {
 		dir := c.opt.Getenv("CREDENTIALS_DIRECTORY")
 		if dir == "" {
-			return "", c.unavailable(nil, "%s names a systemd credential, and CREDENTIALS_DIRECTORY is not set", key)
+			return "", c.unusable(nil, "%s names a systemd credential, and CREDENTIALS_DIRECTORY is not set", key)
 		}
 		path, trust = filepath.Join(dir, path), safefile.Anyone // the directory is the service's alone
 		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-			return "", c.unavailable(nil, "%s: %s has no such credential (the name is not shown: it may be the secret itself)", key, dir)
+			return "", c.unusable(nil, "%s: %s has no such credential (the name is not shown: it may be the secret itself)", key, dir)
 		}
 	}
 	text, err := safefile.Read(path, safefile.Want{Max: secret.MaxSize, Trust: trust})
 	if err != nil {
-		return "", c.unavailable(err, "%s", key)
+		return "", c.unusable(err, "%s", key)
 	}
 	if value := secret.WithoutLineEnd(text); value != "" {
 		return value, nil
 	}
-	return "", c.unavailable(nil, "%s %s is empty", key, path)
+	return "", c.unusable(nil, "%s %s is empty", key, path)
 }
 
 // do sends a request with the machine's token. A 403 may mean that the token has ended,
@@ -281,15 +283,23 @@ func (c *client) once(ctx context.Context, at string, r request, token secret.Se
 	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 {
 		rep.retry = min(time.Duration(seconds)*time.Second, awayPatience)
 	}
-	if rep.index != "" {
-		c.mu.Lock()
-		c.index = rep.index
-		c.mu.Unlock()
-	}
+	c.saw(rep)
 	if rep.status >= http.StatusBadRequest && repeats(said(rep.body), append(r.hidden, token)) {
 		rep.body = nil
 	}
 	return rep, "", c.isAway(rep)
+}
+
+// saw keeps what an answer tells beside its body.
+func (c *client) saw(rep reply) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if rep.index != "" {
+		c.index = rep.index
+	}
+	if !rep.date.IsZero() {
+		c.clock = rep.date
+	}
 }
 
 func (c *client) newRequest(ctx context.Context, at string, r request, token secret.Secret) (*http.Request, error) {
@@ -348,6 +358,10 @@ func (c *client) noAnswer(at string, err error) error {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err
+	}
+	var wrong *hint.Error
+	if errors.As(err, &wrong) && errors.Is(wrong, backend.ErrConfig) { // a file of ours; nobody was asked
+		return wrong
 	}
 	patience := awayPatience
 	var dns *net.DNSError

@@ -13,7 +13,20 @@ import (
 )
 
 func (c *client) unavailable(cause error, format string, args ...any) error {
-	return backend.Errorf(backend.ErrUnavailable, cause, hint.Of(cause), format, args...)
+	remedy := hint.Of(cause)
+	if remedy == nil {
+		remedy = hint.Do(hint.Words("see what of the engine works: "), hint.Run("doctor"))
+	}
+	return backend.Errorf(backend.ErrUnavailable, cause, remedy, format, args...)
+}
+
+// unusable is the error of a file that the configuration names.
+func (c *client) unusable(cause error, format string, args ...any) error {
+	remedy := hint.Of(cause)
+	if remedy == nil {
+		remedy = hint.Do(hint.Words("mend the file, or name another one in the table stores.openbao of the file that this shows: "), hint.Run("config", "path"))
+	}
+	return backend.Errorf(backend.ErrConfig, cause, remedy, format, args...)
 }
 
 // said are the engine's words in an answer that is an error.

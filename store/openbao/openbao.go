@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/secret"
 	"github.com/terradue/t2-cred/store/backend"
 )
@@ -42,7 +44,17 @@ func (s *Store) Describe() backend.Description {
 	if f.Namespace != "" {
 		where += " in namespace " + f.Namespace
 	}
-	return backend.Description{Name: "openbao", Where: where, Shared: true, Proves: true, KernelCache: true, Slow: true}
+	// Servers come and go. An engine with the same paths at other addresses is taken for
+	// the same: a note names its grant, so what is cached of another grant is not served.
+	place := fmt.Sprintf("%q %q %q", f.Namespace, f.Mount, f.Prefix)
+	return backend.Description{Name: "openbao", Where: where, Place: place, Shared: true, Proves: true, KernelCache: true, Slow: true}
+}
+
+// Clock implements backend.Sharer.
+func (s *Store) Clock() time.Time {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	return s.c.clock
 }
 
 // Terms implements backend.Sharer.
@@ -107,7 +119,7 @@ func (s *Store) LoadRevision(ctx context.Context, name string, rev backend.Revis
 func (v version) loaded(err error) (secret.Secret, backend.Revision, error) {
 	switch {
 	case err != nil:
-		return "", "", err
+		return "", v.revision(), err
 	case !v.there:
 		return "", v.revision(), backend.NotFound()
 	}
@@ -164,7 +176,7 @@ func (s *Store) newest(ctx context.Context, name string) (v version, sure bool, 
 	}
 	for try := 0; try < 4; try++ {
 		if try > 0 && !sleep(ctx, 100*time.Millisecond) {
-			return v, false, ctx.Err()
+			return v, false, hint.TimeUp(ctx.Err(), "while the engine's nodes were asked")
 		}
 		seen, err := s.read(ctx, name, "", "")
 		if err != nil {
@@ -320,6 +332,7 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 
 // A page is the answer to a list.
 type page struct {
+	last string   // of all names that the engine gave; a name with a slash at its end is a folder
 	Keys []string `json:"keys"`
 	Info map[string]struct {
 		About map[string]string `json:"custom_metadata"`
@@ -351,14 +364,28 @@ func (s *Store) list(ctx context.Context, kind, after string) (p page, missing b
 		return p, false, s.c.unavailable(errNotKV2, "%s", path)
 	}
 	p = *answer.Data
-	p.Keys = slices.DeleteFunc(p.Keys, func(name string) bool { return name <= after || strings.HasSuffix(name, "/") })
+	p.Keys = slices.DeleteFunc(p.Keys, func(name string) bool { return name <= after })
 	slices.Sort(p.Keys)
+	if len(p.Keys) > 0 {
+		p.last = p.Keys[len(p.Keys)-1]
+	}
+	p.Keys = slices.DeleteFunc(p.Keys, func(name string) bool { return strings.HasSuffix(name, "/") })
 	return p, false, nil
+}
+
+// nextPage asks for pages until one has a name, or there is none left.
+func (s *Store) nextPage(ctx context.Context, kind, after string) (p page, missing bool, err error) {
+	p.last = after
+	for {
+		if p, missing, err = s.list(ctx, kind, p.last); err != nil || len(p.Keys) > 0 || p.last == "" {
+			return p, missing && after == "", err
+		}
+	}
 }
 
 // List implements backend.Backend.
 func (s *Store) List(ctx context.Context, after string) ([]string, error) {
-	p, _, err := s.list(ctx, "metadata", after)
+	p, _, err := s.nextPage(ctx, "metadata", after)
 	return p.Keys, err
 }
 
@@ -378,11 +405,11 @@ func (s *Store) Annotate(ctx context.Context, name string, about map[string]stri
 // Annotations implements backend.Sharer. OpenBao gives the metadata of many items at
 // once; HashiCorp Vault does not.
 func (s *Store) Annotations(ctx context.Context, after string) ([]backend.Annotated, error) {
-	p, missing, err := s.list(ctx, "detailed-metadata", after)
+	p, missing, err := s.nextPage(ctx, "detailed-metadata", after)
 	if err != nil {
 		return nil, err
 	}
-	if missing && after == "" {
+	if missing {
 		if names, err := s.List(ctx, ""); err != nil || len(names) == 0 {
 			return nil, err
 		}

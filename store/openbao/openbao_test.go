@@ -342,6 +342,11 @@ func TestCredential(t *testing.T) {
 	}
 }
 
+// certificateOf is what a server shows, as a file of authorities has it.
+func certificateOf(s *httptest.Server) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
+}
+
 // TestTLS: the authority of ca_file is trusted, and no other.
 func TestTLS(t *testing.T) {
 	e := baotest.New(t, 1)
@@ -354,7 +359,7 @@ func TestTLS(t *testing.T) {
 	if _, _, err := open(t, c, nil).Load(t.Context(), name); !errors.Is(err, backend.ErrUnavailable) || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("an unknown authority: %v", err)
 	}
-	c.CAFile = file(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: front.Certificate().Raw})))
+	c.CAFile = file(t, certificateOf(front))
 	if _, _, err := open(t, c, nil).Load(t.Context(), name); !errors.Is(err, backend.ErrNotFound) {
 		t.Errorf("with ca_file: %v", err)
 	}

@@ -95,7 +95,7 @@ def test_longer_than_tokens_live(places, session, short_lives):
         assert session.get(places.server + "/").status_code == 200
         rounds += 1
         time.sleep(0.1)
-    assert rounds > 30
+    assert rounds > 8  # more than there were tokens, also on a busy machine
     assert set(places.log()) == {"GET /: alice"}
     assert 2 <= places.refreshes() - before <= 6
 

@@ -11,6 +11,9 @@ import (
 func (i *Issuer) exchangeGrant(client string, form url.Values) (*issued, *refusal) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if p := i.conf.preset; p != nil && p.exchange != nil {
+		return p.exchanged(i, client, form)
+	}
 	switch i.conf.mode {
 	case FeatureOff:
 		return nil, refuse("unsupported_grant_type", "Unsupported grant_type")

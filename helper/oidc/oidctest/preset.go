@@ -13,8 +13,6 @@ import (
 type Preset struct {
 	// Name is the product's, as docs/issuers.md has it.
 	Name string
-	// Exchange reports whether the product has token exchange (RFC 8693).
-	Exchange bool
 	// Revocation reports whether the product names a revocation endpoint (RFC 7009).
 	Revocation bool
 
@@ -37,8 +35,23 @@ type Preset struct {
 	refresh func(i *Issuer) string
 	// key makes a key of the key set the product's.
 	key func(jwk map[string]any)
+	// exchange is how its token exchange answers; nil for one that has none.
+	exchange *exchangeRules
 	// dead is what is answered for a refresh token that is refused. TOKEN stands for it.
 	dead refusal
+}
+
+// exchangeRules are what a product's token exchange (RFC 8693) does in its own way.
+type exchangeRules struct {
+	issued string // issued_token_type
+	// bare leaves the life and the scopes of the new token out of the answer.
+	bare bool
+	// unknown is the answer for a subject token that is not the issuer's, or no longer good,
+	// and forbidden for a client that its admin has not allowed this (LegacyForbidden).
+	unknown, forbidden refusal
+	// ownOffline is the answer where a client asks for offline_access with a token of its
+	// own; nil where it may.
+	ownOffline *refusal
 }
 
 // PresetUser is the user who has logged in at an issuer with a [Preset].
@@ -48,7 +61,7 @@ const PresetUser = "alice"
 func As(p Preset) Option {
 	return func(c *config) {
 		c.preset, c.path = &p, p.path
-		if !p.Exchange {
+		if p.exchange == nil {
 			c.mode = FeatureOff
 		}
 		if p.endpoints["introspection_endpoint"] == "" {
@@ -59,6 +72,9 @@ func As(p Preset) Option {
 		}
 	}
 }
+
+// Exchange reports whether the product has token exchange (RFC 8693).
+func (p Preset) Exchange() bool { return p.exchange != nil }
 
 // PresetNamed is the preset of that name; it panics when there is none.
 func PresetNamed(name string) Preset {
@@ -101,14 +117,18 @@ func (p *Preset) document(i *Issuer) map[string]any {
 	return object
 }
 
+// plain takes Keycloak's own claims out of a token.
+func (d *Draft) plain() {
+	for _, name := range []string{"typ", "azp", "acr", "sid", "allowed-origins", "realm_access", "resource_access"} {
+		delete(d.Claims, name)
+	}
+}
+
 // dress makes an answer the product's. The caller holds mu.
 func (p *Preset) dress(i *Issuer, g *grant, out *issued) {
 	for _, d := range []*Draft{out.access, out.id} {
-		if d == nil {
-			continue
-		}
-		for _, name := range []string{"typ", "azp", "acr", "sid", "allowed-origins", "realm_access", "resource_access"} {
-			delete(d.Claims, name)
+		if d != nil {
+			d.plain()
 		}
 	}
 	for _, name := range []string{"refresh_expires_in", "not-before-policy", "session_state"} {
@@ -121,6 +141,38 @@ func (p *Preset) dress(i *Issuer, g *grant, out *issued) {
 	if p.answer != nil {
 		p.answer(i, g, out.object)
 	}
+}
+
+// exchanged is the product's token exchange. The caller holds mu.
+func (p *Preset) exchanged(i *Issuer, client string, form url.Values) (*issued, *refusal) {
+	rules := p.exchange
+	subject, no := i.subjectOf(form)
+	if no != nil {
+		return nil, &rules.unknown
+	}
+	scopes := subject.scopes
+	if form.Has("scope") {
+		scopes = strings.Fields(form.Get("scope"))
+	}
+	scopes = slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return !slices.Contains(p.scopes, s) })
+	switch {
+	case i.conf.mode == LegacyForbidden:
+		return nil, &rules.forbidden
+	case rules.ownOffline != nil && subject.client == client && slices.Contains(scopes, "offline_access"):
+		return nil, rules.ownOffline
+	}
+	g := &grant{id: newID(), user: subject.user, client: client, scopes: scopes, audience: form["audience"], offline: true, lastUse: i.Clock.Now()}
+	out := i.answerFor(g, scopes)
+	out.object["issued_token_type"] = rules.issued
+	if p.gives(form, scopes) {
+		i.grants = append(i.grants, g)
+		i.withRefreshToken(out, g, i.newRefreshToken(g))
+	}
+	if rules.bare {
+		delete(out.object, "expires_in")
+		delete(out.object, "scope")
+	}
+	return out, nil
 }
 
 // refused is the product's own answer for a refresh token that is refused.

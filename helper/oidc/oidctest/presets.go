@@ -55,7 +55,7 @@ func (d *Draft) setOnly(claims map[string]any) {
 // algorithm, every reader is the audience, and refresh tokens are JWTs without a signature.
 func indigoIAM() Preset {
 	return Preset{
-		Name: "INDIGO IAM", Exchange: true, Revocation: true, path: "/",
+		Name: "INDIGO IAM", Revocation: true, path: "/",
 		endpoints: map[string]string{
 			"authorization_endpoint": "/authorize", "token_endpoint": "/token", "jwks_uri": "/jwk", "revocation_endpoint": "/revoke",
 			"introspection_endpoint": "/introspect", "userinfo_endpoint": "/userinfo", "device_authorization_endpoint": "/devicecode",
@@ -67,14 +67,25 @@ func indigoIAM() Preset {
 		gives:   byScope, key: without("alg", "use"),
 		access: func(i *Issuer, g *grant, d *Draft) {
 			d.Header = map[string]any{"alg": d.key.alg, "kid": d.key.id}
+			aud := any("https://wlcg.cern.ch/jwt/v1/any")
+			if len(g.audience) > 0 && g.audience[0] != ClientID {
+				aud = oneOrMany(g.audience) // asked for by an exchange
+			}
 			d.setOnly(map[string]any{
-				"aud": "https://wlcg.cern.ch/jwt/v1/any", "wlcg.ver": "1.0", "nbf": i.Clock.Now().Unix(), "client_id": g.client,
+				"aud": aud, "wlcg.ver": "1.0", "nbf": i.Clock.Now().Unix(), "client_id": g.client,
 				"scope": d.Claims["scope"], "wlcg.groups": []string{"/wlcg"},
 			})
 		},
 		refresh: func(i *Issuer) string {
 			claims, _ := json.Marshal(map[string]any{"jti": newID(), "exp": i.Clock.Now().Add(days(30)).Unix()})
 			return b64([]byte(`{"alg":"none"}`)) + "." + b64(claims) + "."
+		},
+		// As its class TokenExchangeTokenGranter has it (github.com/indigo-iam/iam).
+		exchange: &exchangeRules{
+			issued:     "urn:ietf:params:oauth:token-type:jwt",
+			unknown:    refusal{http.StatusBadRequest, "invalid_grant", "Invalid subject token: not found on database"},
+			forbidden:  refusal{http.StatusForbidden, "access_denied", "Token exchange not allowed"},
+			ownOffline: &refusal{http.StatusForbidden, "access_denied", "Token exchange not allowed: same client and offline_access requested"},
 		},
 		// Its framework's code for a token of any kind, with the token in the words.
 		dead: refusal{http.StatusUnauthorized, "invalid_token", "Invalid refresh token: TOKEN"},
@@ -119,17 +130,25 @@ func adfs() Preset {
 }
 
 // cilogon is CILogon, with opaque tokens that are addresses in its own encoding. Each
-// refresh token serves once.
+// refresh token serves once. Its published discovery document lists the client
+// authentication post alone. Its exchange is that of its software, OA4MP: class
+// OA2ATServlet (github.com/ncsa/oa4mp).
 func cilogon() Preset {
 	opaque := func(*Issuer) string { return "NB2HI4DTHIXS6" + randomText(64) }
 	return Preset{
-		Name: "CILogon", Exchange: true, Revocation: true,
+		Name: "CILogon", Revocation: true,
 		endpoints: map[string]string{
 			"authorization_endpoint": "/authorize", "token_endpoint": "/oauth2/token", "jwks_uri": "/oauth2/certs", "revocation_endpoint": "/oauth2/revoke",
 			"introspection_endpoint": "/oauth2/introspect", "userinfo_endpoint": "/oauth2/userinfo", "device_authorization_endpoint": "/oauth2/device_authorization",
 		},
+		members: map[string]any{"token_endpoint_auth_methods_supported": []string{"client_secret_post"}},
 		grants:  []string{"authorization_code", "refresh_token", grantExchange, grantDevice},
 		scopes:  []string{"openid", "email", "profile", "org.cilogon.userinfo", "offline_access"},
+		exchange: &exchangeRules{
+			issued: typeAccessToken, bare: true,
+			unknown:   refusal{http.StatusBadRequest, "invalid_grant", "no pending transaction found."},
+			forbidden: refusal{http.StatusUnauthorized, "unauthorized_client", "client does not have permission to substitute, access denied"},
+		},
 		options: []Option{Refresh(Once)},
 		gives:   byScope, refresh: opaque, access: opaqueAccess("NB2HI4DTHIXS6"),
 		dead: refusal{http.StatusBadRequest, "invalid_grant", "invalid refresh token"},
@@ -137,7 +156,8 @@ func cilogon() Preset {
 }
 
 // osdf is the issuer of a data federation's origin: access tokens are SciTokens, whose
-// audience is everybody and which name no client.
+// audience is everybody and which name no client. The addresses are those of Pelican's own
+// issuer (github.com/PelicanPlatform/pelican), the words those of its library, Ory Fosite.
 func osdf() Preset {
 	return Preset{
 		Name: "OSDF", Revocation: true,
@@ -153,7 +173,8 @@ func osdf() Preset {
 		access: func(i *Issuer, _ *grant, d *Draft) {
 			d.setOnly(map[string]any{"aud": "ANY", "ver": "scitoken:2.0", "nbf": i.Clock.Now().Unix(), "scope": d.Claims["scope"]})
 		},
-		dead: refusal{http.StatusBadRequest, "invalid_grant", "invalid refresh token"},
+		dead: refusal{http.StatusBadRequest, "invalid_grant", "The provided authorization grant (e.g., authorization code, resource owner credentials) or refresh token is invalid, " +
+			"expired, revoked, does not match the redirection URI used in the authorization request, or was issued to another client."},
 	}
 }
 
@@ -201,7 +222,8 @@ func entra() Preset {
 }
 
 // okta is Okta's org server, whose access tokens are signed by a key that it does not
-// publish. Each refresh token serves once.
+// publish, and have a type of its own. Each refresh token serves once. The discovery
+// document is that of Okta's reference of its API.
 func okta() Preset {
 	return Preset{
 		Name: "Okta", Revocation: true,
@@ -215,7 +237,7 @@ func okta() Preset {
 		options: []Option{Refresh(Once), OpaqueRefreshTokens()},
 		gives:   byScope,
 		access: func(i *Issuer, g *grant, d *Draft) {
-			d.Header = map[string]any{"alg": "RS256", "kid": "org-" + d.key.id[:8]}
+			d.Header = map[string]any{"alg": "RS256", "kid": "org-" + d.key.id[:8], "typ": "application/okta-internal-at+jwt"}
 			d.setOnly(map[string]any{"aud": i.url, "cid": g.client, "uid": g.user.sub, "ver": 1, "scp": g.scopes, "sub": g.user.name + "@corp.example"})
 			d.Sign = func(input []byte) []byte { return mustSign("RS256", attackerRSA(), input) }
 		},

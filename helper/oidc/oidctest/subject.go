@@ -81,7 +81,12 @@ func (i *Issuer) UserToken(name string, opts ...SubjectOption) string {
 		return i.newRefreshToken(g)
 	default:
 		audience := append(slices.Clone(s.audience), "account")
-		token = i.sealSubject(i.accessDraft(u, s.client, login.id, audience, scopes, s.life), s)
+		d := i.accessDraft(u, s.client, login.id, audience, scopes, s.life)
+		if p := i.conf.preset; p != nil {
+			d.plain()
+			p.access(i, &grant{user: u, client: s.client, scopes: scopes}, d)
+		}
+		token = i.sealSubject(d, s)
 		if !s.forged {
 			i.access[token] = &accessToken{
 				user: u, client: s.client, audience: audience, scopes: scopes, session: login,

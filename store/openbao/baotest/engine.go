@@ -30,6 +30,8 @@ type Faults struct {
 	Young    int  // so many requests meet an engine that was made a moment ago
 	Deny     bool // every path is forbidden
 	Away     bool // connections are cut
+	// Clock is how far the engine's clock is ahead.
+	Clock time.Duration
 	// Before is called before each request is served.
 	Before func(method, path string)
 }
@@ -201,6 +203,7 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request, node int) {
 	if before != nil {
 		before(r.Method, path)
 	}
+	w.Header().Set("Date", time.Now().Add(f.Clock).UTC().Format(http.TimeFormat))
 	switch {
 	case f.Away:
 		cut(w)
@@ -368,10 +371,15 @@ func (e *Engine) list(w http.ResponseWriter, r *http.Request, state map[string]*
 	var names []string
 	for name := range state {
 		if rest, ok := strings.CutPrefix(name, prefix+"/"); ok {
-			names = append(names, rest)
+			first, _, isFolder := strings.Cut(rest, "/")
+			if isFolder {
+				first += "/"
+			}
+			names = append(names, first)
 		}
 	}
 	slices.Sort(names)
+	names = slices.Compact(names)
 	detailed := kind == "detailed-metadata"
 	if detailed && e.f.NoPages || len(names) == 0 {
 		fail(w, http.StatusNotFound)
@@ -391,7 +399,9 @@ func (e *Engine) list(w http.ResponseWriter, r *http.Request, state map[string]*
 	if detailed {
 		info := map[string]any{}
 		for _, name := range names {
-			info[name] = map[string]any{"custom_metadata": state[prefix+"/"+name].about}
+			if i := state[prefix+"/"+name]; i != nil {
+				info[name] = map[string]any{"custom_metadata": i.about}
+			}
 		}
 		data["key_info"] = info
 	}

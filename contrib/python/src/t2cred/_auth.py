@@ -1,14 +1,16 @@
 """The token in requests to one server: for requests, httpx, and what is built on them."""
 
+import inspect
 import ipaddress
+import os
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, AsyncGenerator, Dict, Generator, Optional, Tuple, Type, TypeVar
+from typing import TYPE_CHECKING, Any, AsyncGenerator, Callable, Dict, Generator, Optional, Tuple, Type, TypeVar
 from urllib.parse import urlsplit
 
 from ._command import Seconds, get
-from ._token import Token
+from ._token import Hidden, Token
 
 if TYPE_CHECKING:
     import httpx
@@ -20,6 +22,10 @@ R = TypeVar("R")
 DEFAULT_PORTS = {"https": 443, "http": 80}
 # How long a token whose end nobody knows serves until t2-cred is asked again.
 UNKNOWN_LIFE = 10.0
+# For how long a token is good enough while another thread renews it.
+STILL_GOOD = 30.0
+# How long no further token is asked for after a server refused a fresh one.
+REFUSED_PAUSE = 10.0
 
 
 class Auth:
@@ -60,10 +66,17 @@ class Auth:
         self._reset()
 
     def _reset(self) -> None:
-        self._lock = threading.Lock()
+        self._lock, self._process = threading.Lock(), os.getpid()
         self._token: Optional[Token] = None
         self._half_life = 0.0
         self._not_before = 0.0  # by the monotonic clock; before it nothing is asked
+        self._fresh_until = 0.0  # by the monotonic clock; before it a refusal brings no new token
+
+    def _mutex(self) -> threading.Lock:
+        if self._process != os.getpid():
+            # After a fork. Another thread may have held the old lock, and it is not here.
+            self._lock, self._process = threading.Lock(), os.getpid()
+        return self._lock
 
     def __repr__(self) -> str:
         return f"<t2cred.Auth for {self.server}>"
@@ -78,11 +91,20 @@ class Auth:
 
     def token(self) -> Token:
         """The token that a request would get now."""
-        with self._lock:
+        lock, kept = self._mutex(), self._token
+        if kept is not None and kept.expires_in > max(STILL_GOOD, self._min_valid or 0.0):
+            # A renewal may take as long as t2-cred waits for the issuer.
+            if not lock.acquire(blocking=False):
+                return kept
+        else:
+            lock.acquire()
+        try:
             if self._due():
                 self._renew()
             assert self._token is not None
             return self._token
+        finally:
+            lock.release()
 
     def _due(self) -> bool:
         if self._token is None:
@@ -104,17 +126,20 @@ class Auth:
         # Of a token without an end only t2-cred knows more.
         self._not_before = time.monotonic() + (UNKNOWN_LIFE if token.expires_at is None else 0.0)
 
-    def _replace(self, refused: str) -> str:
-        """The header with a token that the server has not refused yet."""
-        with self._lock:
+    def _replace(self, refused: str) -> Optional[str]:
+        """The header with a token that the server has not refused yet, or None if it refuses fresh ones."""
+        with self._mutex():
             # Another thread may have asked already.
             if self._token is None or self._header(self._token) == refused:
+                if time.monotonic() < self._fresh_until:
+                    return None  # else each request to such a server would be a refresh
                 self._keep(get(profile=self._profile, account=self._account, min_valid=self._min_valid, fresh=True))
+                self._fresh_until = time.monotonic() + REFUSED_PAUSE
             assert self._token is not None
             return self._header(self._token)
 
     def _header(self, token: Token) -> str:
-        return f"{token.token_type} {self._prefix}{token.access_token}"
+        return Hidden(f"{token.token_type} {self._prefix}{token.access_token}")
 
     def header(self) -> str:
         """The value of Authorization that a request would get now."""
@@ -152,7 +177,7 @@ class Auth:
         response = yield request
         if self._refused(response.status_code, str(response.request.url), response.request.headers, sent):
             fresh = self._replace(sent)
-            if _replayable(request):
+            if fresh is not None and _replayable(request):
                 response.read()
                 request.headers["Authorization"] = fresh
                 yield request
@@ -161,14 +186,12 @@ class Auth:
         if not self.serves(str(request.url)):
             yield request
             return
-        from anyio import to_thread  # which httpx depends on, for asyncio and trio
-
-        sent = await to_thread.run_sync(self.header)
+        sent = await _aside(self.header)
         request.headers["Authorization"] = sent
         response = yield request
         if self._refused(response.status_code, str(response.request.url), response.request.headers, sent):
-            fresh = await to_thread.run_sync(self._replace, sent)
-            if _replayable(request):
+            fresh = await _aside(self._replace, sent)
+            if fresh is not None and _replayable(request):
                 await response.aread()
                 request.headers["Authorization"] = fresh
                 yield request
@@ -188,11 +211,13 @@ class _OnRefusal:
         self.auth, self.body_start, self.tried = auth, body_start, False
 
     def __call__(self, response: "requests.Response", **kwargs: Any) -> "requests.Response":
-        sent = response.request.headers.get("Authorization") or ""
-        if self.tried or not self.auth._refused(response.status_code, response.request.url or "", response.request.headers, str(sent)):
+        sent = Hidden(response.request.headers.get("Authorization") or "")
+        if self.tried or not self.auth._refused(response.status_code, response.request.url or "", response.request.headers, sent):
             return response
         self.tried = True
-        fresh = self.auth._replace(str(sent))
+        fresh = self.auth._replace(sent)
+        if fresh is None:
+            return response
         body: Any = response.request.body
         if body is not None and not isinstance(body, (bytes, str)):
             if self.body_start is None:
@@ -207,6 +232,21 @@ class _OnRefusal:
         retried.history.append(response)
         retried.request = again
         return retried
+
+
+async def _aside(work: Callable[..., R], *arguments: Any) -> R:
+    """Runs what waits for t2-cred in a thread.
+
+    A request that is cancelled does not wait for it. The thread goes on, so that no
+    refresh is cut off, and the token serves the next request.
+    """
+    from anyio import to_thread  # which httpx depends on, for asyncio and trio
+
+    known = inspect.signature(to_thread.run_sync).parameters
+    option = "abandon_on_cancel" if "abandon_on_cancel" in known else "cancellable"  # before anyio 4.1
+    run: Any = to_thread.run_sync
+    done: R = await run(work, *arguments, **{option: True})
+    return done
 
 
 _classes: Dict[Tuple[type, ...], type] = {}
@@ -253,10 +293,16 @@ def _origin(url: str) -> Optional[Origin]:
         return None
     if scheme not in DEFAULT_PORTS or not host:
         return None
-    try:
-        host = host.encode("ascii").decode() if host.isascii() else host.encode("idna").decode()
-    except UnicodeError:
-        return None
+    if not host.isascii():
+        try:
+            ascii_host = host.encode("idna").decode()
+            # Python reads some letters as others: "ß" as "ss". HTTP libraries do not, so
+            # the token would go to another host.
+            if ascii_host.encode().decode("idna") != host.lower():
+                return None
+        except UnicodeError:
+            return None
+        host = ascii_host
     return scheme, host.lower(), DEFAULT_PORTS[scheme] if port is None else port
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sysconfig
 from typing import Any, Dict, List, Mapping, NoReturn, Optional, Tuple, TypedDict, Union, cast
 
-from ._token import Token
+from ._token import Hidden, Token
 
 
 class _Refusal(TypedDict, total=False):
@@ -91,6 +91,10 @@ def exchange(
 
     Returns what is kept, as status does. The user's token is not kept.
     """
+    if not isinstance(token, str) or not token.isascii():
+        token = ""  # Python's own error would carry it, and a traceback shows this variable
+        raise ValueError("the user's token is not a str of ASCII characters")
+    token = Hidden(token)
     options = ["--allow-online"] if allow_online else []
     answer = run(["exchange", "--token-file=-", *options], profile, account, timeout, stdin=token)
     return cast(Account, parse(answer))
@@ -133,8 +137,10 @@ def run(
     if timeout is not None:
         argv.append(f"--timeout={timeout:.3f}s")
     code, out, err = call(argv, stdin, env)
-    if code != 0:
-        raise failure(code, err)
+    told = reported(err)
+    # Where the program ignores SIGCHLD, Python takes each exit code for 0.
+    if code != 0 or told is not None:
+        raise told or silent(code)
     return out
 
 
@@ -147,6 +153,7 @@ def call(argv: List[str], stdin: Optional[str] = None, env: Optional[Mapping[str
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=env,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # Windows shows a console otherwise
         )
     except OSError as error:
         raise Error(127, "cannot_run", f"run {argv[0]}: {error.strerror}", "pip install --force-reinstall t2-cred") from None
@@ -158,10 +165,10 @@ def call(argv: List[str], stdin: Optional[str] = None, env: Optional[Mapping[str
         if os.name == "posix":
             process.terminate()
         raise
-    return process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
+    return process.returncode, Hidden(out.decode("utf-8", "replace")), err.decode("utf-8", "replace")
 
 
-def failure(code: int, stderr: str) -> Error:
+def reported(stderr: str) -> Optional[Error]:
     """The error that t2-cred reported as JSON, among the warnings of its standard error."""
     for line in stderr.splitlines():
         try:
@@ -169,6 +176,11 @@ def failure(code: int, stderr: str) -> Error:
             return Error(int(told["exit"]), str(told["code"]), str(told["message"]), str(told["hint"]))
         except (ValueError, TypeError, KeyError):
             continue
+    return None
+
+
+def silent(code: int) -> Error:
+    """The error of a t2-cred that reported none."""
     return Error(code, "unexpected", f"t2-cred ended with exit code {code} and no report", "t2-cred doctor")
 
 

@@ -4,6 +4,15 @@ from datetime import datetime, timezone
 from typing import Any, Dict, NoReturn, Optional
 
 
+class Hidden(str):
+    """A secret in one of our variables. Error trackers and debuggers print each variable by repr()."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'…'"
+
+
 class Token:
     """An access token and what is known of it.
 

@@ -92,7 +92,7 @@ def _keep_fresh(auth: Auth, gdals: "List[Union[_Rasterio, _Osgeo]]", path: str, 
             for gdal in gdals:
                 gdal.write(path, header)
             wait = auth.renews_in()
-        except Error as error:
+        except (Error, OSError) as error:
             log.warning("t2-cred: %s", error)
             wait = RETRY
 

@@ -17,7 +17,7 @@ from keyring.compat import properties
 from keyring.credentials import Credential, SimpleCredential
 from keyring.errors import PasswordDeleteError, PasswordSetError
 
-from ._command import Error, call, failure, parse, program, run
+from ._command import Error, call, parse, program, reported, run, silent
 
 # Exit code of `t2-cred keyring` for what is not ours.
 NOT_OURS = 1
@@ -62,6 +62,7 @@ def _ask(service: str, username: Optional[str]) -> Optional[Dict[str, str]]:
     """The answer of `t2-cred keyring`, or None where the service is not ours."""
     if not _may_be_ours(service) or (username or "").startswith("-"):
         return None
+    service = _without_user(service)
     command = ["keyring", "get", "--mode=creds", "--output=json", service]
     try:
         code, out, err = call([program(), *command, *([username] if username else [])], env=_environment())
@@ -76,6 +77,14 @@ def _ask(service: str, username: Optional[str]) -> Optional[Dict[str, str]]:
         # traceback when a backend raises.
         warnings.warn(f"t2-cred: {error}", stacklevel=3)
         return None
+
+
+def _without_user(service: str) -> str:
+    """A URL without a user and a password, which must not travel in an argv."""
+    if "://" not in service:
+        return service
+    parts = urlsplit(service)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _may_be_ours(service: str) -> bool:
@@ -94,8 +103,8 @@ def _may_be_ours(service: str) -> bool:
         return False
     try:
         hosts = _hosts()
-    except Error:
-        return False  # there is no configuration
+    except (Error, ValueError, TypeError, KeyError):
+        return False  # there is no configuration, or the program is another one
     return service.lower() in hosts
 
 
@@ -122,4 +131,4 @@ def _told(code: int, err: str) -> Error:
     lines = dict(line.split(": ", 1) for line in err.splitlines() if ": " in line)
     if "t2-cred" in lines:
         return Error(code, "hook", lines["t2-cred"], lines.get("hint", ""))
-    return failure(code, err)
+    return reported(err) or silent(code)
