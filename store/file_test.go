@@ -275,3 +275,31 @@ func TestFile_swappedFilesAreNoticed(t *testing.T) {
 		t.Errorf("alice got %q, %v", rec.Grant, err)
 	}
 }
+
+// TestFile_theIdentityItself: the key in the place of its file's name is shown nowhere,
+// and no file of that name is made.
+func TestFile_theIdentityItself(t *testing.T) {
+	t.Chdir(t.TempDir())
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := fileOptions(t)
+	o.Getenv = func(name string) string {
+		return map[string]string{"T2_CRED_IDENTITY_FILE": id.String()}[name]
+	}
+	s := open(t, o)
+	_, loadErr := s.Load(context.Background(), alice)
+	_, initErr := InitFile(context.Background(), o)
+	for what, err := range map[string]error{"load": loadErr, "init": initErr} {
+		if !errors.Is(err, ErrUnavailable) || strings.Contains(err.Error(), id.String()) || !strings.Contains(err.Error(), "an identity itself") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if strings.Contains(s.Where(), id.String()) {
+		t.Errorf("it is shown as %s", s.Where())
+	}
+	if made, err := os.ReadDir("."); err != nil || len(made) > 0 {
+		t.Errorf("made: %v, %v", made, err)
+	}
+}

@@ -43,7 +43,7 @@ func checkClientAuth(p profileConfig) error {
 	known, auth := clientAuths(), p.auth()
 	switch {
 	case auth != "" && !slices.Contains(known, auth):
-		return fmt.Errorf("client_auth is %q, not one of %s", auth, strings.Join(known, ", "))
+		return fmt.Errorf("client_auth is %q, not one of %s", shownWord(auth), strings.Join(known, ", "))
 	case auth == oidc.AuthTLS && p.CertFile == "":
 		return errors.New("client_auth is tls, and client_cert_file is missing")
 	case auth == oidc.AuthJWTFile && p.AssertionFile == "":
@@ -63,11 +63,11 @@ func checkClientAuth(p profileConfig) error {
 	case p.SecretFile != "" && len(p.SecretCommand) > 0:
 		return errors.New("client_secret_file and client_secret_command: one of them")
 	case len(p.SecretCommand) > 0 && !filepath.IsAbs(p.SecretCommand[0]):
-		return fmt.Errorf("client_secret_command is %q, not an absolute path and its arguments", p.SecretCommand[0])
+		return errors.New("client_secret_command must begin with an absolute path (what is there is not shown: it may be the secret itself)")
 	}
 	for _, file := range [][2]string{{"client_secret_file", p.SecretFile}, {"client_key_file", p.KeyFile}, {"client_cert_file", p.CertFile}, {"client_assertion_file", p.AssertionFile}} {
 		if file[1] != "" && !filepath.IsAbs(file[1]) {
-			return fmt.Errorf("%s is %q, not an absolute path", file[0], file[1])
+			return fmt.Errorf("%s must be an absolute path (what is there is not shown: it may be the secret itself)", file[0])
 		}
 	}
 	return nil

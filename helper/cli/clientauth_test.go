@@ -81,16 +81,16 @@ func TestCheckClientAuth_refusesWhatDoesNotGoTogether(t *testing.T) {
 		"key with secret":          {profileConfig{KeyFile: file, SecretFile: file}, "has no client secret"},
 		"none with secret":         {profileConfig{ClientAuth: "none", SecretCommand: []string{"/bin/x"}}, "has no client secret"},
 		"two secrets":              {profileConfig{SecretFile: file, SecretCommand: []string{"/bin/x"}}, "one of them"},
-		"a command from PATH":      {profileConfig{SecretCommand: []string{"pass", "show"}}, "not an absolute path"},
-		"a relative secret's file": {profileConfig{SecretFile: "x"}, "client_secret_file is \"x\""},
-		"a relative key's file":    {profileConfig{KeyFile: "x"}, "client_key_file is \"x\""},
+		"a command from PATH":      {profileConfig{SecretCommand: []string{"pass", "show"}}, "begin with an absolute path"},
+		"a relative secret's file": {profileConfig{SecretFile: "x"}, "client_secret_file must be an absolute path"},
+		"a relative key's file":    {profileConfig{KeyFile: "x"}, "client_key_file must be an absolute path"},
 		"an assertion alone":       {profileConfig{AssertionFile: file, AssertionType: "jwt-spiffe"}, ""},
 		"no assertion":             {profileConfig{ClientAuth: "jwt_file"}, "client_assertion_file is missing"},
 		"assertion with secret":    {profileConfig{AssertionFile: file, SecretFile: file}, "has no client secret"},
 		"post with assertion":      {profileConfig{ClientAuth: "post", AssertionFile: file}, "are for client_auth jwt_file"},
 		"another assertion's type": {profileConfig{AssertionFile: file, AssertionType: "saml2"}, "client_assertion_type is"},
-		"a relative assertion":     {profileConfig{AssertionFile: "x"}, "client_assertion_file is \"x\""},
-		"a relative certificate":   {profileConfig{CertFile: "x"}, "client_cert_file is \"x\""},
+		"a relative assertion":     {profileConfig{AssertionFile: "x"}, "client_assertion_file must be an absolute path"},
+		"a relative certificate":   {profileConfig{CertFile: "x"}, "client_cert_file must be an absolute path"},
 	} {
 		err := checkClientAuth(test.p)
 		if (err == nil) != (test.words == "") || err != nil && !strings.Contains(err.Error(), test.words) {

@@ -321,7 +321,7 @@ func (c *config) profile(name string) (helper.Profile, error) {
 	case name == "":
 		return helper.Profile{}, configErrorf(chooseOne(name, names), "several profiles and no default_profile")
 	}
-	return helper.Profile{}, configErrorf(chooseOne(name, names), "no profile %q in %s%s", clean(name), c.path, didYouMean(name, names))
+	return helper.Profile{}, configErrorf(chooseOne(name, names), "no profile %q in %s%s", shownWord(name), c.path, didYouMean(name, names))
 }
 
 // begin is how the first profile is made: step by step where there is a person to ask.

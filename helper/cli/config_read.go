@@ -64,7 +64,7 @@ func parseByHand(path string, text []byte) (handConfig, error) {
 		return c, err
 	}
 	if len(c.Identity) > 0 && !filepath.IsAbs(c.Identity[0]) {
-		return c, configErrorf(nil, "configuration %s: identity_command begins with %q, not an absolute path", at(path, text, "identity_command"), c.Identity[0])
+		return c, configErrorf(nil, "configuration %s: identity_command begins with %q, not an absolute path", at(path, text, "identity_command"), shownWord(c.Identity[0]))
 	}
 	var err error
 	if c.openbao, err = checkOpenBao(path, text, c.Stores.OpenBao); err != nil {
@@ -327,7 +327,7 @@ func checkProfile(name string, p profileConfig) error {
 	case p.ClientID == "":
 		return errors.New("client_id is missing")
 	case p.CAFile != "" && !filepath.IsAbs(p.CAFile):
-		return wrong("ca_file", "ca_file is %q, not an absolute path", p.CAFile)
+		return wrong("ca_file", "ca_file is %q, not an absolute path", shownWord(p.CAFile))
 	case p.AccessToken != "" && p.AccessToken != "jwt" && p.AccessToken != "opaque":
 		return wrong("access_token", "access_token is %q, not jwt or opaque", shownWord(p.AccessToken))
 	}

@@ -154,6 +154,7 @@ func (d *doctor) note(found []finding) {
 		case f.err != nil:
 			f.hint = d.hintFor(f.err)
 		}
+		f.what, f.hint = d.hideTyped(f.what), d.hideTyped(f.hint)
 	}
 	d.found = append(d.found, found...)
 	if d.flags.json || d.forAdmin {

@@ -50,23 +50,45 @@ func valueOf(arg string) string {
 	return arg
 }
 
-// hideTyped takes out of a text what was typed as an argument, or set in the
-// environment for a flag, and looks like a secret. The name of a file that exists is
-// none.
+// hideTyped takes out of a text what was typed as an argument, or set in the environment
+// for us, and looks like a secret. The name of a file that exists is none. A message may
+// have cut a long word off, so its beginning is enough.
 func (a *app) hideTyped(text string) string {
 	typed := slices.Clone(a.Args)
-	for _, name := range []string{"PROFILE", "ACCOUNT", "CONFIG", "STORE", "TIMEOUT", "JSON", "VERBOSE"} {
+	for _, name := range []string{"PROFILE", "ACCOUNT", "CONFIG", "STORE", "TIMEOUT", "JSON", "VERBOSE", "IDENTITY_FILE", "CA_FILE"} {
 		typed = append(typed, a.Getenv("T2_CRED_"+name))
 	}
 	for _, word := range typed {
 		for _, w := range []string{word, valueOf(word)} {
-			if !looksSecret(w) || !strings.Contains(text, w) {
+			if !looksSecret(w) || !strings.Contains(text, beginning(w)) {
 				continue
 			}
 			if _, err := os.Lstat(w); err != nil {
-				text = strings.ReplaceAll(text, w, notShown)
+				text = withoutWord(text, w)
 			}
 		}
 	}
 	return text
+}
+
+// beginning is the part of a word by which it is found.
+func beginning(word string) string { return word[:min(len(word), longWord)] }
+
+// withoutWord takes out a word, and as much of it as stands there where it was cut off.
+func withoutWord(text, word string) string {
+	var b strings.Builder
+	for {
+		at := strings.Index(text, beginning(word))
+		if at < 0 {
+			b.WriteString(text)
+			return b.String()
+		}
+		n := 0
+		for n < len(word) && at+n < len(text) && text[at+n] == word[n] {
+			n++
+		}
+		b.WriteString(text[:at])
+		b.WriteString(notShown)
+		text = text[at+n:]
+	}
 }

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,6 +63,48 @@ func TestTyped_isNeverEchoed(t *testing.T) {
 			t.Errorf("T2_CRED_%s: exit code %d, %s", name, code, h.stderr.String())
 		}
 		h.env["T2_CRED_"+name] = old
+	}
+}
+
+// TestTyped_intoTheConfiguration: a secret where the name of its file is due is not shown,
+// neither whole nor in part.
+func TestTyped_intoTheConfiguration(t *testing.T) {
+	const secret = "eq7Rb0ZkGm2vWq5xT1nYc8LdPj3sHf6u"
+	for _, line := range []string{
+		"client_secret_file = %q", "client_secret_command = %q", "client_secret_command = [%q]", "client_key_file = %q\nclient_auth = \"private_key_jwt\"",
+		"client_assertion_file = %q\nclient_auth = \"jwt_file\"", "ca_file = %q", "client_secret = %q", "client_auth = %q", "client_secret_file = \"hunter2!hunter2!\"",
+	} {
+		h := newHome(t)
+		if strings.Contains(line, "%q") {
+			line = fmt.Sprintf(line, secret)
+		}
+		text := "[profiles.gep]\nissuer = \"" + h.issuer.URL() + "\"\nclient_id = \"c\"\n" + line + "\n"
+		path := filepath.Join(h.env["XDG_CONFIG_HOME"], "t2-cred", "config.toml")
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		for _, command := range [][]string{{"get"}, {"doctor"}, {"profile", "show", "gep"}, {"config", "show"}} {
+			code := h.run(command...)
+			if said := h.stderr.String() + h.stdout.String(); code == exitOK && command[0] != "config" || strings.Contains(said, secret[:20]) || strings.Contains(said, "hunter2") {
+				t.Errorf("%q with %s: exit code %d: %s", command, line, code, said)
+			}
+		}
+	}
+	h := newHome(t)
+	for name, value := range map[string]string{
+		"IDENTITY_FILE": "AGE-SECRET-KEY-1UW7CEUGQ5ZSUD7CM6Z9HJZLEG7TWFDYPS8SR42XGN65EDWLJ93PSC7SY6H", "CA_FILE": secret, "PROFILE": h.issuer.UserToken("alice"),
+	} {
+		h := newHome(t)
+		if code := h.run("profile", "add", "gep", "--issuer", h.issuer.URL(), "--client-id", "c", "--client-secret-file", "-", "--unproven"); code != exitOK && name == "CA_FILE" {
+			t.Log(h.stderr.String())
+		}
+		h.env["T2_CRED_STORE"], h.env["T2_CRED_"+name] = "file", value
+		for _, command := range [][]string{{"get"}, {"doctor"}, {"store", "status"}, {"store", "init"}} {
+			h.run(command...)
+			if said := h.stderr.String() + h.stdout.String(); strings.Contains(said, value[:20]) {
+				t.Errorf("%q with it in T2_CRED_%s: %s", command, name, said)
+			}
+		}
 	}
 }
 

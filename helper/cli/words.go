@@ -104,7 +104,7 @@ func distance(a, b string, most int) int {
 // as of a JWT, or long without anything that a name, a path or a URL has.
 func looksSecret(word string) bool {
 	word = strings.TrimRight(strings.TrimSpace(word), "=")
-	if looksJWT(word) {
+	if looksJWT(word) || strings.HasPrefix(strings.ToUpper(word), "AGE-SECRET-KEY-") {
 		return true
 	}
 	if len(word) < longWord || isUUID(word) || strings.HasPrefix(word, "/") {

@@ -25,6 +25,7 @@ type source struct {
 	path        string
 	command     []string // in place of path
 	fromSystemd bool
+	isKey       bool // the variable has the key itself, which is shown nowhere
 }
 
 func sourceOf(o backend.Options) source {
@@ -35,7 +36,7 @@ func sourceOf(o backend.Options) source {
 		}
 	}
 	if path := o.Getenv("T2_CRED_IDENTITY_FILE"); path != "" {
-		return source{path: path}
+		return source{path: path, isKey: strings.Contains(strings.ToUpper(path), "AGE-SECRET-KEY-")}
 	}
 	if len(o.IdentityCommand) > 0 {
 		return source{command: o.IdentityCommand}
@@ -45,10 +46,22 @@ func sourceOf(o backend.Options) source {
 
 // String is for people.
 func (s source) String() string {
-	if s.command != nil {
+	switch {
+	case s.command != nil:
 		return "the output of " + s.command[0]
+	case s.isKey:
+		return "T2_CRED_IDENTITY_FILE"
 	}
 	return s.path
+}
+
+// check refuses a key in the place of the name of its file.
+func (s source) check() error {
+	if !s.isKey {
+		return nil
+	}
+	return backend.Errorf(backend.ErrUnavailable, nil, hint.Say("put the identity into a file that only you can read, and name that file"),
+		"T2_CRED_IDENTITY_FILE has an identity itself in the place of a file's name")
 }
 
 // identities are the keys, read once a process: a refresh needs them six times.
@@ -84,6 +97,9 @@ func (s *Store) readIdentities(ctx context.Context) ([]age.Identity, error) {
 }
 
 func (s source) read(ctx context.Context) (secret.Secret, error) {
+	if err := s.check(); err != nil {
+		return "", err
+	}
 	if s.command != nil {
 		text, err := secret.FromCommand(ctx, s.command)
 		if e, ok := errors.AsType[*secret.CommandError](err); ok {
@@ -134,6 +150,9 @@ func Init(ctx context.Context, o backend.Options) (path string, err error) {
 	from := sourceOf(o)
 	if from.command != nil || from.fromSystemd {
 		return from.String(), fs.ErrExist
+	}
+	if err := from.check(); err != nil {
+		return "", err
 	}
 	path = from.path
 	if _, err := os.Lstat(path); err == nil {

@@ -8,10 +8,12 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -125,9 +127,12 @@ func (c *client) readFile(key, path string, trust safefile.Trust) (secret.Secret
 	if !filepath.IsAbs(path) {
 		dir := c.opt.Getenv("CREDENTIALS_DIRECTORY")
 		if dir == "" {
-			return "", c.unusable(nil, "%s is the systemd credential %s, and CREDENTIALS_DIRECTORY is not set", key, path)
+			return "", c.unusable(nil, "%s names a systemd credential, and CREDENTIALS_DIRECTORY is not set", key)
 		}
 		path, trust = filepath.Join(dir, path), safefile.Anyone // the directory is the service's alone
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+			return "", c.unusable(nil, "%s: %s has no such credential (the name is not shown: it may be the secret itself)", key, dir)
+		}
 	}
 	text, err := safefile.Read(path, safefile.Want{Max: secret.MaxSize, Trust: trust})
 	if err != nil {

@@ -125,7 +125,7 @@ func (c Config) checkFiles(wrong func(key, format string, args ...any) error) er
 		case f.value != "" && !has(f.takes):
 			return wrong(f.key, "is not for auth %s", c.Auth)
 		case f.value != "" && f.key != "role" && !filepath.IsAbs(f.value) && !isCredential(f.value):
-			return wrong(f.key, "is %q, neither an absolute path nor the name of a systemd credential", f.value)
+			return wrong(f.key, "must be an absolute path or the name of a systemd credential (what is there is not shown: it may be the secret itself)")
 		}
 	}
 	return nil
