@@ -107,8 +107,10 @@ func TestShared_deleteAfterTakeover(t *testing.T) {
 					t.Error(err)
 				}
 				return
-			case <-time.After(100 * time.Millisecond):
-				f.pass(time.Second)
+			case <-time.After(20 * time.Millisecond):
+				if i, _, err := other.loadItem(ctx, alice); err == nil && i.Claim != nil && !other.isMine(i.Claim) {
+					f.pass(time.Second)
+				}
 			}
 		}
 	}

@@ -126,7 +126,7 @@ func (w *watcher) once(ctx context.Context) (why string, err error) {
 	if c.Token == w.held.Token {
 		return why, nil
 	}
-	if why != "" {
+	if why != "" && !c.Expiry.After(w.held.Expiry) {
 		w.warn(why) // about the new one
 	}
 	if err := w.put(c); err != nil {

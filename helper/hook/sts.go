@@ -179,6 +179,9 @@ func quiet(err error) error {
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err // the rest repeats the address
 	}
+	if hint.Of(err) != nil {
+		return err // ours: an address of a proxy that cannot be read
+	}
 	return secret.TransportError(err)
 }
 
