@@ -32,8 +32,8 @@ func TestMore_fleetKill(t *testing.T) {
 	fleetKill(t, kills, 5)
 }
 
-// inHand is how long a process may have an answer that it has not sealed yet. On an idle
-// computer that is 1 to 2 ms, and 12 ms were seen on a busy one.
+// inHand is how long a process may have an answer that it has not sealed yet. 1.5 to 12 ms
+// were seen on a busy computer. Nothing can make it zero.
 const inHand = 50 * time.Millisecond
 
 // A death is one refresh of an account, whose process was killed.

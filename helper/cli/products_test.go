@@ -8,8 +8,9 @@ import (
 	"github.com/terradue/t2-cred/helper/oidc/oidctest"
 )
 
-// A productAnswer is what a product's token endpoint answers, by its documents and by
-// reports of others, and what a user has to see of it.
+// A productAnswer is what a product's token endpoint is said to answer, and what a user has
+// to see of it. The products were not run: the bodies have the form that documents and reports
+// show, and the words of some are from memory.
 type productAnswer struct {
 	name   string
 	grant  string // "refresh_token" or "token-exchange"

@@ -223,7 +223,7 @@ func entra() Preset {
 
 // okta is Okta's org server, whose access tokens are signed by a key that it does not
 // publish, and have a type of its own. Each refresh token serves once. The discovery
-// document is that of Okta's reference of its API.
+// document is that which a customer's page shows, without its token exchange.
 func okta() Preset {
 	return Preset{
 		Name: "Okta", Revocation: true,
