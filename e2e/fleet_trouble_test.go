@@ -143,6 +143,9 @@ func TestFleetTrouble(t *testing.T) {
 	})
 	fails("the engine's rate limit is met", func() {
 		f.bao.API(http.MethodPost, "sys/quotas/rate-limit/slow", map[string]any{"path": openbao.Mount, "rate": 0.01, "interval": "1h"}, nil)
+		for n := range 5 { // each server answers one request
+			one.Run("get", "--account", fmt.Sprintf("nobody-%d", n), "--timeout", "1s")
+		}
 	}, func() { f.bao.API(http.MethodDelete, "sys/quotas/rate-limit/slow", nil, nil) })
 
 	t.Run("the engine's token has ended", func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/terradue/t2-cred/helper/secret"
 	"github.com/terradue/t2-cred/store/backend"
@@ -33,18 +34,25 @@ func Run(t *testing.T, open func(t *testing.T) backend.Backend) {
 
 const name = "grant,p,a"
 
-// put saves over whatever is there.
+// put saves over whatever is there. A shared backend may load what was there before, and
+// then refuses the save.
 func put(t *testing.T, b backend.Backend, name, value string) backend.Revision {
 	t.Helper()
-	_, rev, err := b.Load(t.Context(), name)
-	if err != nil && !errors.Is(err, backend.ErrNotFound) {
-		t.Fatalf("Load before a Save: %v", err)
+	for tries := 1; ; tries++ {
+		_, rev, err := b.Load(t.Context(), name)
+		if err != nil && !errors.Is(err, backend.ErrNotFound) {
+			t.Fatalf("Load before a Save: %v", err)
+		}
+		rev, err = b.Save(t.Context(), name, secret.Secret(value), rev)
+		switch {
+		case err == nil:
+			return rev
+		case tries < 50 && b.Describe().Shared && errors.Is(err, backend.ErrConflict):
+			time.Sleep(10 * time.Millisecond)
+		default:
+			t.Fatalf("Save of %d bytes: %v", len(value), err)
+		}
 	}
-	rev, err = b.Save(t.Context(), name, secret.Secret(value), rev)
-	if err != nil {
-		t.Fatalf("Save of %d bytes: %v", len(value), err)
-	}
-	return rev
 }
 
 func keepsValues(t *testing.T, b backend.Backend) {
