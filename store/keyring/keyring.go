@@ -26,7 +26,8 @@ func Open(o backend.Options) (backend.Backend, error) {
 	return k, nil
 }
 
-// callLimit bounds an operation on the keyring in which nobody is waited for.
+// callLimit bounds an operation on the keyring in which nobody is waited for. A caller who
+// has much time gives the keyring more: an eighth of what is left.
 const callLimit = 5 * time.Second
 
 // dialogLimit bounds the wait for a person to answer the keyring's own dialog,
@@ -176,9 +177,9 @@ func (k *Keyring) List(ctx context.Context, after string) ([]string, error) {
 func (k *Keyring) do(ctx context.Context, f func(o op) error) error {
 	switch {
 	case k.quiet:
-		return within(op{ctx, askNobody}, k.limit(), f)
+		return within(op{ctx, askNobody}, k.limit(ctx), f)
 	case !unlockable || !k.opt.Attended:
-		return within(op{ctx, showDialogs}, k.limit(), f)
+		return within(op{ctx, showDialogs}, k.limit(ctx), f)
 	}
 	err := k.withDialogNotice(ctx, f)
 	if !errors.Is(err, backend.ErrLocked) {
@@ -197,7 +198,7 @@ func (k *Keyring) do(ctx context.Context, f func(o op) error) error {
 // withDialogNotice runs an operation within its time. Where the keyring asks about an
 // item, it says so and runs the operation once more, with the time for an answer.
 func (k *Keyring) withDialogNotice(ctx context.Context, f func(o op) error) error {
-	err := within(op{ctx, askLater}, k.limit(), f)
+	err := within(op{ctx, askLater}, k.limit(ctx), f)
 	if !errors.Is(err, errAsks) {
 		return err
 	}
@@ -214,9 +215,12 @@ func within(o op, limit time.Duration, f func(o op) error) error {
 }
 
 // limit is callLimit, but where the system's dialog comes unannounced.
-func (k *Keyring) limit() time.Duration {
+func (k *Keyring) limit(ctx context.Context) time.Duration {
 	if runtime.GOOS == "darwin" && k.opt.Attended {
 		return dialogLimit
+	}
+	if end, ok := ctx.Deadline(); ok {
+		return max(callLimit, time.Until(end)/8)
 	}
 	return callLimit
 }
