@@ -314,7 +314,7 @@ func (c *callTable) meet(t *testing.T, r callRow) (how, words string) {
 	c.rig.t = t
 	c.rig.restore()
 	var met *syscalls.Call
-	after := 0 // calls that came between the read of the answer and this one
+	var after []string // calls that came between the read of the answer and this one
 	tracer := c.tracer
 	tracer.Decide = func(call syscalls.Call) syscalls.Verdict {
 		if v := c.standing(call); v != syscalls.Pass() {
@@ -328,7 +328,7 @@ func (c *callTable) meet(t *testing.T, r callRow) (how, words string) {
 			return c.verdict(r, call, first)
 		}
 		if call.Answered && !boring(call) && call.Object != "issuer" {
-			after++
+			after = append(after, call.Name+" "+call.Object)
 		}
 		return syscalls.Pass()
 	}
@@ -345,14 +345,14 @@ func (c *callTable) meet(t *testing.T, r callRow) (how, words string) {
 		return wrongEnd, words + ": " + e.String()
 	}
 	unread := len(spent) > 0 && !e.answered
-	killedFirst := r.does == kills && e.answered && after == 0
+	killedFirst := r.does == kills && e.answered && len(after) == 0
 
 	next := c.rig.get(&c.tracer)
 	later := next
 	if next.Code == 0 && len(c.rig.spent.All()) == len(spent) {
 		later = c.rig.get(&c.tracer, "--fresh") // next had it from the cache
 	}
-	story := fmt.Sprintf("%s\nnext: %s\nlater: %s\nspent: %s", e, next, later, tell(c.rig.spent.All()))
+	story := fmt.Sprintf("%s\nnext: %s\nlater: %s\nspent: %s\nPOST %v, answer read %v, and then: %q", e, next, later, tell(c.rig.spent.All()), e.posted, e.answered, after)
 	isLost := next.Code != 0 || later.Code != 0
 	switch {
 	case isLost && unread:
