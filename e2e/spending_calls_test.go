@@ -344,7 +344,7 @@ func (c *callTable) meet(t *testing.T, r callRow) (how, words string) {
 	if words := saneEnd(e, r.does == kills); words != "" {
 		return wrongEnd, words + ": " + e.String()
 	}
-	unread := len(spent) > 0 && !e.answered
+	unread := (e.posted || len(spent) > 0) && !e.answered // the issuer may be at it still
 	killedFirst := r.does == kills && e.answered && len(after) == 0
 
 	next := c.rig.get(&c.tracer)
