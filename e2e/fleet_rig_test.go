@@ -222,7 +222,7 @@ func (f *fleet) crowd(account string, each int, meanwhile func()) []run.Result {
 	var running []*run.Running
 	for range each {
 		for _, m := range f.machines {
-			running = append(running, m.gated.Start(run.Cmd{Args: []string{"get", "--account", account}, Dir: m.Dir, Deadline: 4 * time.Minute}))
+			running = append(running, m.gated.Start(run.Cmd{Args: []string{"get", "--account", account, "--timeout", "120s"}, Dir: m.Dir, Deadline: 4 * time.Minute}))
 		}
 	}
 	time.Sleep(500 * time.Millisecond) // the last ones get to the gate

@@ -26,8 +26,8 @@ func Open(o backend.Options) (backend.Backend, error) {
 	return k, nil
 }
 
-// callLimit bounds an operation on the keyring in which nobody is waited for. A caller who
-// has much time gives the keyring more: an eighth of what is left.
+// callLimit bounds an operation on the keyring in which nobody is waited for. A caller with
+// much time gives the keyring more: an eighth of the time until the deadline.
 const callLimit = 5 * time.Second
 
 // dialogLimit bounds the wait for a person to answer the keyring's own dialog,
