@@ -23,6 +23,10 @@ step() {
   while IFS= read -r line; do
     summary+=("           $line")
   done < <(grep '^NOT CHECKED' "$log" || true)
+  # Nor what failed: some who read this are shown the end alone.
+  [ $verdict = ok ] || while IFS= read -r line; do
+    summary+=("           ${line:0:400}")
+  done < <(grep -E '^ *--- FAIL|^ +[a-z_0-9]+_test\.go:[0-9]+: |DATA RACE|^panic: ' "$log" | head -40 || true)
 }
 
 step "$1"

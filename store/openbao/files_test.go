@@ -1,6 +1,7 @@
 package openbao_test
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -21,7 +22,9 @@ import (
 // Waiting for the engine would not bring it.
 func TestFiles(t *testing.T) {
 	e := baotest.New(t, 1)
-	front := httptest.NewTLSServer(http.NotFoundHandler())
+	front := httptest.NewUnstartedServer(http.NotFoundHandler())
+	front.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
+	front.StartTLS()
 	defer front.Close()
 	missing, empty, wrong := filepath.Join(t.TempDir(), "missing"), file(t, ""), file(t, "no certificate")
 	for key, set := range map[string]func(c *openbao.Config, path string){
@@ -49,7 +52,6 @@ func TestFiles(t *testing.T) {
 			if slices.Contains([]string{"cert_file", "key_file", "ca_file"}, key) {
 				c.Address = []string{front.URL}
 				c.CAFile = file(t, certificateOf(front))
-				front.TLS.ClientAuth = 1 // it asks for a certificate
 			}
 			set(&c, path)
 			began := time.Now()
