@@ -158,7 +158,7 @@ func (h *Helper) loggedIn(ctx context.Context, r LoginRequest, issuer *oidc.Issu
 		return store.Record{}, h.abandon(saving, r.Request, answer.RefreshToken, rec.Subject, err)
 	}
 	taken := false
-	kept, err := h.replace(saving, r.Request, hint.Run("login"), newcomer{}, func(Request) (store.Record, error) {
+	kept, err := h.replace(saving, r.Request, hint.Run("login"), newcomer{}, func(Request, store.Record) (store.Record, error) {
 		taken = true
 		return rec, nil
 	})

@@ -178,11 +178,22 @@ func (f *refresher) sameSubject(subject string) error {
 		all = append(all, f.answer.AccessToken)
 	}
 	for _, token := range all {
-		if err := sameSubject(token, subject); err != nil {
+		err := sameSubject(token, subject)
+		if refused, ok := errors.AsType[*oidc.VerifyError](err); ok {
+			refused.Remedy = newSubjectRemedy(f.request)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// newSubjectRemedy is for a user whom the issuer gives another subject than before, as it
+// does once an admin makes the subjects of a client pairwise.
+func newSubjectRemedy(r Request) hint.Remedy {
+	return hint.Do(hint.Words(oidc.AskAdmin+"have this client's subjects changed (pairwise)? Then begin a new grant for the user: "),
+		r.command("exchange").With("--token-file", "FILE", "--replace"))
 }
 
 // verdictOf says what became of a refresh token whose request failed.
