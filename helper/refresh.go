@@ -242,6 +242,9 @@ func (f *refresher) Verify(ctx context.Context, stored store.Record) (store.Reco
 	if err := f.h.checkScopes("refresh", f.request.Profile, missing, known, "the grant is kept"); err != nil {
 		return stored, err
 	}
+	if len(token.Scopes) == 0 { // they are what they were (RFC 6749 §5.1, §6)
+		token.Scopes = stored.Scopes
+	}
 	return withClaims(stored, token, claims), nil
 }
 

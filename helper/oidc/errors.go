@@ -53,6 +53,17 @@ func (e *Error) Error() string {
 	return status
 }
 
+// NotThere reports whether nothing answers the request at this address.
+func (e *Error) NotThere() bool {
+	return e.Code == "" && (e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed || e.Status == http.StatusNotImplemented)
+}
+
+// stoppedBefore is of an answer that is no OAuth error and not one of an overloaded server.
+func (e *Error) stoppedBefore() bool {
+	public := e.Op == discoveryKind || e.Op == keysKind
+	return e.Code == "" && !public && e.Status >= 400 && e.Status < 500 && !e.overloaded()
+}
+
 // hintByMeaning is what to do where the issuer's words are not known, but what they mean.
 func (e *Error) hintByMeaning() hint.Remedy {
 	switch means := e.Means(); {
@@ -60,6 +71,8 @@ func (e *Error) hintByMeaning() hint.Remedy {
 		return setSecret(e)
 	case means == MeansUserTokenRefused && e.Op == opExchange:
 		return newSubject(tokenEnded)(e)
+	case e.stoppedBefore():
+		return hint.Do(hint.Words("that is no OAuth error, so a gateway before the issuer may have answered; if it stays so, see what it stops: "), hint.Run("doctor").For(e.Profile, ""))
 	}
 	return nil
 }

@@ -127,9 +127,14 @@ func (i *Issuer) failed(op string, resp *http.Response, code, words string, sent
 	e := &Error{Op: op, Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, i.opt.Now()), Product: i.Product(), Profile: i.opt.Profile}
 	var inCode, inWords bool
 	e.Code, inCode = Redact(code, sent...)
-	e.Description, inWords = Redact(words, sent...)
+	e.Description, inWords = Redact(onOneLine(words), sent...)
 	e.Redacted = inCode || inWords
 	return e
+}
+
+// onOneLine has spaces where a server breaks the lines of its message, as Entra does.
+func onOneLine(words string) string {
+	return strings.TrimSpace(strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ").Replace(words))
 }
 
 // secureURL parses s and demands what every endpoint must be: absolute https, with a

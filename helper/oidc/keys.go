@@ -137,6 +137,10 @@ func (i *Issuer) keySet(ctx context.Context, how asking) (*keySet, error) {
 	}
 	if err != nil {
 		i.dropCachedMetadata() // it named the place
+		var refused *Error
+		if errors.As(err, &refused) && !refused.Temporary() {
+			refused.Remedy = hint.Say(AskAdmin + "let clients read the keys at " + Clean(meta.JWKSURI) + ", which the discovery document names")
+		}
 		return nil, err
 	}
 	if set, err = parseKeySet(body); err != nil {

@@ -1,0 +1,95 @@
+package cli
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/terradue/t2-cred/helper/oidc/oidctest"
+)
+
+// add is profile add for an issuer as a person types it.
+func (h *home) add(issuer string) []string {
+	return []string{
+		"profile", "add", "gep", "--issuer", issuer, "--client-id", oidctest.ClientID, "--scope", allScopes,
+		"--client-secret-file", filepath.Join(h.dir, "client.secret"),
+	}
+}
+
+// TestOddAddress_typed: letters of the scheme and the host in another case are the same
+// address. What is saved is what the issuer calls itself.
+func TestOddAddress_typed(t *testing.T) {
+	h := newHomeWith(t, oidctest.Neutral())
+	h.works(h.add(strings.Replace(h.issuer.URL(), "http://", "HTTP://", 1))...)
+	if said := h.stderr.String(); !strings.Contains(said, "the issuer writes itself "+h.issuer.URL()+"; saved so") {
+		t.Errorf("it says %s", said)
+	}
+	h.works("exchange", "--token-file", h.userToken("alice"))
+	h.check()
+}
+
+// TestOddAddress_query: a document whose address has a query is not looked for, and the hint
+// says how such a document is named. The query is not shown, as it may hold a secret.
+func TestOddAddress_query(t *testing.T) {
+	h := newHomeWith(t, oidctest.Neutral())
+	h.fails(exitConfig, "without user, query and fragment", "discovery_url in the profile", h.add(h.issuer.URL()+"/.well-known/openid-configuration?p=b2c_1_signin")...)
+	if strings.Contains(h.stderr.String(), "b2c_1_signin") {
+		t.Errorf("the query is shown: %s", h.stderr.String())
+	}
+}
+
+// TestOddAddress_discoveryURL: the document lies at an address that is not the issuer's,
+// with a query. With discovery_url in the profile all commands find it; one that names
+// another issuer is refused.
+func TestOddAddress_discoveryURL(t *testing.T) {
+	h := newHomeWith(t, oidctest.Neutral())
+	h.works(h.add(h.issuer.URL())...)
+	document := fetchText(t, h.issuer.URL()+"/.well-known/openid-configuration")
+	asked := 0
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		w.Header().Set("Content-Type", "application/json")
+		if r.URL.RawQuery != "p=b2c_1_signin" {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		_, _ = io.WriteString(w, document)
+	}))
+	defer elsewhere.Close()
+	h.issuer.Inject(answers(oidctest.Discovery, "", 404, "text/plain", "not here"))
+	h.forgetDocuments()
+	user := h.userToken("alice")
+	h.fails(exitConfig, "no OpenID provider at", "check the issuer's address", "exchange", "--token-file", user)
+	h.setInProfile(`discovery_url = "` + elsewhere.URL + `/tenant/document?p=b2c_1_signin"`)
+	for _, args := range [][]string{{"exchange", "--token-file", user}, {"get", "--fresh"}, {"claims"}, {"status"}, {"doctor"}, {"erase"}} {
+		h.works(args...)
+	}
+	if asked == 0 {
+		t.Error("the document was not asked for there")
+	}
+	h.works("profile", "show", "gep")
+	if out := h.stdout.String(); !strings.Contains(out, elsewhere.URL) {
+		t.Errorf("profile show says %s", out)
+	}
+	h.forgetDocuments()
+	document = strings.Replace(document, `"issuer":"`, `"issuer":"https://evil.example/`, 1)
+	h.fails(exitConfig, `calls itself "https://evil.example/`, "do not trust it", "exchange", "--token-file", user)
+	h.check()
+}
+
+func fetchText(t *testing.T, address string) string {
+	t.Helper()
+	resp, err := http.Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s, %v", address, resp.Status, err)
+	}
+	return string(body)
+}
