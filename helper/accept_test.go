@@ -247,6 +247,12 @@ func TestKind(t *testing.T) {
 			t.Errorf("%s: offline %v, ends %v", name, offline, end)
 		}
 	}
+	// At a refresh, of a grant whose answers have never named a scope.
+	for _, asked := range [][]string{both, both[:1]} {
+		if offline, _ := kind(oidc.Response{RefreshToken: ends, Scopes: []string{}}, "", asked, nil); !offline {
+			t.Errorf("asked for %v, and no answer names scopes: it is called online", asked)
+		}
+	}
 }
 
 // TestExchange_refreshTokenExpiresIn reads the end by ADFS's name for it.

@@ -41,6 +41,27 @@ func TestOddAddress_query(t *testing.T) {
 	}
 }
 
+// TestOddAddress_namesItselfInClear: the document that lies at an https address calls the
+// issuer http://. Nothing is saved, and the hint says what its admin must change.
+func TestOddAddress_namesItselfInClear(t *testing.T) {
+	for _, neutral := range []bool{true, false} {
+		opts := []oidctest.Option{oidctest.TLS()}
+		if neutral {
+			opts = append(opts, oidctest.Neutral())
+		}
+		h := newHomeWith(t, opts...)
+		inClear := "http" + strings.TrimPrefix(h.issuer.URL(), "https")
+		h.issuer.Inject(editDiscovery(func(o map[string]any) { o["issuer"] = inClear }))
+		for _, typed := range []string{h.issuer.URL(), h.issuer.URL() + "/"} {
+			h.fails(exitConfig, "calls itself "+inClear, "ask the issuer's admin: make it name itself by https", append(h.add(typed), "--ca-file", h.issuer.CAFile())...)
+			if _, hint := h.message(); strings.Contains(hint, "Keycloak: the setting hostname") == neutral {
+				t.Errorf("another product: %t, and the hint is %s", neutral, hint)
+			}
+		}
+		h.fails(exitConfig, "no profile", "", "status")
+	}
+}
+
 // TestOddAddress_discoveryURL: the document lies at an address that is not the issuer's,
 // with a query. With discovery_url in the profile all commands find it; one that names
 // another issuer is refused.

@@ -145,6 +145,25 @@ func TestOddIssuers_tokenType(t *testing.T) {
 	}
 }
 
+// TestOddIssuers_dpop: an answer with a token that is bound to a key (RFC 9449) is refused by
+// name, at an exchange and at a refresh. The grant of the refresh is kept.
+func TestOddIssuers_dpop(t *testing.T) {
+	const hint = "the issuer demands DPoP (RFC 9449) of this client"
+	h := newHomeWith(t, oidctest.Neutral(), oidctest.Refresh(oidctest.Revoke))
+	h.addProfile(allScopes)
+	user := h.userToken("alice")
+	bound := inTokens(setMember("token_type", "DPoP"))
+	remove := h.issuer.Inject(bound)
+	h.fails(exitVerify, "its token_type is DPoP, not Bearer", hint, "exchange", "--token-file", user)
+	remove()
+	h.works("exchange", "--token-file", user)
+	remove = h.issuer.Inject(bound)
+	h.fails(exitVerify, "its token_type is DPoP, not Bearer", hint, "get", "--fresh")
+	remove()
+	h.works("get", "--fresh")
+	h.check()
+}
+
 // TestOddIssuers_accessTokenWithoutEnd: it has no exp, as tokens for the issuer's own eyes.
 // It is refused with what to set in the profile. Then the answer's expires_in counts.
 func TestOddIssuers_accessTokenWithoutEnd(t *testing.T) {
