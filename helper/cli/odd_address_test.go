@@ -31,6 +31,43 @@ func TestOddAddress_typed(t *testing.T) {
 	h.check()
 }
 
+// TestOddAddress_secretAsKey: the issuer takes a client's secret as the key of a signature
+// alone. That is said, and what the hint says works.
+func TestOddAddress_secretAsKey(t *testing.T) {
+	h := newHomeWith(t, oidctest.Neutral(), oidctest.RequireAuth("client_secret_jwt"), oidctest.ListAuth("client_secret_jwt", "private_key_jwt"))
+	h.fails(exitConfig, "takes no client secret as it is; it lists client_secret_jwt, private_key_jwt", "--client-auth client_secret_jwt", h.add(h.issuer.URL())...)
+	h.works(append(h.add(h.issuer.URL()), "--client-auth", "client_secret_jwt")...)
+	h.works("exchange", "--token-file", h.userToken("alice"))
+	h.works("get", "--fresh")
+	h.check()
+}
+
+// TestOddAddress_tooManyKeys: more keys than are looked at end with who can mend that.
+func TestOddAddress_tooManyKeys(t *testing.T) {
+	h := newHomeWith(t, oidctest.Neutral())
+	h.works(h.add(h.issuer.URL())...)
+	h.issuer.Inject(oidctest.Fault{Name: "many", Endpoint: oidctest.JWKS, Edit: func(_ *oidctest.Call, o map[string]any) {
+		keys := o["keys"].([]map[string]any)
+		for range 120 {
+			keys = append(keys, map[string]any{"kty": "AKP", "kid": "old"})
+		}
+		o["keys"] = keys
+	}})
+	h.fails(exitConfig, "keys, more than 100", "take the keys out", "exchange", "--token-file", h.userToken("alice"))
+	h.issuer.Clear()
+	h.works("exchange", "--token-file", h.userToken("alice"))
+}
+
+// TestOddAddress_path: an issuer with a port, letters beyond ASCII, and a slash at its end.
+func TestOddAddress_path(t *testing.T) {
+	h := newHomeWith(t, oidctest.Neutral(), oidctest.Path("/a/Größe/"))
+	h.works(h.add(strings.TrimSuffix(h.issuer.URL(), "/"))...)
+	for _, args := range [][]string{{"exchange", "--token-file", h.userToken("alice")}, {"get", "--fresh"}, {"claims"}, {"doctor"}, {"erase"}} {
+		h.works(args...)
+	}
+	h.check()
+}
+
 // TestOddAddress_query: a document whose address has a query is not looked for, and the hint
 // says how such a document is named. The query is not shown, as it may hold a secret.
 func TestOddAddress_query(t *testing.T) {

@@ -41,7 +41,10 @@ func parseKeySet(body []byte) (*keySet, error) {
 		return nil, &ConfigError{Detail: "jwks: the document is not a JWK set"}
 	}
 	if len(doc.Keys) > maxKeys {
-		return nil, &ConfigError{Detail: fmt.Sprintf("jwks: %d keys, more than %d", len(doc.Keys), maxKeys)}
+		return nil, &ConfigError{
+			Detail: fmt.Sprintf("jwks: %d keys, more than %d", len(doc.Keys), maxKeys),
+			Remedy: hint.Say(AskAdmin + "take the keys out that sign nothing any more"),
+		}
 	}
 	set := &keySet{}
 	for _, raw := range doc.Keys {
