@@ -81,6 +81,10 @@ func TestOddIssuers_scopeForms(t *testing.T) {
 					t.Errorf("%s says %s", args[0], said)
 				}
 			}
+			h.works("status")
+			if out := h.stdout.String(); strings.Contains(out, "those asked for, as the issuer names none") != (tt.kept == "") || strings.Contains(out, "not granted") {
+				t.Errorf("status says %s", out)
+			}
 			if s := h.statusOf(); s.Kind != "offline" || tt.kept != "" && s.Scope != tt.kept {
 				t.Errorf("status: %+v", s)
 			}

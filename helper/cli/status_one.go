@@ -175,7 +175,7 @@ func (a *app) printStatus(n store.Account) {
 	line("subject", "%s", clean(strings.TrimSpace(n.Username+" "+n.Subject)))
 	line("issuer", "%s", clean(n.Issuer))
 	line("client", "%s", clean(n.ClientID))
-	line("scopes", "%s", clean(strings.Join(n.Scopes, " ")))
+	line("scopes", "%s", clean(or(strings.Join(n.Scopes, " "), "those asked for, as the issuer names none")))
 	if len(n.Asked) > 0 {
 		line("asked for", "%s", clean(strings.Join(n.Asked, " ")))
 	}
