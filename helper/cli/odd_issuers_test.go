@@ -210,15 +210,17 @@ func TestOddIssuers_tokensOfAnotherSpelling(t *testing.T) {
 // TestOddIssuers_gateway: a page of a firewall in the place of an answer is nobody's refusal.
 // It ends no grant, and the hint says what to look at.
 func TestOddIssuers_gateway(t *testing.T) {
-	const doctor = "t2-cred doctor --profile gep"
 	h := newHomeWith(t, oidctest.Neutral())
 	h.addProfile(allScopes)
 	user := h.userToken("alice")
 	page := func(e oidctest.Endpoint, grant string) (remove func()) {
 		return h.issuer.Inject(answers(e, grant, http.StatusForbidden, "text/html", gatewayPage))
 	}
+	through := func(path string) string {
+		return "a gateway before the issuer may have answered; try later, or ask the issuer's admin: let requests through to " + h.issuer.URL() + "/protocol/openid-connect" + path
+	}
 	remove := page(oidctest.Token, "token-exchange")
-	h.fails(exitUnreachable, "HTTP 403 Forbidden", doctor, "exchange", "--token-file", user)
+	h.fails(exitUnreachable, "HTTP 403 Forbidden", through("/token"), "exchange", "--token-file", user)
 	remove()
 	h.forgetDocuments()
 	remove = page(oidctest.JWKS, "")
@@ -233,11 +235,16 @@ func TestOddIssuers_gateway(t *testing.T) {
 	}
 	remove()
 	remove = page(oidctest.Token, "refresh_token")
-	h.fails(exitUnreachable, "the refresh token may have been spent: HTTP 403 Forbidden", doctor, "get", "--fresh")
+	h.fails(exitUnreachable, "the refresh token may have been spent: HTTP 403 Forbidden", through("/token"), "get", "--fresh")
 	remove()
 	h.works("get", "--fresh")
+	remove = page(oidctest.Token, "")
+	if code := h.run("doctor"); code != exitUnreachable || !strings.Contains(strings.Join(strings.Fields(h.stdout.String()), " "), through("/token")) {
+		t.Errorf("doctor ends with %d: %s", code, h.stdout.String())
+	}
+	remove()
 	remove = page(oidctest.Revocation, "")
-	h.fails(exitUnreachable, "erase gep/default: HTTP 403 Forbidden", doctor, "erase")
+	h.fails(exitUnreachable, "erase gep/default: HTTP 403 Forbidden", through("/revoke"), "erase")
 	remove()
 	h.works("get", "--fresh")
 	h.works("erase")

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -30,6 +31,7 @@ type Error struct {
 	Redacted    bool          // a secret was taken out of Code or Description: keep neither
 	RetryAfter  time.Duration // from Retry-After; zero when not given
 	Product     Product       // of the server; empty when it is not known
+	Address     string        // that was asked, cleaned; empty when it is not known
 	Remedy      hint.Remedy   // what to do, where more than the words is known
 
 	// Profile and Account are what the commands of a hint name.
@@ -72,7 +74,7 @@ func (e *Error) hintByMeaning() hint.Remedy {
 	case means == MeansUserTokenRefused && e.Op == opExchange:
 		return newSubject(tokenEnded)(e)
 	case e.stoppedBefore():
-		return hint.Do(hint.Words("that is no OAuth error, so a gateway before the issuer may have answered; if it stays so, see what it stops: "), hint.Run("doctor").For(e.Profile, ""))
+		return hint.Say("that is no OAuth error, so a gateway before the issuer may have answered; try later, or " + AskAdmin + "let requests through to " + cmp.Or(e.Address, "it"))
 	}
 	return nil
 }

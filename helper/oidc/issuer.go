@@ -125,6 +125,9 @@ func (i *Issuer) readCAFile() ([]byte, error) {
 // failed is an answer that is a refusal, in words that hold none of the secrets sent.
 func (i *Issuer) failed(op string, resp *http.Response, code, words string, sent []secret.Secret) *Error {
 	e := &Error{Op: op, Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, i.opt.Now()), Product: i.Product(), Profile: i.opt.Profile}
+	if resp.Request != nil && resp.Request.URL != nil {
+		e.Address = Clean(resp.Request.URL.Redacted())
+	}
 	var inCode, inWords bool
 	e.Code, inCode = Redact(code, sent...)
 	e.Description, inWords = Redact(onOneLine(words), sent...)
