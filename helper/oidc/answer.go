@@ -230,12 +230,13 @@ func (i *Issuer) response(found members, sent []secret.Secret, known []string) R
 // unless is how a list of words is cleaned: not at all when all are known.
 func unless(known []string, clean func(string) string) func(string) string {
 	return func(s string) string {
-		for _, word := range strings.Fields(s) {
+		words := strings.Fields(s)
+		for _, word := range words {
 			if !slices.Contains(known, word) {
 				return clean(s)
 			}
 		}
-		return s
+		return strings.Join(words, " ")
 	}
 }
 
