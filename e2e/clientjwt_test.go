@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -48,6 +49,12 @@ func newWorkloadSigner(t *testing.T, use string) *workloadSigner {
 // renew writes a new assertion, as a kubelet does.
 func (s *workloadSigner) renew(t *testing.T, audience, subject string) {
 	t.Helper()
+	s.write(t, object{"aud": audience, "sub": subject})
+}
+
+// write writes an assertion that has these claims, or is new without them.
+func (s *workloadSigner) write(t *testing.T, claims object) {
+	t.Helper()
 	encode := func(o object) string {
 		b, err := json.Marshal(o)
 		if err != nil {
@@ -56,8 +63,9 @@ func (s *workloadSigner) renew(t *testing.T, audience, subject string) {
 		return base64.RawURLEncoding.EncodeToString(b)
 	}
 	now := time.Now().Unix()
-	input := encode(object{"alg": "RS256", "kid": "workload", "typ": "JWT"}) + "." +
-		encode(object{"iss": s.URL, "sub": subject, "aud": audience, "iat": now, "exp": now + 240, "jti": rand.Text()})
+	all := object{"iss": s.URL, "iat": now, "exp": now + 240, "jti": rand.Text()}
+	maps.Copy(all, claims)
+	input := encode(object{"alg": "RS256", "kid": "workload", "typ": "JWT"}) + "." + encode(all)
 	sum := sha256.Sum256([]byte(input))
 	signature, err := rsa.SignPKCS1v15(rand.Reader, s.key.Signer.(*rsa.PrivateKey), crypto.SHA256, sum[:])
 	if err != nil {
@@ -128,6 +136,11 @@ func usedOnce(t *testing.T, home *run.Home, realm *keycloak.Realm, signer *workl
 	if heads, _ := seen(); len(heads) != 0 {
 		t.Errorf("it was sent %d times more", len(heads))
 	}
+	// The server takes one audience, and no assertion that was made long ago.
+	signer.write(t, object{"sub": subject, "aud": []string{realm.Issuer(), "https://another.example.org"}})
+	wantFailure(t, home.Run("get", "--fresh"), 8, "", "have the assertion made for one audience")
+	signer.write(t, object{"sub": subject, "aud": realm.Issuer(), "iat": time.Now().Add(-10 * time.Minute).Unix()})
+	wantFailure(t, home.Run("get", "--fresh"), 8, "too far in the past", "have the file renewed more often (Keycloak takes an assertion for 5 minutes")
 	signer.renew(t, realm.Issuer(), subject)
 	token := home.Want(0, "get", "--fresh").Token()
 	shared.ledger.Add(ledger.Access, token)

@@ -62,7 +62,7 @@ func TestMore_Dex(t *testing.T) {
 	s.Want(0, "claims")
 
 	// A second login ends the first grant: its account is named, and is dead.
-	if said := s.login(further.DexUser, "--port", port, "--account", "second"); !strings.Contains(said, "this ended the grant of dex/default: Dex keeps one refresh token") {
+	if said := s.login(further.DexUser, "--port", port, "--account", "second"); !strings.Contains(said, "this ended the grant of dex/default: Dex keeps one refresh token") || strings.Count(said, "keeps one refresh token") != 1 {
 		t.Errorf("it says\n%s", said)
 	}
 	wantFailure(t, s.Run("get", "--fresh"), 4, "already been claimed", "t2-cred exchange --profile dex")

@@ -90,3 +90,23 @@ func TestIssuers_noSubject(t *testing.T) {
 	}
 	wantFailure(t, s.Input(s.realm.UserToken("bob"), "exchange"), 2, "has the grant of another user", "--replace")
 }
+
+// TestIssuers_dpop: the application's client demands DPoP. That is said by name at the
+// exchange and at a refresh, nothing is lost, and it works again when the demand is gone.
+func TestIssuers_dpop(t *testing.T) {
+	s := newStage(t, server(t).NewRealm(t, keycloak.Legacy))
+	demand := func(on string) {
+		s.realm.ConfigureClient(keycloak.ClientID, map[string]any{"attributes": map[string]any{"dpop.bound.access.tokens": on}})
+	}
+	const hint = "the issuer demands DPoP (RFC 9449) of this client, which t2-cred does not speak"
+	demand("true")
+	wantFailure(t, s.Input(s.realm.UserToken("alice"), "exchange"), 8, "DPoP proof is missing", hint)
+	s.Want(4, "get")
+	demand("false")
+	s.exchange("alice")
+	demand("true")
+	wantFailure(t, s.Run("get", "--fresh"), 8, "DPoP proof is missing", hint)
+	s.get("alice") // what is cached is still good
+	demand("false")
+	s.Want(0, "get", "--fresh")
+}

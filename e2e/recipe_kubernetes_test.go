@@ -97,3 +97,62 @@ func TestRecipeKubernetes(t *testing.T) {
 		t.Errorf("%s is no sidecar, or %s is one", sidecar.Name, first.Name)
 	}
 }
+
+// TestRecipeKubernetes_withoutSecret: the manifests of the ADES name no secret anywhere. The
+// program reads their configuration, and each projected token is at the path and for the
+// audience that the configuration wants.
+func TestRecipeKubernetes_withoutSecret(t *testing.T) {
+	docs := strings.Split(snippets(t, "recipes/kubernetes.md", "yaml")[1], "\n---\n")
+	if len(docs) != 2 {
+		t.Fatalf("%d manifests, want the configuration and the pod", len(docs))
+	}
+	var config corev1.ConfigMap
+	var pod corev1.Pod
+	strict(t, docs[0], &config)
+	strict(t, docs[1], &pod)
+	if config.Kind != "ConfigMap" || pod.Kind != "Pod" || pod.Spec.ServiceAccountName == "" || *pod.Spec.AutomountServiceAccountToken {
+		t.Errorf("%s and %s, service account %q", config.Kind, pod.Kind, pod.Spec.ServiceAccountName)
+	}
+	tokens := map[string]string{} // by path, their audience
+	mounted := ""
+	for _, v := range pod.Spec.Volumes {
+		if v.Secret != nil {
+			t.Errorf("volume %s is a secret", v.Name)
+		}
+		if v.ConfigMap != nil && v.ConfigMap.Name != config.Name {
+			t.Errorf("volume %s is of ConfigMap %s", v.Name, v.ConfigMap.Name)
+		}
+		if v.Projected == nil {
+			continue
+		}
+		for _, m := range pod.Spec.Containers[0].VolumeMounts {
+			if m.Name == v.Name {
+				mounted = m.MountPath
+			}
+		}
+		for _, source := range v.Projected.Sources {
+			if source.ServiceAccountToken == nil {
+				t.Fatalf("volume %s has something else than a token: %+v", v.Name, source)
+			}
+			tokens[mounted+"/"+source.ServiceAccountToken.Path] = source.ServiceAccountToken.Audience
+		}
+	}
+	for _, e := range pod.Spec.Containers[0].Env {
+		if e.ValueFrom != nil || strings.Contains(e.Name, "SECRET") {
+			t.Errorf("the environment has %s", e.Name)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "config.toml")
+	if err := os.WriteFile(path, []byte(config.Data["config.toml"]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	home := program(t).NewHome(t)
+	shown := readJSON(t, home.Want(0, "profile", "show", "gep", "--json", "--config", path).Stdout)
+	file, _ := shown["client_assertion_file"].(string)
+	if shown["client_auth"] != "jwt_file" || tokens[file] == "" || tokens[file] != shown["issuer"] {
+		t.Errorf("client_auth %v, its file %q for %q of %v", shown["client_auth"], file, tokens[file], tokens)
+	}
+	if out := home.Want(0, "config", "show", "--config", path).Stdout; !strings.Contains(out, "/var/run/secrets/tokens/openbao") || tokens["/var/run/secrets/tokens/openbao"] != "openbao" {
+		t.Errorf("config show says\n%s\nand the tokens are %v", out, tokens)
+	}
+}

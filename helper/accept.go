@@ -86,10 +86,10 @@ func opaque(err error, product oidc.Product, answer oidc.Response) string {
 
 // maybeOpaque adds to a refused access token that it may be for another reader. Entra's
 // for Microsoft Graph and those of Okta's org server have signatures that a client cannot
-// check.
+// check. A token for the issuer's own eyes need not have an end.
 func maybeOpaque(err error, product oidc.Product, answer oidc.Response) error {
 	var refused *oidc.VerifyError
-	if errors.As(err, &refused) && refused.Signature && refused.What == "access_token" && refused.Remedy == nil && answer.IDToken != "" && product != oidc.Keycloak {
+	if errors.As(err, &refused) && (refused.Signature || refused.Endless) && refused.What == "access_token" && refused.Remedy == nil && answer.IDToken != "" && product != oidc.Keycloak {
 		refused.Remedy = hint.Say(fmt.Sprintf("if this issuer signs access tokens for another reader, set access_token = %q in the profile", opaqueTokens))
 	}
 	return err
@@ -158,8 +158,11 @@ func kind(answer oidc.Response, product oidc.Product, asked, granted []string) (
 	if d := answer.RefreshExpiresIn; d != nil && *d > 0 {
 		end = answer.Received.Add(*d)
 	}
-	if answer.Scopes != nil {
+	if len(answer.Scopes) > 0 {
 		granted = answer.Scopes
+	}
+	if len(granted) == 0 { // no answer has named any, so all were granted (RFC 6749 §5.1)
+		granted = asked
 	}
 	switch {
 	case product == oidc.Keycloak && isJWT && peek.Claims.Type != "":

@@ -11,6 +11,7 @@ import (
 	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/helper/oidc/oidctest"
 	"github.com/terradue/t2-cred/helper/secret"
+	"github.com/terradue/t2-cred/store"
 )
 
 // answers edits all that the token endpoint gives out.
@@ -145,10 +146,70 @@ func TestExchange_pairwiseSubjects(t *testing.T) {
 	if rec.Subject == b.issuer.Sub("alice") || len(b.warned) != 1 || !strings.Contains(b.warned[0], "pairwise") {
 		t.Errorf("subject %s, said %q", rec.Subject, b.warned)
 	}
+	// It is said once.
+	_, err = b.exchange("alice")
+	b.must(err)
+	if len(b.warned) != 1 {
+		t.Errorf("said again: %q", b.warned)
+	}
 	// Within our own client it is another user.
+	b.req.Account = "second"
 	_, err = b.Exchange(t.Context(), ExchangeRequest{Request: b.req, SubjectToken: secret.Secret(b.issuer.UserToken("alice", oidctest.IssuedTo(oidctest.ClientID)))})
 	if refused := refusedToken(t, err); !refused.OtherSubject {
 		t.Errorf("another user's answer: %v", err)
+	}
+}
+
+// TestNewcomer: before an exchange, the subjects of two clients tell nothing, and user names
+// do where both are known. Within our own client the subjects tell.
+func TestNewcomer(t *testing.T) {
+	alice := store.Record{GrantInfo: store.GrantInfo{Grant: "g", Subject: "ours-alice", Username: "alice"}}
+	nameless := alice
+	nameless.Username = ""
+	for name, tt := range map[string]struct {
+		who     newcomer
+		old     store.Record
+		another bool
+	}{
+		"nothing stored":                           {newcomer{subject: "portal-bob", username: "bob", elsewhere: true}, store.Record{}, false},
+		"the same subject, renamed":                {newcomer{subject: "ours-alice", username: "alicia", elsewhere: true}, alice, false},
+		"pairwise, the same name":                  {newcomer{subject: "portal-alice", username: "alice", elsewhere: true}, alice, false},
+		"pairwise, another name":                   {newcomer{subject: "portal-bob", username: "bob", elsewhere: true}, alice, true},
+		"pairwise, the token has no name":          {newcomer{subject: "portal-alice", elsewhere: true}, alice, false},
+		"pairwise, the stored grant has no name":   {newcomer{subject: "portal-alice", username: "alice", elsewhere: true}, nameless, false},
+		"our client's, the name of somebody else":  {newcomer{subject: "ours-bob", username: "alice"}, alice, true},
+		"our client's, without a name":             {newcomer{subject: "ours-bob"}, alice, true},
+		"a token that names nobody":                {newcomer{username: "bob", elsewhere: true}, alice, false},
+		"a stored grant that names nobody is open": {newcomer{subject: "ours-bob"}, store.Record{GrantInfo: store.GrantInfo{Grant: "g"}}, false},
+	} {
+		if got := tt.who.isAnother(tt.old); got != tt.another {
+			t.Errorf("%s: another: %t", name, got)
+		}
+	}
+}
+
+// TestExchange_namelessTokens: the user's token and the stored grant have no common name for
+// the user. The answer's subject decides: the same user's grant is replaced, and another
+// user's is not.
+func TestExchange_namelessTokens(t *testing.T) {
+	b := newBench(t)
+	b.issuer.Inject(oidctest.Fault{Name: "pairwise, nameless", Endpoint: oidctest.Token, Token: func(_ *oidctest.Call, d *oidctest.Draft) {
+		delete(d.Claims, "preferred_username")
+	}})
+	first, err := b.exchange("alice")
+	b.must(err)
+	again, err := b.exchange("alice")
+	b.must(err)
+	if again.Subject != first.Subject || again.Grant == first.Grant {
+		t.Errorf("first %+v, again %+v", first.GrantInfo, again.GrantInfo)
+	}
+	if _, err = b.exchange("bob"); !errors.Is(err, ErrOtherUser) {
+		t.Errorf("another user's exchange: %v", err)
+	}
+	kept, err := b.Store.Load(t.Context(), b.req.key())
+	b.must(err)
+	if kept.Grant != again.Grant {
+		t.Error("the grant was replaced")
 	}
 }
 
@@ -184,6 +245,12 @@ func TestKind(t *testing.T) {
 		offline, end := kind(c.answer, c.product, c.asked, c.asked)
 		if offline != c.offline || end.IsZero() == c.end {
 			t.Errorf("%s: offline %v, ends %v", name, offline, end)
+		}
+	}
+	// At a refresh, of a grant whose answers have never named a scope.
+	for _, asked := range [][]string{both, both[:1]} {
+		if offline, _ := kind(oidc.Response{RefreshToken: ends, Scopes: []string{}}, "", asked, nil); !offline {
+			t.Errorf("asked for %v, and no answer names scopes: it is called online", asked)
 		}
 	}
 }

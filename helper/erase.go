@@ -64,6 +64,10 @@ func (h *Helper) revoke(ctx context.Context, r Request, old store.Record) (Erasu
 	case errors.Is(err, oidc.ErrNoRevocation):
 		return Erasure{}, &hint.Error{Kind: ErrNotGranted, Detail: "revoke", Err: err, Remedy: r.localOnly()}
 	case err != nil:
+		var refused *oidc.Error
+		if errors.As(err, &refused) && (refused.NotThere() || refused.Code == "unsupported_token_type") { // RFC 7009 §2.2.1
+			refused.Remedy = append(hint.Say("the issuer does not revoke this token; "), r.localOnly()...)
+		}
 		return Erasure{}, err
 	case !known:
 		return Erasure{Why: "the issuer does not know its refresh token any more"}, nil

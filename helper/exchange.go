@@ -49,9 +49,9 @@ func (h *Helper) Exchange(ctx context.Context, r ExchangeRequest) (store.Record,
 	if err := h.refuseSecond(ctx, r.Request, issuer, sessionOf(r.Profile.Issuer, r.SubjectToken)); err != nil {
 		return store.Record{}, err
 	}
-	rec, err := h.replace(ctx, r.Request, hint.Run("exchange", "--token-file", "FILE"), bringer(r), func(request Request) (store.Record, error) {
+	rec, err := h.replace(ctx, r.Request, hint.Run("exchange", "--token-file", "FILE"), bringer(r), func(request Request, old store.Record) (store.Record, error) {
 		r.Request = request
-		return h.exchange(ctx, r, issuer, client)
+		return h.exchange(ctx, r, issuer, client, old)
 	})
 	if err != nil {
 		return rec, err
@@ -95,7 +95,8 @@ func (h *Helper) ready(ctx context.Context, r Request) (*oidc.Issuer, oidc.Clien
 	return issuer, client, issuer.Ready(ctx)
 }
 
-func (h *Helper) exchange(ctx context.Context, r ExchangeRequest, issuer *oidc.Issuer, client oidc.Client) (store.Record, error) {
+// exchange asks for a grant that takes the place of old.
+func (h *Helper) exchange(ctx context.Context, r ExchangeRequest, issuer *oidc.Issuer, client oidc.Client, old store.Record) (store.Record, error) {
 	trading, cancel := uninterrupted(ctx)
 	defer cancel()
 	answer, err := negotiate(trading, r, issuer, client)
@@ -107,7 +108,7 @@ func (h *Helper) exchange(ctx context.Context, r ExchangeRequest, issuer *oidc.I
 	if err != nil {
 		return store.Record{}, h.abandon(trading, r.Request, answer.RefreshToken, subject, err)
 	}
-	if r.SubjectIssuer == "" { // else it is the other issuer's name for the user
+	if r.SubjectIssuer == "" && rec.Subject != old.Subject { // else it is the other issuer's name for the user, or was said before
 		h.warnOtherSubject(r.SubjectToken, rec.Subject)
 	}
 	return rec, nil

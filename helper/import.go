@@ -95,7 +95,7 @@ func (f *importer) Send(ctx context.Context, ready func() error) (store.Record, 
 		if err != nil {
 			return store.Record{}, store.Refused, err
 		}
-		if who := (newcomer{token.Subject, claims.Username}); who.isAnother(f.old) {
+		if who := (newcomer{subject: token.Subject, username: claims.Username}); who.isAnother(f.old) {
 			if err := f.request.mayReplace(hint.Run("import", "--token-file", "FILE"), f.old, who); err != nil {
 				return store.Record{}, store.Refused, err
 			}

@@ -158,13 +158,10 @@ func (h *Helper) loggedIn(ctx context.Context, r LoginRequest, issuer *oidc.Issu
 		return store.Record{}, h.abandon(saving, r.Request, answer.RefreshToken, rec.Subject, err)
 	}
 	taken := false
-	kept, err := h.replace(saving, r.Request, hint.Run("login"), newcomer{}, func(Request) (store.Record, error) {
+	kept, err := h.replace(saving, r.Request, hint.Run("login"), newcomer{}, func(Request, store.Record) (store.Record, error) {
 		taken = true
 		return rec, nil
 	})
-	if err == nil && issuer.Product() == oidc.Dex {
-		h.warnOnlyOne(saving, r.Request, kept)
-	}
 	if err != nil && !taken { // replace sees to what it was given
 		err = h.abandon(saving, r.Request, answer.RefreshToken, rec.Subject, err)
 	}
@@ -172,19 +169,4 @@ func (h *Helper) loggedIn(ctx context.Context, r LoginRequest, issuer *oidc.Issu
 		h.warnEnded(saving, r.Request, issuer, kept)
 	}
 	return kept, err
-}
-
-// warnOnlyOne names the accounts whose grant this login has ended: Dex keeps one refresh
-// token for a user and a client.
-func (h *Helper) warnOnlyOne(ctx context.Context, r Request, kept store.Record) {
-	notes, err := h.Store.Notes(ctx)
-	if err != nil {
-		h.Log.Debug("other accounts of the user are not known", "error", err)
-		return
-	}
-	for _, n := range notes {
-		if n.Key != r.key() && n.Issuer == kept.Issuer && n.ClientID == kept.ClientID && n.Subject == kept.Subject && n.Subject != "" && n.RevokedBy == "" {
-			h.Warn(fmt.Sprintf("Dex keeps one refresh token for a user and a client: this login has ended the grant of %s", oidc.Clean(n.Key.Profile+"/"+n.Key.Account)))
-		}
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/helper/oidc/oidctest"
+	"github.com/terradue/t2-cred/store"
 )
 
 // without has a discovery document with a device endpoint, but for these members.
@@ -59,7 +60,7 @@ func TestExchange_withoutRefreshToken(t *testing.T) {
 }
 
 // TestLogin_endsTheOtherAccount: Dex keeps one refresh token for each user and client, so
-// that a new login ends the other account's grant. Its name is said.
+// that a new login ends the other account's grant. Its name is said, once.
 func TestLogin_endsTheOtherAccount(t *testing.T) {
 	for _, dex := range []bool{true, false} {
 		b := newBench(t, oidctest.Neutral())
@@ -68,22 +69,41 @@ func TestLogin_endsTheOtherAccount(t *testing.T) {
 				o["device_authorization_endpoint"] = b.issuer.URL() + "/device/code"
 			}
 		}})
-		rec, err := b.exchange("alice")
+		_, err := b.exchange("alice")
 		b.must(err)
 		issuer := b.Issuer(b.req.Profile)
-		b.warned = nil
-		b.warnEnded(t.Context(), b.req, issuer, rec) // the same account
 		other := b.req
 		other.Account = "other"
-		bob := rec
-		bob.Subject = "bob"
-		b.warnEnded(t.Context(), other, issuer, bob) // another user
-		if len(b.warned) != 0 {
-			t.Errorf("said %q", b.warned)
+		said := func(r Request, change func(*store.Record)) string {
+			now := b.stored()
+			change(&now)
+			b.warned = nil
+			b.warnEnded(t.Context(), r, issuer, now)
+			return strings.Join(b.warned, "\n")
 		}
-		b.warnEnded(t.Context(), other, issuer, rec)
-		if said := strings.Join(b.warned, "\n"); dex != strings.Contains(said, "this ended the grant of p/default: Dex keeps one") {
-			t.Errorf("Dex: %v, said %q", dex, said)
+		for name, words := range map[string]string{
+			"the same account": said(b.req, func(*store.Record) {}),
+			"another user":     said(other, func(r *store.Record) { r.Subject = "bob" }),
+			"another client":   said(other, func(r *store.Record) { r.ClientID = "another-client" }),
+			"another issuer":   said(other, func(r *store.Record) { r.Issuer = "https://other.example.org" }),
+			"nobody":           said(other, func(r *store.Record) { r.Subject = "" }),
+		} {
+			if words != "" {
+				t.Errorf("Dex: %v, %s: said %q", dex, name, words)
+			}
+		}
+		if words := said(other, func(*store.Record) {}); dex != (strings.Count(words, "this ended the grant of p/default: Dex keeps one") == 1) || !dex && words != "" {
+			t.Errorf("Dex: %v, said %q", dex, words)
+		}
+		// One that the issuer has ended before is not ended by this.
+		b.issuer.EndGrants("alice")
+		fresh := b.req
+		fresh.Fresh = true
+		if _, err := b.Get(t.Context(), fresh); !errors.Is(err, ErrLoginRequired) {
+			t.Fatalf("after its end: %v", err)
+		}
+		if words := said(other, func(*store.Record) {}); words != "" {
+			t.Errorf("Dex: %v, of a dead grant: said %q", dex, words)
 		}
 	}
 }

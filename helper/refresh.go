@@ -186,11 +186,22 @@ func (f *refresher) sameSubject(subject string) error {
 		all = append(all, f.answer.AccessToken)
 	}
 	for _, token := range all {
-		if err := sameSubject(token, subject); err != nil {
+		err := sameSubject(token, subject)
+		if refused, ok := errors.AsType[*oidc.VerifyError](err); ok {
+			refused.Remedy = newSubjectRemedy(f.request)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// newSubjectRemedy is for a user whom the issuer gives another subject than before, as it
+// does once an admin makes the subjects of a client pairwise.
+func newSubjectRemedy(r Request) hint.Remedy {
+	return hint.Do(hint.Words(oidc.AskAdmin+"have this client's subjects changed (pairwise)? Then begin a new grant for the user: "),
+		r.command("exchange").With("--token-file", "FILE", "--replace"))
 }
 
 // verdictOf says what became of a refresh token whose request failed.
@@ -238,6 +249,9 @@ func (f *refresher) Verify(ctx context.Context, stored store.Record) (store.Reco
 	missing := lacks(asked, token.Scopes, f.answer, stored.Offline || !slices.Contains(f.request.Profile.RequiredScopes, offlineAccess))
 	if err := f.h.checkScopes("refresh", f.request.Profile, missing, known, "the grant is kept"); err != nil {
 		return stored, err
+	}
+	if len(token.Scopes) == 0 { // they are what they were (RFC 6749 §5.1, §6)
+		token.Scopes = stored.Scopes
 	}
 	return withClaims(stored, token, claims), nil
 }

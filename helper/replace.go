@@ -14,7 +14,12 @@ import (
 )
 
 // A newcomer is whom a new grant is for, as far as it is known before it is asked for.
-type newcomer struct{ subject, username string }
+type newcomer struct {
+	subject, username string
+	// elsewhere is of a subject that another client was told. It may be another one for the
+	// same user (OpenID Connect Core section 8.1).
+	elsewhere bool
+}
 
 // bringer reads whom a user's token is for. What another issuer calls the user says
 // nothing here.
@@ -23,20 +28,23 @@ func bringer(r ExchangeRequest) newcomer {
 	if !ok || r.foreign(peek) {
 		return newcomer{}
 	}
-	return newcomer{peek.Claims.Subject, peek.Claims.Username}
+	return newcomer{peek.Claims.Subject, peek.Claims.Username, !peek.GivenTo(r.Profile.ClientID)}
 }
 
-// isAnother reports whether a stored grant is of another user. Another client's token may
-// have another subject for the same user (OpenID Connect Core section 8.1). So before the
-// exchange the same user name counts too.
+// isAnother reports whether a stored grant is known to be of another user. Subjects of two
+// clients do not tell, and there the user names count. Where one of them is unknown, the
+// answer's subject decides.
 func (n newcomer) isAnother(old store.Record) bool {
-	return old.Grant != "" && n.subject != "" && old.Subject != "" && n.subject != old.Subject && (n.username == "" || n.username != old.Username)
+	if old.Grant == "" || n.subject == "" || old.Subject == "" || n.subject == old.Subject {
+		return false
+	}
+	return !n.elsewhere || n.username != "" && old.Username != "" && n.username != old.Username
 }
 
 // replace makes a new record the account's, under its lock. Another user's grant is
 // replaced only when the request or a person says so: it is asked before anything is
 // sent where the new user is known by then. again is the command that is under way.
-func (h *Helper) replace(ctx context.Context, r Request, again hint.Command, who newcomer, obtain func(Request) (store.Record, error)) (store.Record, error) {
+func (h *Helper) replace(ctx context.Context, r Request, again hint.Command, who newcomer, obtain func(r Request, old store.Record) (store.Record, error)) (store.Record, error) {
 	if old, err := h.Store.Load(ctx, r.key()); err == nil && who.isAnother(old) {
 		if err := r.mayReplace(again, old, who); err != nil {
 			return store.Record{}, err
@@ -53,13 +61,13 @@ func (h *Helper) replace(ctx context.Context, r Request, again hint.Command, who
 				return store.Record{}, err
 			}
 		}
-		rec, err := obtain(r)
+		rec, err := obtain(r, old)
 		if err != nil {
 			return store.Record{}, err
 		}
 		obtained = rec
 		if now := (newcomer{subject: rec.Subject}); now.isAnother(old) {
-			if err := r.mayReplace(again, old, newcomer{rec.Subject, rec.Username}); err != nil {
+			if err := r.mayReplace(again, old, newcomer{subject: rec.Subject, username: rec.Username}); err != nil {
 				return store.Record{}, err
 			}
 		}
@@ -84,6 +92,9 @@ func (r Request) mayReplace(again hint.Command, old store.Record, now newcomer) 
 		return oidc.Clean(username)
 	}
 	was, is := name(old.Username, old.Subject), name(now.username, now.subject)
+	if was == is { // the name was given to somebody else
+		was, is = was+" "+oidc.Clean(old.Subject), is+" "+oidc.Clean(now.subject)
+	}
 	if r.Replace || r.MayReplace != nil && r.MayReplace(was, is) {
 		return nil
 	}

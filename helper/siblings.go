@@ -77,7 +77,7 @@ func (h *Helper) warnEnded(ctx context.Context, r Request, issuer *oidc.Issuer, 
 	}
 	var ended []string
 	for _, n := range notes {
-		if n.Key != r.key() && userOf(n) != "" && userOf(n) == userOf(store.Note{GrantInfo: now.GrantInfo}) {
+		if n.Key != r.key() && n.RevokedBy == "" && userOf(n) != "" && userOf(n) == userOf(store.Note{GrantInfo: now.GrantInfo}) {
 			ended = append(ended, oidc.Clean(n.Key.Profile+"/"+n.Key.Account))
 		}
 	}

@@ -133,6 +133,7 @@ type member struct {
 	slow     time.Duration
 	deaf     bool // the answer is lost
 	lost     bool // an inactive token means a lost grant
+	token    func(*Token)
 }
 
 func (m *member) Prepare(ctx context.Context, found Found) (Record, error) {
@@ -177,6 +178,9 @@ func (m *member) Send(_ context.Context, ready func() error) (Record, Verdict, e
 func (m *member) Verify(_ context.Context, stored Record) (Record, error) {
 	time.Sleep(m.slow)
 	stored.Token = sampleToken("token-of-" + stored.RefreshToken.Reveal())
+	if m.token != nil {
+		m.token(&stored.Token)
+	}
 	return stored, nil
 }
 

@@ -55,3 +55,15 @@ func (r *Realm) clientUUID(clientID string) string {
 	id, _ := found[0]["id"].(string)
 	return id
 }
+
+// PairwiseSubjects has this client know each user by a subject of its own (OpenID Connect
+// Core §8.1).
+func (r *Realm) PairwiseSubjects(clientID string) {
+	r.t.Helper()
+	// Keycloak takes the sector from the host of the redirect addresses.
+	r.ConfigureClient(clientID, object{"redirectUris": []string{"http://127.0.0.1/*"}})
+	r.must(r.do(http.MethodPost, "/clients/"+r.clientUUID(clientID)+"/protocol-mappers/models", object{
+		"name": "pairwise", "protocol": "openid-connect", "protocolMapper": "oidc-sha256-pairwise-sub-mapper",
+		"config": object{"pairwiseSubAlgorithmSalt": "salt-of-" + clientID},
+	}, nil))
+}

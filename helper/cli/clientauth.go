@@ -110,6 +110,10 @@ func offered(p profileConfig, m *oidc.Metadata) error {
 	if p.auth() != "" || len(m.AuthMethods) == 0 || slices.Contains(m.AuthMethods, "client_secret_basic") || slices.Contains(m.AuthMethods, "client_secret_post") {
 		return nil
 	}
+	if slices.Contains(m.AuthMethods, "client_secret_jwt") {
+		return configErrorf(hint.Say("if this client has a secret, say --client-auth client_secret_jwt; else --client-key-file FILE for private_key_jwt"),
+			"the issuer takes no client secret as it is; it lists %s", clean(strings.Join(m.AuthMethods, ", ")))
+	}
 	return configErrorf(
 		hint.Say("--client-key-file FILE for private_key_jwt, --client-cert-file FILE with it for tls, or say --client-auth"),
 		"the issuer takes no client secrets; it lists %s", clean(strings.Join(m.AuthMethods, ", ")))

@@ -122,7 +122,7 @@ func (d *doctor) checkAccount(ctx context.Context) []finding {
 		return []finding{advice(name, hint.Say("ask the issuer's admin to let client "+clean(n.ClientID)+" introspect its own tokens (RFC 7662), then exchange again"),
 			"%s; the issuer does not tell whether its refresh token was spent, so when a machine dies a person has to decide", seen)}
 	case n.Offline && d.Now().Sub(lastUse(n.Note, d.Now())) > 20*day:
-		return []finding{advice(name, hint.Do(hint.Run("keepalive")), "%s; Keycloak forgets idle ones after 30 days", seen)}
+		return []finding{advice(name, hint.Do(hint.Run("keepalive")), "%s; many issuers end a grant that is idle for 30 days", seen)}
 	case !n.Offline:
 		return []finding{advice(name, append(hint.Say("an offline one outlives the user's session: "), again...), "%s", seen)}
 	case len(missingScopes(n.Note)) > 0:

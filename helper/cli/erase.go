@@ -202,7 +202,7 @@ func (e *eraser) warnOfSiblings(ctx context.Context, notes []store.Note, erased 
 			e.warn(fmt.Sprintf("revoking %s also ends %s: this Keycloak (before 26.1) ends all offline grants of a user and client; --local-only does not", named(n), namesOf(others)))
 			continue
 		}
-		e.warn(fmt.Sprintf("%s comes from the same login session as %s, which revoking may end too (Keycloak does; --local-only does not)", named(n), namesOf(others)))
+		e.warn(fmt.Sprintf("%s comes from the same login session as %s, which revoking may end too (--local-only does not)", named(n), namesOf(others)))
 	}
 }
 

@@ -175,7 +175,7 @@ func (a *app) printStatus(n store.Account) {
 	line("subject", "%s", clean(strings.TrimSpace(n.Username+" "+n.Subject)))
 	line("issuer", "%s", clean(n.Issuer))
 	line("client", "%s", clean(n.ClientID))
-	line("scopes", "%s", clean(strings.Join(n.Scopes, " ")))
+	line("scopes", "%s", clean(or(strings.Join(n.Scopes, " "), "those asked for, as the issuer names none")))
 	if len(n.Asked) > 0 {
 		line("asked for", "%s", clean(strings.Join(n.Asked, " ")))
 	}
@@ -187,9 +187,9 @@ func (a *app) printStatus(n store.Account) {
 	line("grant", "%s", ahead(n.RefreshExpiry, now))
 	line("access token", "%s", ahead(n.TokenExpiry, now))
 	line("kept in", "%s", n.Backend)
-	// The issuer ends an idle grant without telling; Keycloak's default is 30 days.
+	// An issuer ends an idle grant without telling; Keycloak's default is 30 days.
 	if last := lastUse(n.Note, now); n.Offline && n.RevokedBy == "" && !last.IsZero() && now.Sub(last) > 20*day {
-		a.warn(fmt.Sprintf("not used for %d days; Keycloak forgets offline sessions after 30 days unless told otherwise: t2-cred keepalive", now.Sub(last)/day))
+		a.warn(fmt.Sprintf("not used for %d days; many issuers end a grant that is idle for 30 days: t2-cred keepalive", now.Sub(last)/day))
 	}
 }
 

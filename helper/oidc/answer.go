@@ -70,20 +70,27 @@ func (m members) seconds(name string) (time.Duration, bool) {
 	return time.Duration(min(max(f, -1), most) * float64(time.Second)), true
 }
 
-// list is a member that is a space-separated string or a list of strings. It is nil
+// list is a member that is a space-separated string or a list of such strings. It is nil
 // when there is none.
 func (m members) list(name string, clean func(string) string) []string {
+	var parts []string
 	if s, odd := m.text(name); !odd && m[name] != nil && string(m[name]) != "null" {
-		return strings.Fields(clean(s))
-	}
-	var many []string
-	if json.Unmarshal(m[name], &many) != nil {
+		parts = []string{s}
+	} else if json.Unmarshal(m[name], &parts) != nil || parts == nil {
 		return nil
 	}
-	for n := range many {
-		many[n] = clean(many[n])
+	if len(parts) == 1 && !strings.Contains(parts[0], " ") {
+		parts = strings.Split(parts[0], ",") // as GitHub and Slack write a list
 	}
-	return many
+	found := []string{}
+	for _, part := range parts {
+		for _, one := range strings.Fields(clean(part)) {
+			if one = strings.TrimSuffix(one, ","); one != "" {
+				found = append(found, one)
+			}
+		}
+	}
+	return found
 }
 
 // refusal are the code and the words of an answer that is none of success (RFC 6749 §5.2).
@@ -199,7 +206,7 @@ func (i *Issuer) response(found members, sent []secret.Secret, known []string) R
 		AccessToken:     secret.Secret(text("access_token")),
 		RefreshToken:    secret.Secret(text("refresh_token")),
 		IDToken:         secret.Secret(text("id_token")),
-		TokenType:       clean(text("token_type")),
+		TokenType:       clean(strings.TrimSpace(text("token_type"))),
 		IssuedTokenType: clean(text("issued_token_type")),
 		Scopes:          found.list("scope", unless(known, clean)),
 		Received:        i.opt.Now(),

@@ -51,16 +51,20 @@ func (i *Issuer) readAssertion(meta *Metadata, c Client) (Client, error) {
 	case !end.IsZero() && !i.opt.Now().Before(end.Add(leeway)):
 		return refuse(hint.Say("find out why nobody renews the file"), "it expired at %s", end.UTC().Format(time.RFC3339))
 	case i.assertionSpent(c, token):
-		return refuse(oneTimeRemedy(), "this issuer takes an assertion once, and this one was sent before")
+		return refuse(oneTimeRemedy(meta.Product), "this issuer takes an assertion once, and this one was sent before")
 	}
 	c.assertion = token
 	return c, nil
 }
 
-// oneTimeRemedy is for Keycloak's provider for OpenID Connect, the one that takes an
-// assertion once.
-func oneTimeRemedy() hint.Remedy {
-	return hint.Say("wait until the file is renewed; or " + AskAdmin + "let assertions be used again (Keycloak: supportsClientAssertionReuse on the identity provider, or a Kubernetes or SPIFFE provider in its place)")
+// oneTimeRemedy is for an issuer that takes an assertion once. Of Keycloak's providers,
+// the one for OpenID Connect does.
+func oneTimeRemedy(p Product) hint.Remedy {
+	words := "wait until the file is renewed; or " + AskAdmin + "let assertions be used again"
+	if p == Keycloak {
+		words += " (Keycloak: supportsClientAssertionReuse on the identity provider, or a Kubernetes or SPIFFE provider in its place)"
+	}
+	return hint.Say(words)
 }
 
 // sentAssertions is what is remembered of a client's assertions at this issuer.
@@ -120,11 +124,15 @@ func (e *Error) assertionRemedy() hint.Remedy {
 	words := strings.ToLower(e.Description)
 	switch {
 	case e.takesOnce():
-		return oneTimeRemedy()
+		return oneTimeRemedy(e.Product)
 	case strings.Contains(words, "audience"):
 		return hint.Say("have the assertion made for one audience, the issuer's own URL as the profile has it")
 	case strings.Contains(words, "too far in the past"), strings.Contains(words, "too far in the future"):
-		return hint.Say("have the file renewed more often (Keycloak takes an assertion for 5 minutes, of a Kubernetes provider for an hour)")
+		words := "have the file renewed more often"
+		if e.Product == Keycloak {
+			words += " (Keycloak takes an assertion for 5 minutes, of a Kubernetes provider for an hour)"
+		}
+		return hint.Say(words)
 	}
 	return hint.Say(AskAdmin + "is this client to prove itself by a JWT of another issuer, and are the issuer (iss) and the subject (sub) of the JWT in client_assertion_file registered for it?")
 }

@@ -20,6 +20,8 @@ type assertionServer struct {
 	once bool
 	seen []string
 	kind string
+	// keycloak has the endpoints at Keycloak's addresses.
+	keycloak bool
 }
 
 func newAssertionServer(t *testing.T) *assertionServer {
@@ -27,7 +29,11 @@ func newAssertionServer(t *testing.T) *assertionServer {
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		if strings.HasPrefix(r.URL.Path, "/.well-known/") {
-			_ = json.NewEncoder(w).Encode(map[string]any{"issuer": s.URL, "token_endpoint": s.URL + "/token"})
+			document := map[string]any{"issuer": s.URL, "token_endpoint": s.URL + "/token"}
+			if s.keycloak {
+				document["token_endpoint"], document["jwks_uri"] = s.URL+"/protocol/openid-connect/token", s.URL+"/protocol/openid-connect/certs"
+			}
+			_ = json.NewEncoder(w).Encode(document)
 			return
 		}
 		assertion := r.FormValue("client_assertion")
@@ -104,21 +110,30 @@ func TestAssertionFile_type(t *testing.T) {
 }
 
 // TestAssertionFile_once: the issuer's refusal of a second use is explained. From then on
-// no assertion is sent twice, in whatever process, and a renewed one is.
+// no assertion is sent twice, in whatever process, and a renewed one is. Keycloak's settings
+// are named on Keycloak alone.
 func TestAssertionFile_once(t *testing.T) {
+	t.Run("Keycloak", func(t *testing.T) { takesOnce(t, true) })
+	t.Run("another", func(t *testing.T) { takesOnce(t, false) })
+}
+
+func takesOnce(t *testing.T, keycloak bool) {
 	s, dir := newAssertionServer(t), t.TempDir()
-	s.once = true
+	s.once, s.keycloak = true, keycloak
+	helps := func(said string) bool {
+		return strings.Contains(said, "let assertions be used again") && strings.Contains(said, "supportsClientAssertionReuse") == keycloak && strings.Contains(said, "Keycloak") == keycloak
+	}
 	first, renewed := s.assertion(nil), s.assertion(map[string]any{"jti": "c3a2e8"})
 	if err := s.refresh(t, dir, Client{Assertion: reads(first)}); err != nil {
 		t.Fatal(err)
 	}
 	err := s.refresh(t, dir, Client{Assertion: reads(first)})
 	refused, ok := errors.AsType[*Error](err)
-	if !ok || !strings.Contains(refused.Hint().String(), "supportsClientAssertionReuse") {
+	if !ok || !helps(refused.Hint().String()) {
 		t.Fatalf("the second use: %v", err)
 	}
 	err = s.refresh(t, dir, Client{Assertion: reads(first)})
-	if wrong, ok := errors.AsType[*ConfigError](err); !ok || !strings.Contains(wrong.Remedy.String(), "supportsClientAssertionReuse") || len(s.seen) != 2 {
+	if wrong, ok := errors.AsType[*ConfigError](err); !ok || !helps(wrong.Remedy.String()) || len(s.seen) != 2 {
 		t.Errorf("the third use: %d sent, %v", len(s.seen), err)
 	}
 	for _, sent := range []int{3, 3} {

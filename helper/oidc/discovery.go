@@ -38,6 +38,7 @@ type Metadata struct {
 	AuthAlgorithms []string // token_endpoint_auth_signing_alg_values_supported
 	GrantTypes     []string // grant_types_supported
 	SendsIssuer    bool     // authorization_response_iss_parameter_supported
+	RequiresPAR    bool     // require_pushed_authorization_requests
 
 	// Aliases are where a client with a certificate goes (RFC 8705 §5).
 	Aliases struct {
@@ -158,7 +159,11 @@ func wellKnown(id string) ([]string, error) {
 		if err == nil && u.Host == "" { // else a password may be in it
 			what = "the issuer " + Clean(id)
 		}
-		return nil, &ConfigError{Detail: what + " is not an https URL without user, query and fragment"}
+		e := &ConfigError{Detail: what + " is not an https URL without user, query and fragment"}
+		if err == nil && u.RawQuery != "" && u.User == nil { // as of Azure AD B2C's documents
+			e.Remedy = hint.Say("the profile's issuer is the issuer of the document that lies there; a document whose address has a query is named by discovery_url in the profile")
+		}
+		return nil, e
 	}
 	if u.Scheme == "http" && !Loopback(u.Hostname()) {
 		u.Scheme = "https" // never in clear, whatever the identifier says
@@ -211,6 +216,7 @@ func readMetadata(body []byte) (*Metadata, error) {
 	m.AuthMethods, m.GrantTypes = list("token_endpoint_auth_methods_supported"), list("grant_types_supported")
 	m.AuthAlgorithms = list("token_endpoint_auth_signing_alg_values_supported")
 	m.SendsIssuer = string(doc["authorization_response_iss_parameter_supported"]) == "true"
+	m.RequiresPAR = string(doc["require_pushed_authorization_requests"]) == "true"
 	m.Product = productOf(m)
 	return m, nil
 }
@@ -296,7 +302,7 @@ func Find(ctx context.Context, typed string, opt Options) (i *Issuer, notes []st
 		if err != nil {
 			return err
 		}
-		if strings.TrimSuffix(m.Issuer, "/") != strings.TrimSuffix(id, "/") {
+		if sameIssuer(m.Issuer) != sameIssuer(id) {
 			other = m.Issuer
 			return otherIssuer(id, m)
 		}
@@ -319,6 +325,22 @@ func Find(ctx context.Context, typed string, opt Options) (i *Issuer, notes []st
 	}
 	i.id, i.meta = m.Issuer, m
 	return i, notes, nil
+}
+
+// sameIssuer is the same for spellings of one address: letters of the scheme and the host in
+// either case, the scheme's own port or none (RFC 3986 §6.2), and a slash at the end.
+func sameIssuer(id string) string {
+	u, err := url.Parse(id)
+	if err != nil {
+		return id
+	}
+	u.Host = strings.ToLower(u.Host)
+	for scheme, port := range map[string]string{"https": ":443", "http": ":80"} {
+		if u.Scheme == scheme {
+			u.Host = strings.TrimSuffix(u.Host, port)
+		}
+	}
+	return strings.TrimSuffix(u.String(), "/")
 }
 
 // otherIssuer says that the document at id is another issuer's.

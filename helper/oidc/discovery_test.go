@@ -28,6 +28,23 @@ func TestNormalize_forgivesWhatPeoplePaste(t *testing.T) {
 	}
 }
 
+// TestSameIssuer: spellings of one address, such as ForgeRock's with the port of https.
+func TestSameIssuer(t *testing.T) {
+	const plain = "https://am.example.org/am/oauth2"
+	for other, same := range map[string]bool{
+		"https://am.example.org:443/am/oauth2": true, "HTTPS://AM.Example.org/am/oauth2/": true, plain + "/": true,
+		"https://am.example.org:8443/am/oauth2": false, "http://am.example.org:443/am/oauth2": false, "https://am.example.org/AM/oauth2": false,
+		"https://am.example.org.evil.example/am/oauth2": false, "https://am.example.org@evil.example/am/oauth2": false, plain + "?x": false, "": false,
+	} {
+		if got := sameIssuer(plain) == sameIssuer(other); got != same {
+			t.Errorf("%q: the same: %t", other, got)
+		}
+	}
+	if sameIssuer("http://127.0.0.1:80/x") != sameIssuer("http://127.0.0.1/x") {
+		t.Error("port 80 is http's own")
+	}
+}
+
 func TestWellKnown_placesAndRefusals(t *testing.T) {
 	got, err := wellKnown("https://h.example/a/b")
 	if err != nil || len(got) != 2 || got[0] != "https://h.example/a/b/.well-known/openid-configuration" || got[1] != "https://h.example/.well-known/oauth-authorization-server/a/b" {

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -30,6 +31,7 @@ type Error struct {
 	Redacted    bool          // a secret was taken out of Code or Description: keep neither
 	RetryAfter  time.Duration // from Retry-After; zero when not given
 	Product     Product       // of the server; empty when it is not known
+	Address     string        // that was asked, cleaned; empty when it is not known
 	Remedy      hint.Remedy   // what to do, where more than the words is known
 
 	// Profile and Account are what the commands of a hint name.
@@ -53,6 +55,17 @@ func (e *Error) Error() string {
 	return status
 }
 
+// NotThere reports whether nothing answers the request at this address.
+func (e *Error) NotThere() bool {
+	return e.Code == "" && (e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed || e.Status == http.StatusNotImplemented)
+}
+
+// stoppedBefore is of an answer that is no OAuth error and not one of an overloaded server.
+func (e *Error) stoppedBefore() bool {
+	public := e.Op == discoveryKind || e.Op == keysKind
+	return e.Code == "" && !public && e.Status >= 400 && e.Status < 500 && !e.overloaded()
+}
+
 // hintByMeaning is what to do where the issuer's words are not known, but what they mean.
 func (e *Error) hintByMeaning() hint.Remedy {
 	switch means := e.Means(); {
@@ -60,6 +73,8 @@ func (e *Error) hintByMeaning() hint.Remedy {
 		return setSecret(e)
 	case means == MeansUserTokenRefused && e.Op == opExchange:
 		return newSubject(tokenEnded)(e)
+	case e.stoppedBefore():
+		return hint.Say("that is no OAuth error, so a gateway before the issuer may have answered; try later, or " + AskAdmin + "let requests through to " + cmp.Or(e.Address, "it"))
 	}
 	return nil
 }

@@ -125,11 +125,19 @@ func (i *Issuer) readCAFile() ([]byte, error) {
 // failed is an answer that is a refusal, in words that hold none of the secrets sent.
 func (i *Issuer) failed(op string, resp *http.Response, code, words string, sent []secret.Secret) *Error {
 	e := &Error{Op: op, Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, i.opt.Now()), Product: i.Product(), Profile: i.opt.Profile}
+	if resp.Request != nil && resp.Request.URL != nil {
+		e.Address = Clean(resp.Request.URL.Redacted())
+	}
 	var inCode, inWords bool
 	e.Code, inCode = Redact(code, sent...)
-	e.Description, inWords = Redact(words, sent...)
+	e.Description, inWords = Redact(onOneLine(words), sent...)
 	e.Redacted = inCode || inWords
 	return e
+}
+
+// onOneLine has spaces where a server breaks the lines of its message, as Entra does.
+func onOneLine(words string) string {
+	return strings.TrimSpace(strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ").Replace(words))
 }
 
 // secureURL parses s and demands what every endpoint must be: absolute https, with a

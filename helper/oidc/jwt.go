@@ -26,6 +26,7 @@ type claimSet struct {
 	IssuedAt  *float64
 	Type      string // Keycloak's typ: Bearer, ID, Refresh, Offline
 	Scope     json.RawMessage
+	Scp       json.RawMessage // Okta's and Entra's name for it
 	Username  string
 	Email     string
 	ATHash    string
@@ -45,7 +46,7 @@ func parseClaims(payload []byte) (c claimSet, err error) {
 	return c, parseExactly(payload, map[string]any{
 		"iss": &c.Issuer, "sub": &c.Subject, "aud": &c.Audience, "azp": &c.Azp,
 		"client_id": &c.ClientID, "cid": &c.CID, "appid": &c.AppID,
-		"exp": &c.Expiry, "nbf": &c.NotBefore, "iat": &c.IssuedAt, "typ": &c.Type, "scope": &c.Scope, "at_hash": &c.ATHash,
+		"exp": &c.Expiry, "nbf": &c.NotBefore, "iat": &c.IssuedAt, "typ": &c.Type, "scope": &c.Scope, "scp": &c.Scp, "at_hash": &c.ATHash,
 	})
 }
 

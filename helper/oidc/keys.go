@@ -41,7 +41,10 @@ func parseKeySet(body []byte) (*keySet, error) {
 		return nil, &ConfigError{Detail: "jwks: the document is not a JWK set"}
 	}
 	if len(doc.Keys) > maxKeys {
-		return nil, &ConfigError{Detail: fmt.Sprintf("jwks: %d keys, more than %d", len(doc.Keys), maxKeys)}
+		return nil, &ConfigError{
+			Detail: fmt.Sprintf("jwks: %d keys, more than %d", len(doc.Keys), maxKeys),
+			Remedy: hint.Say(AskAdmin + "take the keys out that sign nothing any more"),
+		}
 	}
 	set := &keySet{}
 	for _, raw := range doc.Keys {
@@ -137,6 +140,10 @@ func (i *Issuer) keySet(ctx context.Context, how asking) (*keySet, error) {
 	}
 	if err != nil {
 		i.dropCachedMetadata() // it named the place
+		var refused *Error
+		if errors.As(err, &refused) && !refused.Temporary() {
+			refused.Remedy = hint.Say(AskAdmin + "let clients read the keys at " + Clean(meta.JWKSURI) + ", which the discovery document names")
+		}
 		return nil, err
 	}
 	if set, err = parseKeySet(body); err != nil {

@@ -71,8 +71,14 @@ func (i *Issuer) Authorize(ctx context.Context, c Client, redirectURI string, sc
 		form.Set(name, value)
 	}
 	if meta.PAREndpoint != "" {
-		if form, err = i.push(ctx, meta, c, form); err != nil {
+		pushed, err := i.push(ctx, meta, c, form)
+		switch {
+		case err == nil:
+			form = pushed
+		case meta.RequiresPAR || !notThere(err):
 			return nil, err
+		default: // state, nonce and PKCE bind the answer all the same
+			i.opt.Log.Debug("the parameters go by the browser: no pushed authorization request is taken", "error", err)
 		}
 	}
 	u, err := url.Parse(meta.AuthorizationEndpoint)
@@ -101,6 +107,13 @@ func OwnParams() []string {
 // knows what to type next.
 func noSuchFlow(missing string) error {
 	return fmt.Errorf("%w: its document names no %s", ErrNoSuchFlow, missing)
+}
+
+// notThere is of an endpoint that the discovery document names and the server, or a gateway
+// before it, does not have.
+func notThere(err error) bool {
+	var refused *Error
+	return errors.As(err, &refused) && refused.NotThere()
 }
 
 // push sends the request's parameters ahead and returns what stands for them.
@@ -134,7 +147,7 @@ func (i *Issuer) Redeem(ctx context.Context, c Client, a *Authorization, back ur
 	}
 	if code := back.Get("error"); code != "" {
 		return Response{}, &Error{
-			Op: "login", Status: 400, Code: cleanWords(code, a.verifier), Description: cleanWords(back.Get("error_description"), a.verifier),
+			Op: "login", Status: 400, Code: cleanWords(code, a.verifier), Description: cleanWords(onOneLine(back.Get("error_description")), a.verifier),
 			Product: i.Product(), Profile: i.opt.Profile,
 		}
 	}

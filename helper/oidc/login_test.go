@@ -2,6 +2,9 @@ package oidc
 
 import (
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -52,5 +55,46 @@ func TestAuthorize_params(t *testing.T) {
 		if got, err := ask(map[string]string{name: "x"}); !errors.As(err, &refused) {
 			t.Errorf("%s: %s, %v", name, got, err)
 		}
+	}
+}
+
+// TestAuthorize_pushed: the document names an endpoint for pushed authorization requests.
+// Where nothing is at its address, as behind a gateway that does not know it, the parameters
+// go by the browser, unless the issuer demands that they are pushed. A refusal is one.
+func TestAuthorize_pushed(t *testing.T) {
+	const refusal = `{"error":"unauthorized_client","error_description":"not for you"}`
+	for name, tt := range map[string]struct {
+		status   int
+		body     string
+		required bool
+		want     string // in the address; empty for an error
+	}{
+		"pushed":                  {201, `{"request_uri":"urn:example:a1","expires_in":60}`, true, "request_uri=urn%3Aexample%3Aa1"},
+		"no such address":         {404, "<html>404</html>", false, "code_challenge="},
+		"no such method":          {405, "", false, "code_challenge="},
+		"no such address, a must": {404, "<html>404</html>", true, ""},
+		"refused":                 {400, refusal, false, ""},
+		"refused with 404":        {404, refusal, false, ""},
+		"overloaded":              {503, "", false, ""},
+	} {
+		var front *httptest.Server
+		front = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == oidcSuffix {
+				fmt.Fprintf(w, `{"issuer":%q,"token_endpoint":"%[1]s/token","authorization_endpoint":"%[1]s/auth",
+					"pushed_authorization_request_endpoint":"%[1]s/par","require_pushed_authorization_requests":%t}`, front.URL, tt.required)
+				return
+			}
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(tt.status)
+			_, _ = w.Write([]byte(tt.body))
+		}))
+		a, err := at(front.URL, "").Authorize(t.Context(), frontClient, "http://127.0.0.1:1/callback", []string{"openid"})
+		switch {
+		case tt.want == "" && err == nil:
+			t.Errorf("%s: %s", name, a.URL)
+		case tt.want != "" && (err != nil || !strings.Contains(a.URL, tt.want) || strings.Contains(a.URL, "request_uri=") == strings.Contains(a.URL, "state=")):
+			t.Errorf("%s: %v", name, err)
+		}
+		front.Close()
 	}
 }

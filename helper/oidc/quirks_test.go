@@ -190,6 +190,36 @@ func TestHint_namesNoOtherProduct(t *testing.T) {
 	}
 }
 
+// TestRemedies_nameTheirProduct: a remedy for any server names no product, unless its words
+// are Keycloak's and nobody else's.
+func TestRemedies_nameTheirProduct(t *testing.T) {
+	allowed := []string{"scope offline_access not allowed for token exchange"}
+	names := []string{string(Keycloak), string(Dex), "Spring", string(UAA), string(OIDCProvider), "Entra", "Okta", "Google"}
+	seen := 0
+	for _, r := range remedies() {
+		said := r.do(&Error{Op: r.op, Code: r.code, Product: r.product}).String()
+		for _, name := range names {
+			if strings.Contains(said, name) && name != string(r.product) && !slices.Contains(allowed, r.words) {
+				t.Errorf("%q %q: the remedy for product %q names %s: %s", r.code, r.words, r.product, name, said)
+			}
+		}
+		if r.product != "" && strings.Contains(said, string(r.product)) {
+			seen++
+		}
+	}
+	if seen < 3 {
+		t.Errorf("%d remedies name their product", seen)
+	}
+	for _, words := range []string{"Token is too far in the past", "Token reuse detected"} {
+		for _, p := range []Product{"", Dex, Keycloak} {
+			e := &Error{Op: "refresh", Code: "invalid_client", Description: words, Product: p}
+			if said := e.assertionRemedy().String(); strings.Contains(said, "Keycloak") != (p == Keycloak) {
+				t.Errorf("%s, of product %q: %s", words, p, said)
+			}
+		}
+	}
+}
+
 // TestNarrowsAtRefresh: only where it was tested, as it could change the grant elsewhere.
 func TestNarrowsAtRefresh(t *testing.T) {
 	for _, p := range []Product{"", Keycloak, Dex, Spring, UAA} {

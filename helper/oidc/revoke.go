@@ -3,13 +3,19 @@ package oidc
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/terradue/t2-cred/helper/secret"
 )
 
 // ErrNoRevocation says that the issuer names no revocation endpoint.
 var ErrNoRevocation = errors.New("the issuer has no revocation endpoint")
+
+// unknownToken are codes of servers that refuse the revocation of a token that has ended,
+// where RFC 7009 §2.2 has a success.
+var unknownToken = []string{"invalid_token", "invalid_grant"}
 
 // Revoke ends a refresh token at the issuer (RFC 7009). known is false when the issuer
 // says that it does not know the token: that is a success too (section 2.2), and no grant
@@ -31,6 +37,10 @@ func (i *Issuer) Revoke(ctx context.Context, c Client, token secret.Secret) (kno
 		body, err = i.submit(ctx, "revoke", meta, authEndpoint{meta.RevocationEndpoint, meta.Aliases.RevocationEndpoint}, c, form, token)
 		return err
 	})
+	var refused *Error
+	if errors.As(err, &refused) && refused.Status == http.StatusBadRequest && slices.Contains(unknownToken, refused.Code) {
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}

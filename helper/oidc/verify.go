@@ -53,6 +53,8 @@ type VerifyError struct {
 	// OtherReader is of an access token that is good but is meant for somebody else
 	// to read. To its client it may be opaque (RFC 6749 §1.4).
 	OtherReader bool
+	// Endless is of a token that does not say when it ends (exp).
+	Endless bool
 	// Signature is of a token that no published key has signed, or that is of a type of
 	// the issuer's own.
 	Signature bool
@@ -115,7 +117,10 @@ func (i *Issuer) Verify(ctx context.Context, token secret.Secret, want Expect) (
 		// A name below the issuer's, signed with its key, is another reader's token: CILogon
 		// and OSDF have some.
 		below := !want.IDToken && strings.HasPrefix(c.Issuer, strings.TrimSuffix(i.id, "/")+"/")
-		return Claims{}, &VerifyError{What: want.What, Why: fmt.Sprintf("iss is %q, not %q", Clean(c.Issuer), i.id), Identity: true, OtherReader: below}
+		return Claims{}, &VerifyError{
+			What: want.What, Why: fmt.Sprintf("iss is %q, not %q", Clean(c.Issuer), i.id), Identity: true, OtherReader: below,
+			Remedy: hint.Say(AskAdmin + "have tokens name the issuer to the letter as its discovery document does (OpenID Connect Core §3.1.3.7)"),
+		}
 	case want.Subject != "" && c.Subject != "" && c.Subject != want.Subject:
 		return Claims{}, &VerifyError{
 			What: want.What, Identity: true, OtherSubject: true,
@@ -126,7 +131,7 @@ func (i *Issuer) Verify(ctx context.Context, token secret.Secret, want Expect) (
 	case want.IDToken && c.Subject == "":
 		return Claims{}, refuse(true, "it has no sub")
 	case c.Expiry == nil:
-		return Claims{}, refuse(true, "it has no exp")
+		return Claims{}, &VerifyError{What: want.What, Why: "it has no exp", Identity: true, Endless: true}
 	}
 	if err := i.checkTimes(c, want.What); err != nil {
 		return Claims{}, err
@@ -139,6 +144,9 @@ func (i *Issuer) Verify(ctx context.Context, token secret.Secret, want Expect) (
 
 func (c claimSet) claims(payload []byte) Claims {
 	out := Claims{JSON: payload, Subject: c.Subject, Username: c.Username, Scopes: scopeClaim(c.Scope), Audience: c.Audience, Expiry: numericDate(*c.Expiry)}
+	if out.Scopes == nil {
+		out.Scopes = scopeClaim(c.Scp)
+	}
 	if out.Username == "" {
 		out.Username = c.Email
 	}
@@ -346,6 +354,26 @@ func verifyWith(token secret.Secret, alg string, key any) ([]byte, error) {
 	return jws.Verify([]byte(token.Reveal()), jws.WithKey(jwa.SignatureAlgorithm(alg), key), jws.WithCompact())
 }
 
+// decisive are the members that make the key. Others, such as a certificate that cannot be
+// read, must not hide it.
+func (k publishedKey) decisive() []byte {
+	var all, key map[string]json.RawMessage
+	if json.Unmarshal(k.raw, &all) != nil {
+		return k.raw
+	}
+	key = map[string]json.RawMessage{}
+	for _, name := range []string{"kty", "n", "e", "crv", "x", "y", "d"} {
+		if raw, ok := all[name]; ok {
+			key[name] = raw
+		}
+	}
+	text, err := json.Marshal(key)
+	if err != nil {
+		return k.raw
+	}
+	return text
+}
+
 // public is the JWK's public key, if it is strong enough and of the kind that
 // alg signs with.
 func (k publishedKey) public(alg jwa.SignatureAlgorithm) (any, error) {
@@ -358,7 +386,7 @@ func (k publishedKey) public(alg jwa.SignatureAlgorithm) (any, error) {
 	if len(k.Modulus) > (maxRSA/8+2)*4/3 {
 		return refuse(fmt.Sprintf("has more than %d bits", maxRSA))
 	}
-	parsed, err := jwk.ParseKey(k.raw)
+	parsed, err := jwk.ParseKey(k.decisive())
 	if err != nil {
 		return refuse("cannot be read")
 	}

@@ -163,6 +163,19 @@ func TestVerify_keys(t *testing.T) {
 		}
 		return head
 	}
+	curve := func(alg string, c elliptic.Curve) (map[string]any, *ecdsa.PrivateKey) {
+		k, err := ecdsa.GenerateKey(c, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := (c.Params().BitSize + 7) / 8
+		return map[string]any{
+			"kty": "EC", "crv": c.Params().Name, "kid": "c", "alg": alg, "x": b64(k.X.FillBytes(make([]byte, size))), "y": b64(k.Y.FillBytes(make([]byte, size))),
+		}, k
+	}
+	key384, ec384 := curve("ES384", elliptic.P384())
+	key521, ec521 := curve("ES512", elliptic.P521())
+	future := map[string]any{"kty": "AKP", "kid": "m", "alg": "ML-DSA-65", "pub": "AAAA"}
 	for name, tt := range map[string]struct {
 		keys    []map[string]any
 		private any
@@ -181,6 +194,12 @@ func TestVerify_keys(t *testing.T) {
 		"Ed25519":                                {[]map[string]any{okp(nil)}, ed, map[string]any{"alg": "Ed25519", "kid": "e"}, true},
 		"Ed25519 with a key for EdDSA":           {[]map[string]any{okp(map[string]any{"alg": "EdDSA"})}, ed, map[string]any{"alg": "Ed25519", "kid": "e"}, true},
 		"EdDSA with a key for Ed25519":           {[]map[string]any{okp(map[string]any{"alg": "Ed25519"})}, ed, map[string]any{"alg": "EdDSA", "kid": "e"}, true},
+		"ES384":                                  {[]map[string]any{key384}, ec384, map[string]any{"alg": "ES384", "kid": "c"}, true},
+		"ES512":                                  {[]map[string]any{key521}, ec521, map[string]any{"alg": "ES512", "kid": "c"}, true},
+		"ES512 with a key for ES384":             {[]map[string]any{key384}, ec521, map[string]any{"alg": "ES512", "kid": "c"}, false},
+		"PS256 with a key without alg":           {[]map[string]any{ourRSA("k")}, signingRSA(), map[string]any{"alg": "PS256", "kid": "k"}, true},
+		"PS384, beside a key of a kind to come":  {[]map[string]any{future, ourRSA("k")}, signingRSA(), map[string]any{"alg": "PS384", "kid": "k"}, true},
+		"a token of a kind to come":              {[]map[string]any{future}, signingRSA(), map[string]any{"alg": "RS256", "kid": "m"}, false},
 		"EdDSA with a key for RS256":             {[]map[string]any{okp(map[string]any{"alg": "RS256"})}, ed, map[string]any{"alg": "EdDSA", "kid": "e"}, false},
 	} {
 		i := verifier(t, tt.keys...)
