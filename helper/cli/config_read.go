@@ -39,7 +39,7 @@ func readConfigFile(path string) ([]byte, error) {
 	case text == nil:
 		text = []byte{}
 	}
-	return text, nil
+	return bytes.TrimPrefix(text, []byte("\ufeff")), nil // editors of Windows put it there
 }
 
 // unreadableFile is the error of a file or directory that cannot be read.
@@ -156,8 +156,16 @@ func unknownKey(path string, line int, key []string) error {
 		detail = "; it belongs to the head of config.toml"
 	case slices.Contains(profileKeys(), last):
 		detail = "; it belongs to a profile"
+		if len(key) == 1 {
+			remedy = hint.Say("put it below a line [profiles.NAME]")
+		}
+	case !slices.Contains(headKeys(), key[0]) && slices.Contains([]string{"profiles", "stores"}, nearest(key[0], headKeys())):
+		detail = didYouMean(key[0], headKeys())
 	default:
 		detail = didYouMean(last, slices.Concat(headKeys(), profileKeys()))
+		if detail == "" {
+			remedy = hint.Do(hint.Words("mend or delete the line; if a newer t2-cred wrote it, compare: "), hint.Run("version"))
+		}
 	}
 	return configErrorf(remedy, "configuration %s: line %d: unknown key %s%s", path, line, shownWord(strings.Join(key, ".")), detail)
 }
@@ -180,7 +188,7 @@ func wrongValue(path string, text []byte, line int, bad *toml.DecodeError) error
 	said := strings.TrimPrefix(bad.Error(), "toml: ")
 	key := bad.Key()
 	if !strings.HasPrefix(said, "cannot decode") || len(key) == 0 {
-		return configErrorf(hint.Say("mend the line"), "configuration %s: line %d: %s", path, line, said)
+		return configErrorf(hint.Say(mendLine(text, line)), "configuration %s: line %d: %s", path, line, said)
 	}
 	last := key[len(key)-1]
 	must, example := "a string in quotes", ""
@@ -201,6 +209,27 @@ func wrongValue(path string, text []byte, line int, bad *toml.DecodeError) error
 		remedy = hint.Say("write it as: " + example)
 	}
 	return configErrorf(remedy, "configuration %s: line %d: %s must be %s", path, line, strings.Join(key, "."), must)
+}
+
+// mendLine says how a line is written that is not TOML: most often a string lacks its
+// quotes, or an editor has made them curved, or the file is YAML.
+func mendLine(text []byte, line int) string {
+	lines := strings.Split(string(text), "\n")
+	if line < 1 || line > len(lines) {
+		return "mend the line"
+	}
+	key, value, found := strings.Cut(lines[line-1], "=")
+	value = strings.Trim(strings.TrimSpace(value), "\"'“”‘’")
+	key = strings.TrimSpace(key)
+	switch {
+	case !found && strings.HasSuffix(key, ":"):
+		return "the file is TOML, not YAML: a profile begins with a line [profiles.NAME]"
+	case strings.Contains(key, "secret"): // what is there is not shown
+		return "mend the line"
+	case found && isProfileName(key) && value != "" && !strings.ContainsAny(value, "\"[]{}#\\"):
+		return fmt.Sprintf("write it as: %s = %q", key, shownWord(value))
+	}
+	return "mend the line"
 }
 
 // wordsOf are the words of the string on a line, as TOML has them in a list.
@@ -301,6 +330,23 @@ func isProfileName(name string) bool {
 	return name != "" && len(name) <= 64
 }
 
+// nameLike proposes a name that is like what was typed.
+func nameLike(typed string) string {
+	var b strings.Builder
+	for _, r := range strings.TrimSpace(typed) {
+		if r < 0x80 && isProfileName("x"+string(r)) {
+			b.WriteRune(r)
+		} else if !strings.HasSuffix(b.String(), "-") {
+			b.WriteByte('-')
+		}
+	}
+	name := strings.Trim(b.String(), "-_")
+	if name == "" || looksSecret(typed) || strings.Contains(typed, "://") || !isProfileName(name) {
+		return ""
+	}
+	return "; did you mean " + name + "?"
+}
+
 // neverMatches says what is wrong with an entry of hosts, and proposes the host in it.
 func neverMatches(entry string, why error) string {
 	text := fmt.Sprintf("the host %q would never match: %v", shownWord(entry), why)
@@ -321,7 +367,7 @@ func checkProfile(name string, p profileConfig) error {
 	}
 	switch {
 	case !isProfileName(name):
-		return fmt.Errorf("%q is not a name: %s", shownWord(name), nameRule)
+		return fmt.Errorf("%q is not a name: %s%s", shownWord(name), nameRule, nameLike(name))
 	case p.Issuer == "":
 		return errors.New("issuer is missing")
 	case p.ClientID == "":

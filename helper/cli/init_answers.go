@@ -39,6 +39,7 @@ func (g *guide) askScopes(context.Context) error {
 	if err := checkProfile(g.name, p); err != nil {
 		return usageError(err)
 	}
+	g.noteCommas(p.Scopes)
 	if !slices.Contains(p.Scopes, "offline_access") {
 		fmt.Fprintln(g.Stderr, "note: without offline_access most issuers give a token that ends with the user's session")
 	}
