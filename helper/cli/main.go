@@ -69,6 +69,7 @@ type app struct {
 	given    hint.Globals  // what hints have to repeat of the flags
 	deadline *lazyDeadline // set when the flags are known
 	soften   func()        // undoes what harden did
+	answers  []string      // words that a person has typed at questions whose answers are shown
 }
 
 // globals are the flags that every command has, each with an environment twin.

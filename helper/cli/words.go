@@ -179,8 +179,18 @@ const notShown = "[not shown: it looks like a secret]"
 // shownWord is a word that was typed or written, for an error: not if it looks like
 // a secret.
 func shownWord(word string) string {
-	if looksSecret(word) {
+	if holdsSecret(word) {
 		return notShown
 	}
 	return clean(word)
+}
+
+// holdsSecret reports whether a word, or a part of it between spaces, quotes or the like,
+// looks like a secret: "Bearer " and a token, a secret in quotes.
+func holdsSecret(word string) bool {
+	return looksSecret(word) || slices.ContainsFunc(strings.FieldsFunc(word, isAroundSecret), looksSecret)
+}
+
+func isAroundSecret(r rune) bool {
+	return strings.ContainsRune(" \t\r\n\"'`“”‘’<>()[]{},;:=", r)
 }
