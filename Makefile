@@ -58,7 +58,7 @@ test-more: ## set up and run what takes too long for make test: further issuers,
 
 .PHONY: bench
 bench: build ## measure against the budgets and the peers, into docs/benchmarks.md
-	@$(SETUP) bench keycloak
+	@$(SETUP) bench keycloak openbao
 	@cd e2e && T2_CRED_BIN='$(CURDIR)/bin/t2-cred' go run ./cmd/bench
 
 PORT ?= 8180

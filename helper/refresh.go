@@ -23,6 +23,9 @@ type refresher struct {
 	client oidc.Client
 	found  store.Found
 	answer oidc.Response
+	// verified is to come of the answer's access token, which is verified while the store
+	// keeps the new refresh token; nil where that has not begun.
+	verified chan verification
 	// spent says in words that the refresh token may have been spent before.
 	spent string
 	// narrow is the token of a refresh that asks for fewer scopes; see verifyNarrow.
@@ -124,9 +127,14 @@ func doubtWords(found store.Found) string {
 func (f *refresher) Send(ctx context.Context, ready func() error) (store.Record, store.Verdict, error) {
 	old := f.found.Record
 	var err error
-	f.answer, err = f.issuer.Spend(ctx, f.client, oidc.RefreshGrant(old.RefreshToken, f.request.Narrow.Scopes...), oidc.Spending{Before: ready})
+	f.answer, err = f.issuer.Spend(ctx, f.client, oidc.RefreshGrant(old.RefreshToken, f.request.Narrow.Scopes...),
+		oidc.Spending{Before: ready, Known: slices.Concat(old.Asked, old.Scopes)})
 	if err == nil || f.answer.RefreshToken != "" {
-		return f.next(err)
+		next, verdict, err := f.next(err)
+		if verdict == store.Granted && err == nil && f.request.Narrow.IsZero() {
+			f.beginVerify(ctx, next)
+		}
+		return next, verdict, err
 	}
 	if refused, words := revokes(err); refused {
 		old.RevokedBy, old.RevokedAt = words, f.h.Now()
@@ -218,7 +226,7 @@ func (f *refresher) Verify(ctx context.Context, stored store.Record) (store.Reco
 	if !f.request.Narrow.IsZero() {
 		return f.verifyNarrow(ctx, stored)
 	}
-	token, claims, err := f.h.accept(ctx, f.request, f.issuer, f.answer, expected{subject: stored.Subject, verified: stored.Verified})
+	token, claims, err := f.endVerify(ctx, stored)
 	if err != nil {
 		return stored, keptAlthough(err)
 	}
@@ -232,6 +240,46 @@ func (f *refresher) Verify(ctx context.Context, stored store.Record) (store.Reco
 		return stored, err
 	}
 	return withClaims(stored, token, claims), nil
+}
+
+// A verification is what [Helper.accept] says of an access token.
+type verification struct {
+	token  store.Token
+	claims oidc.Claims
+	err    error
+}
+
+// beginVerify begins to verify the answer's access token. The caller's time bounds it no
+// longer, and endVerify bounds the wait for it.
+func (f *refresher) beginVerify(ctx context.Context, next store.Record) {
+	ctx = context.WithoutCancel(ctx)
+	verified := make(chan verification, 1)
+	f.verified = verified
+	go func() {
+		defer close(verified)
+		defer func() { _ = recover() }() // endVerify meets it again, where a panic is reported without its value
+		var v verification
+		v.token, v.claims, v.err = f.verify(ctx, next)
+		verified <- v
+	}()
+}
+
+// endVerify is what came of beginVerify, or verifies now.
+func (f *refresher) endVerify(ctx context.Context, stored store.Record) (store.Token, oidc.Claims, error) {
+	if f.verified != nil {
+		select {
+		case v, ok := <-f.verified:
+			if ok {
+				return v.token, v.claims, v.err
+			}
+		case <-ctx.Done():
+		}
+	}
+	return f.verify(ctx, stored)
+}
+
+func (f *refresher) verify(ctx context.Context, rec store.Record) (store.Token, oidc.Claims, error) {
+	return f.h.accept(ctx, f.request, f.issuer, f.answer, expected{subject: rec.Subject, verified: rec.Verified})
 }
 
 // withClaims is a record with a verified token and what it tells.

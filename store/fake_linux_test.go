@@ -17,8 +17,11 @@ type fakeService struct {
 	shut   bool // each item is locked
 	// forgetful takes a new value of an item and keeps the old.
 	forgetful bool
-	items     map[string][]byte
-	calls     []string // in the order in which they came
+	// stale is how many searches find items that are not there, as those of a provider that
+	// has ended since.
+	stale int
+	items map[string][]byte
+	calls []string // in the order in which they came
 	// prompt says which calls want a dialog first.
 	promptCreate, promptDelete bool
 	// completed is how a dialog ends: nil: never.
@@ -95,6 +98,10 @@ func (f *fakeService) search(attributes map[string]string) []dbus.ObjectPath {
 	f.called("SearchItems")
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.stale > 0 {
+		f.stale--
+		return []dbus.ObjectPath{loginCollection + "/ended"}
+	}
 	if _, ok := f.items[attributes[attributeUser]]; ok {
 		return []dbus.ObjectPath{itemPath(attributes[attributeUser])}
 	}

@@ -95,6 +95,27 @@ func TestKeyring_keepsTheOldValue(t *testing.T) {
 	}
 }
 
+// TestKeyring_searchedTooEarly: the first search is sent before the provider has told its
+// name on the bus, so one that has ended since may have answered it.
+func TestKeyring_searchedTooEarly(t *testing.T) {
+	t.Parallel()
+	b := newPrivateBus(t)
+	f := newFakeService(t, b, &fakeService{})
+	c := keyringChild(t)
+	drop(t, open(t, testOptionsOf(t, c)), alice)
+	want := runOutcome(t, b.child(t, "update", c))
+	if want.Kind != "ok" {
+		t.Fatalf("%+v", want)
+	}
+	f.set(func() { f.stale = 1 })
+	if got := runOutcome(t, b.child(t, "load", c)); got.Kind != "ok" || got.Refresh != want.Refresh {
+		t.Errorf("%+v, want %s", got, want.Refresh)
+	}
+	if f.stale != 0 {
+		t.Error("nothing was searched for")
+	}
+}
+
 func TestKeyring_waitsForTheDialog(t *testing.T) {
 	later := func(f *fakeService) {
 		time.AfterFunc(700*time.Millisecond, func() { f.set(func() { f.locked = false }) })

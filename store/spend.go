@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/terradue/t2-cred/helper/hint"
@@ -225,8 +226,10 @@ func (r *spending) granted(ctx context.Context, sp Spender, next Record, unfit e
 	if r.claim != nil {
 		return r.grantedShared(ctx, sp, next, unfit)
 	}
+	var counted sync.WaitGroup
+	counted.Go(func() { r.s.locks.countRefresh(r.name) })
 	err := r.save(ctx, next, nil) // nothing comes between the answer and this
-	r.s.locks.countRefresh(r.name)
+	counted.Wait()
 	if err != nil { // this goes before what is wrong with the access token
 		return next, lost(err)
 	}

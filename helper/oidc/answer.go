@@ -129,7 +129,7 @@ func fromForm(body []byte) members {
 // readAnswer makes a Response or an error of the token endpoint's answer. cut is the
 // error that ended the body early. The refresh token is read before all else is
 // looked at: whatever is odd in the answer, it is kept.
-func (i *Issuer) readAnswer(g Grant, resp *http.Response, body []byte, cut error, sent []secret.Secret) (Response, error) {
+func (i *Issuer) readAnswer(g Grant, resp *http.Response, body []byte, cut error, sent []secret.Secret, known ...string) (Response, error) {
 	found, broken := readMembers(body)
 	if found == nil {
 		if found = fromForm(body); found != nil {
@@ -141,7 +141,7 @@ func (i *Issuer) readAnswer(g Grant, resp *http.Response, body []byte, cut error
 		kept := beside(found, g)
 		return kept, i.refusal(g.op, resp, found, append(slices.Clone(sent), kept.RefreshToken))
 	}
-	r := i.response(found, sent)
+	r := i.response(found, sent, known)
 	code, _ := found.text("error")
 	sent = append(slices.Clone(sent), r.AccessToken, r.RefreshToken, r.IDToken)
 	if r.RefreshToken != "" { // spent and answered: nothing below may lose it
@@ -189,7 +189,7 @@ func (i *Issuer) refusal(op string, resp *http.Response, found members, sent []s
 }
 
 // response reads what is there; checked says what is wrong with it.
-func (i *Issuer) response(found members, sent []secret.Secret) Response {
+func (i *Issuer) response(found members, sent []secret.Secret, known []string) Response {
 	text := func(name string) string { s, _ := found.text(name); return s }
 	for _, name := range []string{"access_token", "refresh_token", "id_token"} {
 		sent = append(slices.Clone(sent), secret.Secret(text(name)))
@@ -201,7 +201,7 @@ func (i *Issuer) response(found members, sent []secret.Secret) Response {
 		IDToken:         secret.Secret(text("id_token")),
 		TokenType:       clean(text("token_type")),
 		IssuedTokenType: clean(text("issued_token_type")),
-		Scopes:          found.list("scope", clean),
+		Scopes:          found.list("scope", unless(known, clean)),
 		Received:        i.opt.Now(),
 	}
 	if d, ok := found.seconds("expires_in"); ok && d > 0 {
@@ -218,6 +218,19 @@ func (i *Issuer) response(found members, sent []secret.Secret) Response {
 		r.IDToken = "" // it is not needed, and not worth a grant
 	}
 	return r
+}
+
+// unless is how a list of words is cleaned: not at all when all are known.
+func unless(known []string, clean func(string) string) func(string) string {
+	return func(s string) string {
+		words := strings.Fields(s)
+		for _, word := range words {
+			if !slices.Contains(known, word) {
+				return clean(s)
+			}
+		}
+		return strings.Join(words, " ")
+	}
 }
 
 // checked refuses an access token that cannot be used. The rest of the answer goes

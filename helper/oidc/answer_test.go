@@ -141,3 +141,22 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// TestAnswer_knownScopes: scopes of our own are not looked into, and do not hide a token
+// that comes beside them.
+func TestAnswer_knownScopes(t *testing.T) {
+	const token = "rt-4f1c0d9be7a24b6d8c35"
+	known := []string{"openid", "email", "openid-" + token[:20]}
+	for scope, want := range map[string][]string{
+		"openid email":                 {"openid", "email"},
+		"openid openid-" + token[:20]:  {"openid", "openid-" + token[:20]},
+		"openid " + token + " email":   {"openid", secret.Secret("").String(), "email"},
+		"openid email stranger-things": {"openid", "email", "stranger-things"},
+	} {
+		body := fmt.Sprintf(`{"access_token":"at","token_type":"Bearer","refresh_token":%q,"scope":%q}`, token, scope)
+		r, err := at("https://issuer.example", "").readAnswer(Grant{op: "refresh", spends: true}, &http.Response{StatusCode: 200}, []byte(body), nil, nil, known...)
+		if err != nil || !slices.Equal(r.Scopes, want) {
+			t.Errorf("%s: %q, %v", scope, r.Scopes, err)
+		}
+	}
+}

@@ -191,7 +191,7 @@ func (i *Issuer) sendOnce(ctx context.Context, client *http.Client, req *http.Re
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	answer, err := i.readAnswer(g, resp, plainText(body), transportError(err), sent)
+	answer, err := i.readAnswer(g, resp, plainText(body), transportError(err), sent, s.Known...)
 	return answer, err
 }
 

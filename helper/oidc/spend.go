@@ -44,6 +44,9 @@ type Spending struct {
 	// Wait is how long the answer is waited for, in this process's running time. Zero
 	// is Options.AnswerTime.
 	Wait time.Duration
+	// Known are scopes that the caller may have asked for. In an answer that names no
+	// others, no secret is looked for.
+	Known []string
 }
 
 // An Outcome says what is known of a request that carried a refresh token.

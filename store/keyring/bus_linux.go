@@ -43,6 +43,9 @@ type bus struct {
 	mu   sync.Mutex
 	now  *talk // nil: to be looked for
 	conn *dbus.Conn
+	// ahead asks for what callers of talk wait to ask, once it is likely which collection
+	// will be taken. It may be nil.
+	ahead func(ctx op, t *talk)
 }
 
 // A talk is with one provider, which has answered, about the collection that
@@ -53,6 +56,7 @@ type talk struct {
 	to                  string // the provider's name on the bus
 	collection, session dbus.ObjectPath
 	found               sync.Map // name to the path of its item, for the set that follows
+	sought              sync.Map // name to the call that searches for its item, by ahead
 }
 
 func (t *talk) object(path dbus.ObjectPath) dbus.BusObject { return t.conn.Object(t.to, path) }
@@ -119,6 +123,9 @@ func (b *bus) look(ctx op) (*talk, error) {
 	name := goCall(ctx, conn.BusObject(), "org.freedesktop.DBus.GetNameOwner", secretsName)
 	open := goCall(ctx, service, ifaceService+".OpenSession", "plain", dbus.MakeVariant(""))
 	all, _ := paths.Value().([]dbus.ObjectPath)
+	if slices.Contains(all, loginCollection) && b.ahead != nil {
+		b.ahead(ctx, t)
+	}
 	locked, err := t.choose(ctx, all)
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/godbus/dbus/v5"
 	ss "github.com/zalando/go-keyring/secret_service"
@@ -30,10 +31,12 @@ type vault struct {
 	bus     *bus
 	warn    func(string)
 	label   func(name string) string
+	waiting sync.Map // the names that callers of get wait to ask for
 }
 
 func newVault(service string, o backend.Options) *vault {
-	v := &vault{service, &bus{getenv: o.Getenv}, o.Warn, o.Label}
+	v := &vault{service: service, bus: &bus{getenv: o.Getenv}, warn: o.Warn, label: o.Label}
+	v.bus.ahead = v.seek
 	if v.label == nil { // go-keyring's own
 		v.label = func(name string) string { return fmt.Sprintf("Password for '%s' on '%s'", name, service) }
 	}
@@ -89,8 +92,27 @@ func (v *vault) attributes(name string) map[string]string {
 }
 
 func (v *vault) get(ctx op, name string) (value string, err error) {
-	err = v.with(ctx, func(t *talk) (err error) { value, err = v.read(ctx, t, name); return err })
+	v.waiting.Store(name, true)
+	err = v.with(ctx, func(t *talk) (err error) {
+		v.waiting.Delete(name)
+		if search, ok := t.sought.LoadAndDelete(name); ok && t.collection == loginCollection {
+			if value, err = v.readOf(ctx, t, name, search.(*dbus.Call)); err == nil {
+				return nil
+			} // another provider may have answered that
+		}
+		value, err = v.read(ctx, t, name)
+		return err
+	})
+	v.waiting.Delete(name)
 	return value, err
+}
+
+// seek searches for the items that callers of get wait to ask for.
+func (v *vault) seek(ctx op, t *talk) {
+	v.waiting.Range(func(name, _ any) bool {
+		t.sought.Store(name, v.search(ctx, t, loginCollection, name.(string)))
+		return true
+	})
 }
 
 // again reads the item that the last get of that name has found, without another search,
@@ -111,7 +133,12 @@ func (v *vault) again(ctx op, name string) (value string, err error) {
 }
 
 func (v *vault) read(ctx op, t *talk, name string) (string, error) {
-	item, err := v.find(ctx, t, name)
+	return v.readOf(ctx, t, name, v.search(ctx, t, t.collection, name))
+}
+
+// readOf is read once the search was sent.
+func (v *vault) readOf(ctx op, t *talk, name string, search *dbus.Call) (string, error) {
+	item, err := v.find(ctx, t, name, search)
 	if err != nil {
 		return "", err
 	}
@@ -119,11 +146,12 @@ func (v *vault) read(ctx op, t *talk, name string) (string, error) {
 	return t.secret(ctx, item)
 }
 
-// find returns the item of that name; the error is ErrNotFound when there is none. Of
-// several, which another program or a copied keyring file made, the one that was
-// changed last counts.
-func (v *vault) find(ctx op, t *talk, name string) (dbus.ObjectPath, error) {
-	found, err := v.all(ctx, t, name)
+// find returns the item of that name that the search has found; the error is ErrNotFound
+// when there is none. Of several, which another program or a copied keyring file made, the
+// one that was changed last counts.
+func (v *vault) find(ctx op, t *talk, name string, search *dbus.Call) (dbus.ObjectPath, error) {
+	var found []dbus.ObjectPath
+	err := answer(ctx, search, &found)
 	switch {
 	case err != nil:
 		return "", err
@@ -148,9 +176,13 @@ func (v *vault) find(ctx op, t *talk, name string) (dbus.ObjectPath, error) {
 
 // all are the items of that name.
 func (v *vault) all(ctx op, t *talk, name string) (found []dbus.ObjectPath, err error) {
-	search := goCall(ctx, t.object(t.collection), ifaceCollection+".SearchItems", v.attributes(name))
-	err = answer(ctx, search, &found)
+	err = answer(ctx, v.search(ctx, t, t.collection, name), &found)
 	return found, err
+}
+
+// search asks for the items of that name in a collection.
+func (v *vault) search(ctx op, t *talk, collection dbus.ObjectPath, name string) *dbus.Call {
+	return goCall(ctx, t.object(collection), ifaceCollection+".SearchItems", v.attributes(name))
 }
 
 // secret returns an item's value.
@@ -218,7 +250,7 @@ func (v *vault) known(ctx op, t *talk, name string) (dbus.ObjectPath, error) {
 	if item, ok := t.found.LoadAndDelete(name); ok {
 		return item.(dbus.ObjectPath), nil
 	}
-	return v.find(ctx, t, name)
+	return v.find(ctx, t, name, v.search(ctx, t, t.collection, name))
 }
 
 // renew gives an item another value and returns the one that it has then. It asks

@@ -60,7 +60,7 @@ func measure(ctx context.Context, t tb.T, size size) (*report, error) {
 		return nil, err
 	}
 	r := &report{began: began, machine: b.machine()}
-	for _, part := range []func(*report) error{b.cached, b.refresh, b.memory, b.accounts, b.manyCommands, b.profiles, b.flow} {
+	for _, part := range []func(*report) error{b.cached, b.refresh, b.memory, b.accounts, b.manyCommands, b.profiles, b.flow, b.fleet} {
 		if err := part(r); err != nil {
 			return nil, err
 		}
@@ -72,13 +72,13 @@ func measure(ctx context.Context, t tb.T, size size) (*report, error) {
 
 // A size is how much is measured.
 type size struct {
-	keycloak                      bool
+	keycloak, engine              bool
 	cached, refresh, memory, flow int // rounds
 	many                          int // accounts, and profiles
 }
 
 var (
-	full  = size{keycloak: true, cached: 400, refresh: 200, memory: 5, flow: 20, many: 10_000}
+	full  = size{keycloak: true, engine: true, cached: 400, refresh: 200, memory: 5, flow: 20, many: 10_000}
 	small = size{cached: 10, refresh: 5, memory: 1, flow: 2, many: 1000}
 )
 

@@ -90,12 +90,18 @@ func (b *bench) newHome(store string) *run.Home {
 	if store == "file" {
 		h.Want(0, "store", "init")
 	}
+	b.addProfile(h)
+	return h
+}
+
+// addProfile adds the profile of a home, and makes one exchange.
+func (b *bench) addProfile(h *run.Home) {
+	b.t.Helper()
 	h.WantDo(0, run.Cmd{Stdin: b.issuer.secret, Args: []string{
 		"profile", "add", "bench", "--issuer", b.issuer.url, "--client-id", keycloak.ClientID,
 		"--audience", keycloak.ClientID, "--scope", keycloak.Scopes, "--client-secret-file", "-",
 	}})
 	b.newGrant(h)
-	return h
 }
 
 // newGrant makes the exchange of a home.
