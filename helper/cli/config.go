@@ -155,33 +155,6 @@ func (a *app) loadConfig() (*config, error) {
 	return c, nil
 }
 
-// defaultGone is the error of a default_profile that does not exist. It names those that
-// do.
-func (c *config) defaultGone() error {
-	names := slices.Sorted(maps.Keys(c.Profiles))
-	var remedy hint.Remedy
-	switch {
-	case len(names) == 0:
-		remedy = c.begin()
-	case c.byHand.DefaultProfile != "":
-		remedy = hint.Say("name another one there: " + fewOf(names))
-	case len(names) == 1:
-		remedy = hint.Do(hint.Run("profile", "use", names[0]))
-	default:
-		remedy = hint.Do(hint.Run("profile", "use", "NAME"), hint.Words("; there are "+fewOf(names)))
-	}
-	return configErrorf(remedy, "configuration %s: default_profile is %q, and there is no such profile", c.sourceOf("default_profile"), c.DefaultProfile)
-}
-
-// fewOf are the first names of a list that may be long.
-func fewOf(names []string) string {
-	const most = 20
-	if len(names) > most {
-		return strings.Join(names[:most], ", ") + ", …"
-	}
-	return strings.Join(names, ", ")
-}
-
 // readConfig is loadConfig for a command that may repair a default_profile whose
 // profile is gone.
 func (a *app) readConfig() (*config, error) {

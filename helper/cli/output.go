@@ -215,9 +215,8 @@ func (a *app) askLine(label, preset string) (string, error) {
 		return "", fmt.Errorf("%w: %w", errNobody, err)
 	}
 	typed = strings.TrimSpace(typed)
-	for _, word := range strings.FieldsFunc(typed, isAroundSecret) {
-		a.answers = append(a.answers, word) // which no message shows, if it looks like a secret
-	}
+	// No message shows a word of it that looks like a secret.
+	a.answers = append(a.answers, strings.FieldsFunc(typed, isAroundSecret)...)
 	return or(typed, preset), nil
 }
 
