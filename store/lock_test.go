@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,5 +70,47 @@ func TestFileLocks_aPipe(t *testing.T) {
 		}
 	case <-time.After(5 * time.Second):
 		t.Fatal("it waits for the pipe's other end")
+	}
+}
+
+// TestRefresh_waiterOpensATokenOnce: whoever waits for the lock opens the cached token
+// again only after there is another one, and leaves with that.
+func TestRefresh_waiterOpensATokenOnce(t *testing.T) {
+	t.Parallel()
+	s := open(t, fileOptions(t))
+	put(t, s, alice, sampleRecord("g1"))
+	lock, err := s.lock(t.Context(), alice.item(kindGrant))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.release()
+	var opened atomic.Int32
+	want := Want{Enough: func(tk Token) bool { opened.Add(1); return tk.AccessToken == "second" }}
+	got := make(chan Record, 1)
+	go func() {
+		rec, err := s.Refresh(t.Context(), alice, want, nil) // it never gets as far as a spender
+		if err != nil {
+			t.Error(err)
+		}
+		got <- rec
+	}()
+	time.Sleep(700 * time.Millisecond) // some dozen tries
+	if n := opened.Load(); n != 1 {
+		t.Errorf("the token was opened %d times before there was news", n)
+	}
+	st, err := s.look(t.Context(), alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := st.rec
+	next.Token = sampleToken("second")
+	s.keepRest(t.Context(), alice, st, next)
+	select {
+	case rec := <-got:
+		if rec.Token.AccessToken != "second" {
+			t.Errorf("it left with %+v", rec.Token)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("it did not leave although there was news")
 	}
 }

@@ -101,6 +101,23 @@ func (d dirNotes) place(k Key) (grant, place string, err error) {
 	return n.Grant, n.place, err
 }
 
+// stat is of the account's note; nil when it has none.
+func (d dirNotes) stat(k Key) os.FileInfo {
+	info, err := os.Stat(d.path(k))
+	if err != nil {
+		return nil
+	}
+	return info
+}
+
+// sameNote reports whether a note was not written in between.
+func sameNote(a, b os.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime())
+}
+
 func readNote(path string) (note, error) {
 	raw, err := readNoteFile(path)
 	if err != nil {

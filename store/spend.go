@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -85,7 +86,7 @@ func (s *Store) refreshOnce(ctx context.Context, k Key, want Want, sp Spender, b
 	}
 	patient, cancel := want.patient(ctx)
 	defer cancel()
-	lock, err := s.lockUnless(patient, r.name, enough)
+	lock, err := s.lockUnless(patient, r.name, s.onNews(k, enough))
 	if err != nil {
 		return Record{}, err
 	}
@@ -112,6 +113,20 @@ func (s *Store) refreshOnce(ctx context.Context, k Key, want Want, sp Spender, b
 		return r.st.rec, nil
 	}
 	return r.run(ctx, sp, asked)
+}
+
+// onNews asks again only after the account's note was written anew, as it is after each
+// token. Opening a cached token takes its time, and a thousand may wait.
+func (s *Store) onNews(k Key, enough func() bool) func() bool {
+	asked, last := false, os.FileInfo(nil)
+	return func() bool {
+		now := s.notes.stat(k)
+		if asked && sameNote(now, last) {
+			return false
+		}
+		asked, last = true, now
+		return enough()
+	}
 }
 
 // run does the steps from here on.
