@@ -20,8 +20,7 @@ const maxWords = 30
 // allowed are the beginnings of sentences that may be longer. There are at most twenty.
 func allowed() []string {
 	return []string{
-		"git 2.39.5, crane 0.22.1,",                                                         // a list of versions
-		"code and code are honoured as by curl", "code (or code) names certificates in PEM", // being rewritten
+		"git 2.39.5, crane 0.22.1,", // a list of versions
 		"Identity tells a token", "For RSA that is RS256,", "wellFormed refuses what", "Claims that decide something",
 		"A whole item name then", "The error is of a store", "go-keyring itself would ask", "A grant that it made keeps",
 		"cacheToken keeps t in", "A cached token and the head of a note", "A process whose session is not", "It is kept even when the access",

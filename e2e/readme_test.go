@@ -428,6 +428,17 @@ func TestReadme_troubleshooting(t *testing.T) {
 			issuer.EndGrants("alice")
 			return home.Run("get", "--fresh"), func() { exchange() }
 		},
+		"default_profile is": func() (run.Result, func()) {
+			file := filepath.Join(t.TempDir(), "config.toml")
+			if err := os.WriteFile(file, []byte("default_profile = \"gone\"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return home.Run("get", "--config", file), nil
+		},
+		"HOME is not set": func() (run.Result, func()) {
+			return home.Do(run.Cmd{Args: []string{"get"}, Env: []string{"HOME=", "XDG_CONFIG_HOME="}}), nil
+		},
+		"is no JWT":  func() (run.Result, func()) { return home.Input("mR4tY8kW2pLx6Qv9Zb3Nc7Hs1Df5Gj0a", "exchange"), nil },
 		"it hangs":   nil,                                         // TestFaults shows that it does not
 		"the engine": nil, "may have sent the refresh token": nil, // TestFleetTrouble has these
 	}

@@ -54,13 +54,20 @@ var (
 )
 
 // TestMore_siteLinks: each link within the site leads to a file, and to a heading, that exists;
-// the others are https. Each page is found by the search.
+// the others are https. Each page is in the menu and is found by the search.
 func TestMore_siteLinks(t *testing.T) {
 	parts.More(t)
 	dir := buildSite(t)
 	index := readFile(t, filepath.Join(dir, "search/search_index.json"))
+	menu := readFile(t, filepath.Join(dir, "index.html"))
 	links := 0
 	for _, page := range sitePages(t, dir) {
+		if page != "index.html" && !strings.Contains(menu, `href="`+page+`" class="md-nav__link"`) {
+			t.Errorf("the menu lacks %s", page)
+		}
+		if strings.Contains(readFile(t, filepath.Join(dir, page)), `\|`) {
+			t.Errorf(`%s shows the backslash of \| in a table`, page)
+		}
 		if !strings.Contains(index, `"`+page) && page != "index.html" {
 			t.Errorf("the search does not know %s", page)
 		}

@@ -100,6 +100,7 @@ func (h *Helper) exchange(ctx context.Context, r ExchangeRequest, issuer *oidc.I
 	trading, cancel := uninterrupted(ctx)
 	defer cancel()
 	answer, err := negotiate(trading, r, issuer, client)
+	err = notJWT(r, issuer.Product(), err)
 	subject := answerSubject(r, answer.RefreshToken)
 	var rec store.Record
 	if err == nil {

@@ -1,6 +1,7 @@
 package helper
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -25,6 +26,12 @@ func checkAlone(token secret.Secret, command hint.Command, refuse refusal) error
 		return refuse(hint.Do(command.With("--token-file", "FILE"), hint.Words(", or pipe the token in")), "it is empty")
 	case strings.HasPrefix(strings.ToLower(v), "bearer "):
 		return refuse(hint.Say("leave the word Bearer out"), "it starts with the word Bearer")
+	case strings.HasPrefix(strings.ToLower(v), "authorization:"):
+		return refuse(hint.Say("leave the header's name and the word Bearer out"), "it starts with the name of a header")
+	case hasName(v):
+		return refuse(hint.Say("give what stands after the =, and nothing else"), "it starts with a name and =")
+	case strings.HasPrefix(v, "-----BEGIN"):
+		return refuse(hint.Say("name the file with the token"), "it is a PEM file: a certificate or a key")
 	case strings.HasPrefix(v, "\ufeff"), strings.HasPrefix(v, "\xff\xfe"), strings.HasPrefix(v, "\xfe\xff"):
 		return refuse(hint.Say("save the file without one (as UTF-8 without BOM)"), "it starts with a byte order mark")
 	case v[0] == '"' || v[0] == '\'' || v[len(v)-1] == '"' || v[len(v)-1] == '\'':
@@ -38,6 +45,18 @@ func checkAlone(token secret.Secret, command hint.Command, refuse refusal) error
 		}
 	}
 	return nil
+}
+
+// hasName reports whether a token stands behind a name, as in a form, a shell's line or a
+// file of variables. An opaque token may end with = itself.
+func hasName(v string) bool {
+	name, value, found := strings.Cut(v, "=")
+	if !found || value == "" {
+		return false
+	}
+	name, _ = strings.CutPrefix(name, "export ")
+	known := strings.HasSuffix(strings.ToLower(name), "token") && len(name) < 40
+	return known || strings.HasPrefix(strings.TrimLeft(value, `"'`), "eyJ")
 }
 
 // checkSubjectToken refuses what no server takes, before anything is sent. A token that
@@ -66,6 +85,20 @@ func checkSubjectToken(r ExchangeRequest, now time.Time) error {
 		return refuse(hint.Say(newToken), "it expired %s ago, at %s", now.Sub(peek.ExpiresAt()).Round(time.Second), peek.ExpiresAt().UTC().Format(time.RFC3339))
 	}
 	return nil
+}
+
+// notJWT adds to Keycloak's refusal of a token that it cannot be one of Keycloak's, which
+// are JWTs. A client's secret and another file are brought by mistake. Others give
+// opaque tokens too.
+func notJWT(r ExchangeRequest, product oidc.Product, err error) error {
+	refused, ok := errors.AsType[*oidc.Error](err)
+	if !ok || refused.Means() != oidc.MeansUserTokenRefused || product != oidc.Keycloak || !r.asAccessToken() || r.SubjectIssuer != "" || oidc.LooksLikeJWT(r.SubjectToken) {
+		return err
+	}
+	return &hint.Error{
+		Kind: err, Detail: fmt.Sprintf("%v; what was brought is no JWT, as this issuer's access tokens are: it has %d characters", err, len(r.SubjectToken.Reveal())),
+		Remedy: hint.Do(hint.Words("look which file that was; the token's file is for: "), r.command("exchange").With("--token-file", "FILE")),
+	}
 }
 
 // asAccessToken reports whether the token is sent as an access token.

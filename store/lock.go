@@ -134,7 +134,7 @@ func keepOpenable(path string) {
 
 func cannotLock(path string, err error) error {
 	dir := filepath.Dir(path)
-	remedy := hint.Say("make " + dir + " writable, or set XDG_STATE_HOME to a directory that is")
+	remedy := hint.Say(safefile.WriteAdvice(dir, "set XDG_STATE_HOME to another one", err))
 	if safefile.NoLocks(err) {
 		remedy = hint.Say("this file system has no locks: set XDG_STATE_HOME to a directory on another one")
 	}

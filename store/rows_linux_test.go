@@ -171,7 +171,8 @@ func TestLocks_noneOnTheFileSystem(t *testing.T) {
 			t.Errorf("%v: %v (hint %q)", errno, err, hint.Of(err))
 		}
 	}
-	if text := hint.Of(cannotLock("/x/locks/grant.lock", syscall.EACCES)).String(); text != "make /x/locks writable, or set XDG_STATE_HOME to a directory that is" {
+	dir := t.TempDir()
+	if text := hint.Of(cannotLock(filepath.Join(dir, "locks", "grant.lock"), syscall.EACCES)).String(); text != "make "+dir+" writable for this user, or set XDG_STATE_HOME to another one" {
 		t.Errorf("hint %q", text)
 	}
 }

@@ -38,6 +38,8 @@ def on_page_markdown(markdown, page, config, files):
 
     parts = re.split(r"(^```.*?^```\s*?$|``.*?``|`[^`\n]*`)", markdown, flags=re.MULTILINE | re.DOTALL)
     parts[::2] = [LINK.sub(mend, part) for part in parts[::2]]
+    # GitHub wants a | in the code of a table as \|, and Python-Markdown would show the backslash.
+    parts[1::2] = [part if part.startswith("```") else part.replace("\\|", "|") for part in parts[1::2]]
     return "".join(parts)
 
 

@@ -3,10 +3,13 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/terradue/t2-cred/helper/hint"
 )
 
 // noArgs refuses arguments. It shows none of them: one may be a token.
@@ -20,18 +23,38 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return usageError(fmt.Errorf("%s takes no arguments%s", verb(cmd), meantFlag(cmd)))
 }
 
+// meantFlagBy proposes the flag that one argument too many was meant for: its name
+// without the dashes, its name before a =, or a URL for the issuer. The argument itself is
+// not shown.
+func meantFlagBy(cmd *cobra.Command, args []string) string {
+	for _, arg := range args {
+		name, _, _ := strings.Cut(arg, "=")
+		if strings.Contains(arg, "://") && name == arg {
+			name = "issuer"
+		}
+		if f := cmd.Flags().Lookup(strings.ReplaceAll(name, "_", "-")); f != nil {
+			return "; did you mean --" + f.Name + "?"
+		}
+	}
+	return ""
+}
+
 // unknownCommand is the error of a word that is no command below cmd.
 func unknownCommand(cmd *cobra.Command, typed string) error {
 	var known []string
 	for _, sub := range cmd.Commands() {
 		known = append(append(known, sub.Name()), sub.Aliases...)
 	}
-	return usageError(fmt.Errorf("unknown command %q for %q%s", shownWord(typed), cmd.CommandPath(), didYouMeanCommand(typed, known)))
+	near := didYouMeanCommand(typed, known)
+	if verb(cmd) == "config" && slices.Contains([]string{"set", "edit", "add", "unset"}, typed) {
+		near = "; did you mean t2-cred profile edit?"
+	}
+	return usageError(fmt.Errorf("unknown command %q for %q%s", shownWord(typed), cmd.CommandPath(), near))
 }
 
 // meantFlag proposes the flag that an argument may have been meant for.
 func meantFlag(cmd *cobra.Command) string {
-	for _, name := range []string{"token-file", "output"} {
+	for _, name := range []string{"token-file", "output", "to"} {
 		if cmd.Flags().Lookup(name) != nil {
 			return "; did you mean --" + name + "?"
 		}
@@ -51,7 +74,7 @@ func oneArg(cmd *cobra.Command, args []string) error {
 		return someArgs(cmd, args)
 	}
 	name := argumentName(cmd)
-	return usageError(fmt.Errorf("%s wants one %s, not %d arguments", verb(cmd), name, len(args)))
+	return usageError(fmt.Errorf("%s wants one %s, not %d arguments%s", verb(cmd), name, len(args), meantFlagBy(cmd, args)))
 }
 
 // oneArgAtMost wants one argument or none.
@@ -104,15 +127,11 @@ func usageLine(cmd *cobra.Command) string {
 
 // flagError says what is wrong with a flag, in the words of the field.
 func flagError(cmd *cobra.Command, err error) error {
-	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && unknown.GetSpecifiedShortnames() == "" {
-		var known []string
-		cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
-		name := unknown.GetSpecifiedName()
-		near := ""
-		if word := nearest(name, known); word != "" {
-			near = "; did you mean --" + word + "?"
-		}
-		return usageError(fmt.Errorf("unknown flag: --%s%s", shownWord(name), near))
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		return unknownFlag(cmd, unknown)
+	}
+	if alone, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
+		return usageError(fmt.Errorf("--%s wants a value", alone.GetFlag().Name))
 	}
 	if wrong, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		words := map[string]string{"duration": "a duration such as 30s", "bool": "true or false", "ints": "a number", "intSlice": "a number"}[wrong.GetFlag().Value.Type()]
@@ -124,4 +143,49 @@ func flagError(cmd *cobra.Command, err error) error {
 		}
 	}
 	return usageError(err)
+}
+
+// unknownFlag is the error of a flag that the command does not have. It proposes one, else
+// where the flags are listed.
+func unknownFlag(cmd *cobra.Command, unknown *pflag.NotExistError) error {
+	name, dashes := unknown.GetSpecifiedName(), "--"
+	if unknown.GetSpecifiedShortnames() != "" {
+		dashes = "-"
+	}
+	near := ""
+	for _, same := range sameFlags(name) {
+		if cmd.Flags().Lookup(same) != nil {
+			near = same
+			break
+		}
+	}
+	if near == "" && dashes == "--" {
+		var known []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+		near = nearest(name, known)
+	}
+	e := &hint.Error{Kind: errUsage, Detail: "unknown flag: " + dashes + shownWord(name)}
+	if near != "" {
+		e.Detail += "; did you mean --" + near + "?"
+	} else {
+		e.Remedy = hint.Do(hint.Words(usageLine(cmd)+"; all flags: "), hint.Run(append(strings.Fields(verb(cmd)), "--help")...))
+	}
+	return e
+}
+
+// missingFlags is cobra's error of flags that must be given, in our words; else err.
+func missingFlags(err error) error {
+	list, found := strings.CutPrefix(err.Error(), "required flag(s) ")
+	list, ended := strings.CutSuffix(list, " not set")
+	if !found || !ended {
+		return err
+	}
+	names := strings.Split(strings.ReplaceAll(list, `"`, ""), ", ")
+	for n, name := range names {
+		names[n] = "--" + name
+	}
+	if len(names) > 1 {
+		return usageError(fmt.Errorf("%s are missing", strings.Join(names, " and ")))
+	}
+	return usageError(fmt.Errorf("%s is missing", names[0]))
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -27,12 +28,13 @@ type config struct {
 	OpenBao        *store.OpenBao // nil where the table is missing
 	Profiles       map[string]profileConfig
 
-	path   string            // of config.toml; it names the store's namespace
-	files  configFiles       // of this configuration
-	byHand handConfig        // what config.toml says
-	set    settings          // what settings.toml says
-	from   map[string]string // the file of each profile
-	guided bool              // a person can answer the questions of init
+	path    string            // of config.toml; it names the store's namespace
+	files   configFiles       // of this configuration
+	byHand  handConfig        // what config.toml says
+	set     settings          // what settings.toml says
+	from    map[string]string // the file of each profile
+	guided  bool              // a person can answer the questions of init
+	missing bool              // it was named, and its file does not exist
 }
 
 // handConfig is the content of config.toml.
@@ -129,7 +131,11 @@ func (a *app) placeOf(xdg, underHome, windows, darwin string) (string, error) {
 	}
 	home := a.Getenv("HOME")
 	if !filepath.IsAbs(home) {
-		return "", configErrorf(hint.Say("set HOME, or "+xdg), "HOME is not set, so there is no place for t2-cred's files")
+		detail := "HOME is not set"
+		if home != "" {
+			detail = fmt.Sprintf("HOME is %q, not an absolute path", clean(home))
+		}
+		return "", configErrorf(hint.Say("set HOME, or "+xdg), "%s, so there is no place for t2-cred's files", detail)
 	}
 	if runtime.GOOS == "darwin" {
 		return filepath.Join(home, "Library", darwin, "t2-cred"), nil
@@ -144,9 +150,7 @@ func (a *app) loadConfig() (*config, error) {
 		return nil, err
 	}
 	if _, ok := c.Profiles[c.DefaultProfile]; c.DefaultProfile != "" && !ok {
-		where := c.sourceOf("default_profile")
-		return nil, configErrorf(hint.Do(hint.Run("profile", "use", "NAME")),
-			"configuration %s: default_profile is %q, and there is no such profile", where, c.DefaultProfile)
+		return nil, c.defaultGone()
 	}
 	return c, nil
 }
@@ -162,7 +166,7 @@ func (a *app) readConfig() (*config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &config{path: files.hand, files: files, from: map[string]string{}, guided: a.guided()}
+	c := &config{path: files.hand, files: files, from: map[string]string{}, guided: a.guided(), missing: text == nil && a.flags.config != ""}
 	if c.byHand, err = parseByHand(files.hand, text); err != nil {
 		return nil, err
 	}
@@ -317,7 +321,11 @@ func (c *config) profile(name string) (helper.Profile, error) {
 	names := slices.Sorted(maps.Keys(c.Profiles))
 	switch {
 	case len(names) == 0:
-		return helper.Profile{}, configErrorf(c.begin(), "no profile in %s", c.path)
+		detail := "no profile in " + c.path
+		if c.missing {
+			detail += ", and no such file"
+		}
+		return helper.Profile{}, configErrorf(c.begin(), "%s", detail)
 	case name == "":
 		return helper.Profile{}, configErrorf(chooseOne(name, names), "several profiles and no default_profile")
 	}

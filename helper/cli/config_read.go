@@ -39,7 +39,7 @@ func readConfigFile(path string) ([]byte, error) {
 	case text == nil:
 		text = []byte{}
 	}
-	return text, nil
+	return bytes.TrimPrefix(text, []byte("\ufeff")), nil // editors of Windows put it there
 }
 
 // unreadableFile is the error of a file or directory that cannot be read.
@@ -139,86 +139,6 @@ func decodeStrictly(path string, text []byte, into any) error {
 		return wrongValue(path, text, line, bad)
 	}
 	return configErrorf(nil, "configuration %s: %v", path, err)
-}
-
-// unknownKey is the error of a key that has no meaning. It would else be ignored.
-func unknownKey(path string, line int, key []string) error {
-	last := key[len(key)-1]
-	remedy := hint.Say("mend or delete the line")
-	detail := ""
-	switch {
-	case last == "client_secret" || last == "client_key":
-		remedy = hint.Do(hint.Words("delete the line; a secret goes into the store: "), hint.Run("profile", "set-secret", "NAME"))
-		detail = "; a secret does not belong here"
-	case len(key) > 1 && key[0] == "stores":
-		detail = didYouMean(last, openbaoKeys())
-	case slices.Contains(headKeys(), last):
-		detail = "; it belongs to the head of config.toml"
-	case slices.Contains(profileKeys(), last):
-		detail = "; it belongs to a profile"
-	default:
-		detail = didYouMean(last, slices.Concat(headKeys(), profileKeys()))
-	}
-	return configErrorf(remedy, "configuration %s: line %d: unknown key %s%s", path, line, shownWord(strings.Join(key, ".")), detail)
-}
-
-func headKeys() []string {
-	return []string{"default_profile", "store", "identity_command", "profiles", "stores"}
-}
-
-func profileKeys() []string {
-	return []string{
-		"issuer", "discovery_url", "client_id", "audience", "scopes", "hosts", "client_auth", "ca_file", "access_token", "required_scopes",
-		"client_secret_file", "client_secret_command", "client_key_file", "client_key_id", "client_cert_file",
-		"client_assertion_file", "client_assertion_audience", "client_assertion_type",
-		"authorize_params", "narrow",
-	}
-}
-
-// wrongValue is the error of a line that is not TOML, or of a value of another type.
-func wrongValue(path string, text []byte, line int, bad *toml.DecodeError) error {
-	said := strings.TrimPrefix(bad.Error(), "toml: ")
-	key := bad.Key()
-	if !strings.HasPrefix(said, "cannot decode") || len(key) == 0 {
-		return configErrorf(hint.Say("mend the line"), "configuration %s: line %d: %s", path, line, said)
-	}
-	last := key[len(key)-1]
-	must, example := "a string in quotes", ""
-	switch {
-	case last == "profiles" || len(key) == 2 && key[0] == "profiles":
-		must, example = "a table", "[profiles.NAME]"
-	case last == "authorize_params":
-		must, example = "a table", `authorize_params = { access_type = "offline" }`
-	case last == "narrow":
-		must, example = "a list of tables", "[["+strings.Join(key, ".")+"]]"
-	case last == "stores" || len(key) == 2 && key[0] == "stores":
-		must, example = "a table", "[stores.openbao]"
-	case slices.Contains([]string{"scopes", "required_scopes", "audience", "hosts", "client_secret_command", "identity_command"}, last):
-		must, example = "a list", fmt.Sprintf("%s = [%s]", last, wordsOf(text, line))
-	}
-	remedy := hint.Say("mend the line")
-	if example != "" {
-		remedy = hint.Say("write it as: " + example)
-	}
-	return configErrorf(remedy, "configuration %s: line %d: %s must be %s", path, line, strings.Join(key, "."), must)
-}
-
-// wordsOf are the words of the string on a line, as TOML has them in a list.
-func wordsOf(text []byte, line int) string {
-	lines := strings.Split(string(text), "\n")
-	if line < 1 || line > len(lines) {
-		return `"…"`
-	}
-	_, value, _ := strings.Cut(lines[line-1], "=")
-	var one struct{ V string }
-	if toml.Unmarshal([]byte("V ="+value), &one) != nil || one.V == "" {
-		return `"…"`
-	}
-	words := strings.Fields(one.V)
-	for n, word := range words {
-		words[n] = fmt.Sprintf("%q", shownWord(word))
-	}
-	return strings.Join(words, ", ")
 }
 
 // at is a file and the line where a key of it is, as in config.toml:3.
@@ -321,7 +241,7 @@ func checkProfile(name string, p profileConfig) error {
 	}
 	switch {
 	case !isProfileName(name):
-		return fmt.Errorf("%q is not a name: %s", shownWord(name), nameRule)
+		return fmt.Errorf("%q is not a name: %s%s", shownWord(name), nameRule, nameLike(name))
 	case p.Issuer == "":
 		return errors.New("issuer is missing")
 	case p.ClientID == "":

@@ -223,12 +223,8 @@ func notWritten(dir string, err error) error {
 	var remedy hint.Remedy
 	switch {
 	case hint.Of(err) != nil: // it says itself what mends it
-	case errors.Is(err, fs.ErrPermission):
-		remedy = hint.Say("make " + dir + " writable for this user, or name another file with --config")
-	case errors.Is(err, syscall.EROFS):
-		remedy = hint.Say(dir + " is on a read-only file system; name another file with --config")
-	case errors.Is(err, syscall.ENOSPC):
-		remedy = hint.Say("make room on the disk of " + dir)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		remedy = hint.Say(safefile.WriteAdvice(dir, "name another file with --config", err))
 	}
 	return &hint.Error{Kind: errConfig, Detail: "configuration", Err: err, Remedy: remedy}
 }

@@ -100,7 +100,7 @@ func TestConfig_isStrict(t *testing.T) {
 		"bad name":            {"[profiles.\"a b\"]\nissuer = \"https://x\"\nclient_id = \"x\"\n", "is not a name", ""},
 		"relative ca":         {"[profiles.a]\nissuer = \"https://x\"\nclient_id = \"x\"\nca_file = \"ca.pem\"\n", "config.toml:4: profile a: ca_file is \"ca.pem\", not an absolute path", ""},
 		"scope with space":    {"[profiles.a]\nissuer = \"https://x\"\nclient_id = \"x\"\nscopes = [\"a b\"]\n", "config.toml:4: profile a: \"a b\" is not one scope", ""},
-		"dangling default":    {"default_profile = \"nobody\"\n", "config.toml:1: default_profile is \"nobody\", and there is no such profile", "t2-cred profile use NAME"},
+		"dangling default":    {"default_profile = \"nobody\"\n", "config.toml:1: default_profile is \"nobody\", and there is no such profile", "t2-cred profile add NAME --issuer URL --client-id ID"},
 	} {
 		a := newConfig(t, map[string]string{"config.toml": tt.text})
 		_, err := a.loadConfig()

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/hook"
 	"github.com/terradue/t2-cred/helper/setup"
 )
@@ -74,6 +75,11 @@ func (d *doctor) checkGitHelpers() (found []finding) {
 	lines, err := (setup.Env{Getenv: d.Getenv, GOOS: runtime.GOOS}).BareGitHelpers()
 	if err != nil {
 		return nil // git says so itself
+	}
+	named, _ := (setup.Env{Getenv: d.Getenv, GOOS: runtime.GOOS}).NamedGitHelpers()
+	for _, line := range named {
+		found = append(found, advice("hook", hint.Do(hint.Words("take that line out, and then: "), hint.Run("setup", "git", "--write")),
+			"%s: git runs git-credential-t2-cred for it, which does not exist", line))
 	}
 	for _, line := range lines {
 		found = append(found, warning("hook", "write git after t2-cred in that line", "%s: the helper runs t2-cred without the word git, so it refuses git's requests", line))

@@ -23,12 +23,14 @@ func (d *doctor) checkConfig() []finding {
 		d.unprofiled = err
 		return []finding{failing(name, err)}
 	}
-	d.config = &config{path: files.hand, files: files, Profiles: map[string]profileConfig{}, guided: d.guided()}
 	d.request.Account = d.flags.account
 	c, err := d.loadConfig()
 	if err != nil {
 		d.unprofiled = err
-		return []finding{failing(name, err)}
+		if d.config, _ = d.readConfig(); d.config == nil && d.flags.store != "" {
+			d.config = &config{path: files.hand, files: files, Profiles: map[string]profileConfig{}, guided: d.guided()}
+		}
+		return []finding{failing(name, err)} // which store is meant may not be known
 	}
 	d.config = c
 	names := slices.Sorted(maps.Keys(c.Profiles))
@@ -143,6 +145,9 @@ func (d *doctor) checkHosts(context.Context) []finding {
 		return nil
 	}
 	hosts := d.request.Profile.Hosts
+	if first := d.servedBefore(); first != nil {
+		return []finding{*first}
+	}
 	switch more := len(hosts) - maxHosts; {
 	case len(hosts) == 0:
 		return []finding{fine(name, "none, so that no hook gives this profile's token; profile edit %s --host HOST adds one", d.request.Profile.Name)}
@@ -150,6 +155,25 @@ func (d *doctor) checkHosts(context.Context) []finding {
 		return []finding{fine(name, "hooks give the token for %s, and %d more", clean(strings.Join(hosts[:maxHosts], ", ")), more)}
 	}
 	return []finding{fine(name, "hooks give the token for %s", clean(strings.Join(hosts, ", ")))}
+}
+
+// servedBefore is the finding of a host that two profiles have: a hook that names no
+// profile takes the first by name.
+func (d *doctor) servedBefore() *finding {
+	p := d.request.Profile
+	for _, other := range slices.Sorted(maps.Keys(d.config.Profiles)) {
+		if other >= p.Name {
+			break
+		}
+		for _, host := range d.config.Profiles[other].Hosts {
+			if slices.Contains(p.Hosts, host) {
+				f := advice("hosts", hint.Do(hint.Words("name the profile in the tool's configuration; or take the host out of one: "), hint.Run("profile", "edit", other)),
+					"%s: profile %s has it too, and a hook without --profile takes that one, the first by name", clean(host), other)
+				return &f
+			}
+		}
+	}
+	return nil
 }
 
 // checkProxy says which proxy stands between us and the issuer.

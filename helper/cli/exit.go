@@ -51,6 +51,12 @@ func usageError(err error) error {
 	return &hint.Error{Kind: errUsage, Detail: err.Error(), Remedy: hint.Of(err)}
 }
 
+// environmentError is the error of a variable of the environment. The command's own usage
+// line would not say what is wrong.
+func environmentError(err error) error {
+	return &hint.Error{Kind: errUsage, Detail: err.Error(), Remedy: hint.Do(hint.Words("unset it, or see "), hint.Run("help", "environment"))}
+}
+
 // configErrorf is an error of the configuration, or of files that belong to it.
 func configErrorf(remedy hint.Remedy, format string, args ...any) error {
 	return &hint.Error{Kind: errConfig, Detail: fmt.Sprintf(format, args...), Remedy: remedy}

@@ -19,6 +19,7 @@ import (
 	"github.com/terradue/t2-cred/helper/hook"
 	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/helper/secret"
+	"github.com/terradue/t2-cred/helper/setup"
 )
 
 // hookTimeout is the --timeout of hooks, unless one is given. A tool waits for its helper,
@@ -72,7 +73,7 @@ func (a *app) hookCommand(p *hook.Protocol) *cobra.Command {
 				return childExit(exit)
 			}
 			if errors.Is(err, hook.ErrUsage) {
-				return misused{err}
+				return misused{calledByTools(p, err)}
 			}
 			return err
 		},
@@ -112,6 +113,21 @@ func (a *app) silence() (undo func()) {
 type misused struct{ error }
 
 func (m misused) Unwrap() []error { return []error{m.error, usageError(m.error)} }
+
+// calledByTools adds to a hook's error of usage how a tool is told to call it, as a person
+// who typed it wants to know.
+func calledByTools(p *hook.Protocol, err error) error {
+	if hint.Of(err) != nil {
+		return err
+	}
+	remedy := hint.Do(hint.Words("tools call this; how: "), hint.Run("help", p.Name))
+	for _, tool := range setup.Tools() {
+		if tool.Hook == p.Name {
+			remedy = hint.Do(hint.Words("tools call this; to tell "+tool.Name+" to: "), hint.Run("setup", tool.Name))
+		}
+	}
+	return &hint.Error{Kind: hook.ErrUsage, Detail: err.Error(), Remedy: remedy}
+}
 
 // calledAs puts the name of a hook before the arguments if the program is called by a
 // tool: by a name of the tool's (git-credential-t2), which is a link to t2-cred, or with

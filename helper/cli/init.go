@@ -64,6 +64,7 @@ type guide struct {
 	hosts   string
 	store   *store.Store
 	tried   string // the store that did not work
+	got     bool   // the first token
 }
 
 func (g *guide) run(ctx context.Context) error {
@@ -80,19 +81,40 @@ func (g *guide) run(ctx context.Context) error {
 	if err := g.until(ctx, g.firstToken); err != nil && !errors.Is(err, errPromptEnded) {
 		return err
 	}
-	var b strings.Builder
-	b.WriteString("\nThe three commands to use:\n")
-	for _, next := range []struct {
+	_, err := g.people().Write([]byte(g.commandsToUse()))
+	return err
+}
+
+// commandsToUse are what a person types next. Without a token yet, the first one gets it.
+func (g *guide) commandsToUse() string {
+	type next struct {
 		does    string
 		command hint.Command
-	}{
+	}
+	all := []next{
 		{"print a fresh access token", hint.Run("get")}, {"show how a tool asks by itself", hint.Run("setup", "git")},
 		{"check what works", hint.Run("doctor")},
-	} {
-		fmt.Fprintf(&b, "  %-45s %s\n", hint.Do(next.command.For(g.name, g.flags.account)).Text(g.given), next.does)
 	}
-	_, err := g.people().Write([]byte(b.String()))
-	return err
+	title := "The three commands to use:"
+	if !g.got {
+		title = "There is no token yet. The commands to use:"
+		first := next{"get the first token", hint.Run("login")}
+		if g.mayExchange() {
+			first.command = hint.Run("exchange", "--token-file", "FILE")
+		}
+		all = append([]next{first}, all...)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n%s\n", title)
+	for _, n := range all {
+		command := hint.Do(n.command.For(g.name, g.flags.account)).Text(g.given)
+		if g.Width != nil && g.Width() > 0 && g.Width() < 80 { // beside it there is no room
+			fmt.Fprintf(&b, "  %s:\n    %s\n", n.does, command)
+			continue
+		}
+		fmt.Fprintf(&b, "  %-55s %s\n", command, n.does)
+	}
+	return b.String()
 }
 
 // until repeats a step until its answer holds. It ends when the person ends it.

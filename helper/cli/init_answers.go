@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,6 +40,10 @@ func (g *guide) askScopes(context.Context) error {
 	if err := checkProfile(g.name, p); err != nil {
 		return usageError(err)
 	}
+	if strings.Contains(typed, ",") && typed != g.scopes { // the same again is meant
+		g.scopes = typed
+		return usageError(errors.New("spaces separate scopes, and commas do not; Enter takes them as they are"))
+	}
 	if !slices.Contains(p.Scopes, "offline_access") {
 		fmt.Fprintln(g.Stderr, "note: without offline_access most issuers give a token that ends with the user's session")
 	}
@@ -61,7 +66,7 @@ func (g *guide) askHosts(context.Context) error {
 			continue
 		}
 		if _, err := helper.CheckHost(entry); err != nil {
-			return usageError(fmt.Errorf("host %s: %w", shownWord(entry), err))
+			return usageError(errors.New(neverMatches(entry, err)))
 		}
 		hosts = append(hosts, entry)
 	}

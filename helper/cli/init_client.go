@@ -49,6 +49,10 @@ func (g *guide) askClient(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if id == "" {
+		return usageError(errors.New("there is no usual client: the issuer's admin knows its id"))
+	}
+	g.profile.ClientID = id
 	methods := append([]string{bySecret}, clientAuths()...)
 	methods = slices.DeleteFunc(methods, func(m string) bool { return m == oidc.AuthJWTFile }) // profile add sets that up
 	auth, err := g.askLine("How the client proves itself: "+strings.Join(methods, ", "), or(g.profile.ClientAuth, bySecret))

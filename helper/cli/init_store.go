@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/store"
 )
 
@@ -49,6 +50,9 @@ func (g *guide) tryStore(ctx context.Context, name string) error {
 		return err
 	}
 	if err := s.CheckWritable(ctx); err != nil {
+		if name == "keyring" && or(g.flags.store, g.config.Store) == "" && len(g.config.Profiles) == 0 { // what is asked next
+			return &hint.Error{Kind: err, Remedy: hint.Say("press Enter for the file store, which needs no keyring")}
+		}
 		return err
 	}
 	g.store = s
@@ -79,6 +83,6 @@ func (g *guide) save(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(g.Stderr, "saved profile %s: client %s at %s\n\n", g.name, clean(g.profile.ClientID), clean(g.profile.Issuer))
+	fmt.Fprintf(g.Stderr, "saved profile %s: client %s at %s\nCtrl-C from here on keeps it.\n\n", g.name, clean(g.profile.ClientID), clean(g.profile.Issuer))
 	return nil
 }

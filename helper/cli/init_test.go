@@ -191,6 +191,30 @@ func TestInit_unattended(t *testing.T) {
 	}
 }
 
+// TestReadHidden edits the line as a terminal in line mode does.
+func TestReadHidden(t *testing.T) {
+	long := strings.Repeat("x", 9000)
+	for typed, want := range map[string]string{
+		"one\ntwo\n": "one", "one\r": "one", "\n": "", "wrong\x15right\n": "right", "\x7f\bab\x7fc\bd\n": "ad",
+		"ä\x7fo\n": "o", long + "\n": long,
+	} {
+		if got, err := readHidden(strings.NewReader(typed)); got != want || err != nil {
+			t.Errorf("%.20q: %.20q, %v", typed, got, err)
+		}
+	}
+	for _, typed := range []string{"\x04", "half\x04rest\n", "", "half"} {
+		if got, err := readHidden(strings.NewReader(typed)); got != "" || !errors.Is(err, io.EOF) {
+			t.Errorf("%q: %q, %v", typed, got, err)
+		}
+	}
+	if got, err := readHidden(strings.NewReader(strings.Repeat("x", 1<<20))); err == nil || got != "" {
+		t.Error("it takes a line without an end")
+	}
+	if got, err := readLine(strings.NewReader("\x04x\n")); !errors.Is(err, io.EOF) || got != "" {
+		t.Errorf("Ctrl-D that was typed ahead: %q, %v", got, err)
+	}
+}
+
 // TestReadLine reads one line and leaves the next.
 func TestReadLine(t *testing.T) {
 	in := strings.NewReader("one\r\n\ntwo\nrest")
@@ -204,5 +228,66 @@ func TestReadLine(t *testing.T) {
 	}
 	if _, err := readLine(strings.NewReader(strings.Repeat("x", 1<<20))); err == nil {
 		t.Error("it takes a line without an end")
+	}
+}
+
+// TestInit_wrongPlace types secrets at questions whose answers are shown. No message and no
+// preset shows them again.
+func TestInit_wrongPlace(t *testing.T) {
+	h := emptyHome(t)
+	h.env["T2_CRED_STORE"] = "file"
+	token := h.issuer.UserToken("alice")
+	p := &person{answers: []string{
+		"gep", h.issuer.URL(),
+		"", `"` + wrongSecret + `"`, wrongSecret, "", "client_secret=" + wrongSecret, "secret", `'` + wrongSecret + `'`,
+		oidctest.ClientID, "secret", h.issuer.ClientSecret(),
+		"openid,offline_access", "openid offline_access", "none", "https://api.example.org/v1", "api.example.org",
+		"Bearer " + token, "exchange", token,
+	}}
+	if code := h.guided(p); code != exitOK {
+		t.Fatalf("init ends with %d: %s\nasked: %s", code, h.stderr.String(), strings.Join(p.asked, "\n"))
+	}
+	said := h.stderr.String() + h.stdout.String() + strings.Join(p.asked, "\n")
+	for _, hidden := range []string{wrongSecret, token} {
+		if strings.Contains(said, hidden) || strings.Contains(said, hidden[:20]) {
+			t.Errorf("it shows %.8s… again:\n%s", hidden, said)
+		}
+	}
+	for _, want := range []string{
+		"there is no usual client", "The client's id [as typed before]", "spaces separate scopes",
+		"would never match: it must be a host without a path; did you mean api.example.org?", "saved profile gep", "kept an offline token for alice",
+	} {
+		if !strings.Contains(said, want) {
+			t.Errorf("it does not say %q:\n%s", want, said)
+		}
+	}
+}
+
+// TestInit_refusedExchange names the command that changes the profile, which is saved by
+// then. The next answer ends the questions.
+func TestInit_refusedExchange(t *testing.T) {
+	h := emptyHome(t)
+	h.env["T2_CRED_STORE"] = "file"
+	p := &person{answers: []string{
+		"gep", h.issuer.URL(), oidctest.ClientID, "", h.issuer.ClientSecret(), "", "no-such-client", "",
+		"exchange", h.issuer.UserToken("alice"), "later",
+	}}
+	code := h.guided(p)
+	if said := h.stderr.String(); code != exitOK || !strings.Contains(said, "; to change the profile, answer later, and then: t2-cred profile edit gep") {
+		t.Errorf("init ends with %d: %s\nasked: %s", code, said, strings.Join(p.asked, "\n"))
+	}
+}
+
+// TestInit_narrow puts each command on a line of its own where the terminal is narrow.
+func TestInit_narrow(t *testing.T) {
+	g := &guide{app: &app{Env: Env{Width: func() int { return 40 }}}, name: "gep", got: true}
+	text := g.commandsToUse()
+	for line := range strings.Lines(text) {
+		if len(line) > 41 {
+			t.Errorf("%d columns: %q", len(line)-1, line)
+		}
+	}
+	if !strings.Contains(text, "\n  print a fresh access token:\n    t2-cred get --profile gep\n") {
+		t.Errorf("%q", text)
 	}
 }

@@ -8,14 +8,26 @@ import (
 	"strings"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc"
 )
+
+// mayExchange reports whether this client can exchange tokens at this issuer.
+func (g *guide) mayExchange() bool {
+	return g.meta.Exchanges() && g.profile.ClientAuth != oidc.AuthNone
+}
+
+// isRefusal reports whether the issuer refused the client, or what the profile asks for.
+func isRefusal(err error) bool {
+	code, _ := classify(err)
+	return code == exitRefused
+}
 
 // firstToken offers an exchange or a login, as the issuer has them.
 func (g *guide) firstToken(ctx context.Context) error {
 	const byExchange, byLogin, later = "exchange", "login", "later"
 	ways := map[string]bool{
-		byExchange: g.meta.Exchanges() && g.profile.ClientAuth != oidc.AuthNone,
+		byExchange: g.mayExchange(),
 		byLogin:    g.meta.AuthorizationEndpoint != "" || g.meta.DeviceEndpoint != "", later: true,
 	}
 	maps.DeleteFunc(ways, func(_ string, there bool) bool { return !there })
@@ -34,7 +46,9 @@ func (g *guide) firstToken(ctx context.Context) error {
 	case !ways[answer]:
 		return usageError(fmt.Errorf("%s is not one of these%s", shownWord(answer), didYouMean(answer, names)))
 	case answer == byLogin:
-		return g.logIn(ctx, h, helper.LoginRequest{Request: r}, g.meta.DeviceEndpoint != "" && (g.headless() || g.meta.AuthorizationEndpoint == ""))
+		err := g.logIn(ctx, h, helper.LoginRequest{Request: r}, g.meta.DeviceEndpoint != "" && (g.headless() || g.meta.AuthorizationEndpoint == ""))
+		g.got = err == nil
+		return err
 	}
 	token, err := g.ask("The user's access token (not shown): ")
 	if err != nil {
@@ -42,9 +56,17 @@ func (g *guide) firstToken(ctx context.Context) error {
 	}
 	return proven(ctx, func(ctx context.Context) error {
 		rec, err := h.Exchange(ctx, helper.ExchangeRequest{Request: r, SubjectToken: token})
+		if err != nil && isRefusal(err) {
+			edit := hint.Do(hint.Words("to change the profile, answer later, and then: "), hint.Run("profile", "edit", g.name))
+			if known := hint.Of(err); known != nil {
+				edit = slices.Concat(known, hint.Do(hint.Words("; ")), edit)
+			}
+			return &hint.Error{Kind: err, Remedy: edit}
+		}
 		if err != nil {
 			return err
 		}
+		g.got = true
 		return g.reportKept(r, rec, g.store)
 	})
 }

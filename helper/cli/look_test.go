@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -106,12 +107,13 @@ func TestFinding_keepsHintsWhole(t *testing.T) {
 
 // A configuration that cannot be written says what to do about it.
 func TestNotWritten(t *testing.T) {
+	dir := t.TempDir()
 	for err, want := range map[error]string{
-		fs.ErrPermission: "make /c/t2-cred writable for this user, or name another file with --config",
-		syscall.EROFS:    "/c/t2-cred is on a read-only file system; name another file with --config",
-		syscall.ENOSPC:   "make room on the disk of /c/t2-cred",
+		fs.ErrPermission: "make " + dir + " writable for this user, or name another file with --config",
+		syscall.EROFS:    dir + " is on a read-only file system; name another file with --config",
+		syscall.ENOSPC:   "make room on the disk of " + dir,
 	} {
-		got := notWritten("/c/t2-cred", fmt.Errorf("open: %w", err))
+		got := notWritten(filepath.Join(dir, "t2-cred"), fmt.Errorf("open: %w", err))
 		if code, _ := classify(got); code != exitConfig || hint.Of(got).String() != want || !strings.Contains(got.Error(), err.Error()) {
 			t.Errorf("%v: exit %d, %q, hint %q", err, code, got, hint.Of(got))
 		}

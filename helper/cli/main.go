@@ -69,6 +69,7 @@ type app struct {
 	given    hint.Globals  // what hints have to repeat of the flags
 	deadline *lazyDeadline // set when the flags are known
 	soften   func()        // undoes what harden did
+	answers  []string      // words that a person has typed at questions whose answers are shown
 }
 
 // globals are the flags that every command has, each with an environment twin.
@@ -103,7 +104,9 @@ func Main(ctx context.Context, env Env) (code int) {
 	root.SetErr(a.Stderr)
 	cmd := root
 	if err = a.refuseTokens(); err == nil {
-		cmd, err = root.ExecuteContextC(ctx)
+		if cmd, err = root.ExecuteContextC(ctx); err != nil {
+			err = missingFlags(err)
+		}
 	}
 	if err == nil {
 		err = out.err
@@ -181,6 +184,7 @@ func (a *app) addCommands(root *cobra.Command) {
 	}
 	root.AddCommand(a.topics(root)...)
 	explainHelp(root)
+	explainCompletion(root)
 	if len(a.Args) > 0 && (a.Args[0] == cobra.ShellCompRequestCmd || a.Args[0] == cobra.ShellCompNoDescRequestCmd) {
 		a.complete(root)
 	}
@@ -235,7 +239,7 @@ func (a *app) start(cmd *cobra.Command) error {
 	if v := a.Getenv("T2_CRED_TIMEOUT"); v != "" && !given("timeout") {
 		d, err := time.ParseDuration(v)
 		if err != nil {
-			return usageError(fmt.Errorf("T2_CRED_TIMEOUT: %q is not a duration such as 30s", v))
+			return environmentError(fmt.Errorf("T2_CRED_TIMEOUT: %q is not a duration such as 30s", v))
 		}
 		a.flags.timeout = d
 	}
@@ -251,7 +255,7 @@ func (a *app) start(cmd *cobra.Command) error {
 	}
 	for _, name := range []string{"T2_CRED_JSON", "T2_CRED_VERBOSE"} {
 		if v := a.Getenv(name); v != "" && v != "0" && v != "false" && !truthy(v) {
-			return usageError(fmt.Errorf("%s: %q is neither 1 nor 0", name, v))
+			return environmentError(fmt.Errorf("%s: %q is neither 1 nor 0", name, v))
 		}
 	}
 	if given("config") {

@@ -30,7 +30,10 @@ func (a *app) openStoreNamed(c *config, name string) (*store.Store, error) {
 	o.Backend = name
 	if known := store.Backends(); !slices.Contains(known, name) {
 		err := fmt.Errorf("unknown store %q%s; there are %s", shownWord(name), didYouMean(name, known), strings.Join(known, ", "))
-		if name != c.Store || a.flags.store == name {
+		switch {
+		case a.flags.store == name && a.storeChosenBy(c) == "T2_CRED_STORE":
+			return nil, environmentError(fmt.Errorf("T2_CRED_STORE: %w", err))
+		case name != c.Store || a.flags.store == name:
 			return nil, usageError(err)
 		}
 		return nil, configErrorf(hint.Say("mend store there: "+strings.Join(known, " or ")), "configuration %s: %v", c.path, err)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -115,6 +116,13 @@ func (a *app) secretFrom(ctx context.Context, file string) (secret.Secret, error
 			file = "standard input"
 		}
 		return "", usageError(fmt.Errorf("%s did not end within --timeout", shownWord(file)))
+	case errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(file, "~/"):
+		return "", &hint.Error{
+			Kind: errUsage, Detail: "there is no directory ~ here: the shell replaces ~ only at the start of a word without quotes",
+			Remedy: hint.Say("put a space in the place of = before ~, and no quotes around it"),
+		}
+	case errors.Is(err, fs.ErrPermission):
+		return "", &hint.Error{Kind: errUsage, Detail: err.Error(), Remedy: hint.Do(hint.Words("see who may read it: "), hint.Shell("ls", "-l", file))}
 	case errors.Is(err, fs.ErrNotExist):
 		// What was typed may be the secret itself.
 		return "", usageError(errors.New("there is no file of the name that was typed (not shown: it may be the secret itself)"))
@@ -187,7 +195,10 @@ func (a *app) askLine(label, preset string) (string, error) {
 	if a.Ask == nil {
 		return "", errNobody
 	}
-	if preset != "" {
+	switch {
+	case holdsSecret(preset): // some issuers make such client ids, and some people mistake the question
+		label += " [as typed before]"
+	case preset != "":
 		label += " [" + clean(preset) + "]"
 	}
 	var (
@@ -203,7 +214,10 @@ func (a *app) askLine(label, preset string) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("%w: %w", errNobody, err)
 	}
-	return or(strings.TrimSpace(typed), preset), nil
+	typed = strings.TrimSpace(typed)
+	// No message shows a word of it that looks like a secret.
+	a.answers = append(a.answers, strings.FieldsFunc(typed, isAroundSecret)...)
+	return or(typed, preset), nil
 }
 
 // askTerminal asks on the terminal itself for one line, which the terminal shows.
@@ -231,6 +245,8 @@ func readLine(r io.Reader) (string, error) {
 		switch {
 		case n == 1 && one[0] == '\n':
 			return string(line), nil
+		case n == 1 && one[0] == endOfInput: // typed ahead while a hidden answer was read
+			return "", io.EOF
 		case n == 1:
 			line = append(line, one[0])
 		case err != nil:
@@ -238,6 +254,36 @@ func readLine(r io.Reader) (string, error) {
 		}
 	}
 	return "", errors.New("the line is longer than 4096 bytes")
+}
+
+// endOfInput is what Ctrl-D sends to a terminal that is not in line mode.
+const endOfInput = 4
+
+// readHidden reads one line from a terminal that is not in line mode, so it edits the line
+// itself: Backspace, and Ctrl-U for the whole line. Ctrl-D ends it without a line.
+func readHidden(r io.Reader) (string, error) {
+	const most, backspace, del, kill = 64 << 10, 8, 0x7f, 0x15
+	var line []byte
+	for one := make([]byte, 1); len(line) < most; {
+		n, err := r.Read(one)
+		switch {
+		case n == 0 && err != nil:
+			return "", err
+		case n == 0:
+		case one[0] == '\n', one[0] == '\r':
+			return string(line), nil
+		case one[0] == endOfInput, one[0] == 0: // Linux keeps one that was typed ahead as a 0
+			return "", io.EOF
+		case one[0] == kill:
+			line = line[:0]
+		case one[0] == backspace, one[0] == del:
+			_, size := utf8.DecodeLastRune(line)
+			line = line[:len(line)-size]
+		default:
+			line = append(line, one[0])
+		}
+	}
+	return "", errors.New("the line is longer than 64 KiB")
 }
 
 // prompt asks on the terminal itself, wherever standard input and output go. The
@@ -254,8 +300,7 @@ func prompt(ctx context.Context, label string) (string, error) {
 	}
 	defer func() { _ = term.Restore(int(tty.Fd()), state) }()
 	fmt.Fprint(os.Stderr, label)
-	fd := int(tty.Fd())
-	b, err := waitFor(ctx, func() ([]byte, error) { return term.ReadPassword(fd) })
+	line, err := waitFor(ctx, func() (string, error) { return hiddenLine(tty) })
 	fmt.Fprintln(os.Stderr)
-	return strings.TrimSpace(string(b)), err
+	return strings.TrimSpace(line), err
 }

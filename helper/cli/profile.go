@@ -26,7 +26,7 @@ func (a *app) profileList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List the profiles", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			c, err := a.loadConfig()
+			c, err := a.readConfig()
 			if err != nil {
 				return err
 			}
@@ -74,7 +74,10 @@ func (a *app) profileShow() *cobra.Command {
 	return &cobra.Command{
 		Use: "show [NAME]", Short: "Show a profile", Args: oneArgAtMost,
 		RunE: func(_ *cobra.Command, args []string) error {
-			c, err := a.loadConfig()
+			c, err := a.readConfig()
+			if err == nil && len(args) == 0 {
+				c, err = a.loadConfig() // the default one must be there
+			}
 			if err != nil {
 				return err
 			}

@@ -80,8 +80,12 @@ func (a *app) addProfile(ctx context.Context, name string, p profileConfig, secr
 		return usageError(err)
 	}
 	if err := checkProfile(name, p); err != nil {
-		return usageError(fmt.Errorf("profile %s: %w", shownWord(name), err))
+		if isProfileName(name) {
+			err = fmt.Errorf("profile %s: %w", name, err)
+		}
+		return usageError(err)
 	}
+	a.noteCommas(p.Scopes)
 	if old, ok := c.Profiles[name]; ok {
 		p.ClientAuth, p.Narrow = p.auth(), old.Narrow // which no flag names
 		old.Issuer = p.Issuer                         // as typed; its exact name is not known yet
@@ -209,6 +213,7 @@ func (a *app) editProfile(cmd *cobra.Command, name string, typed profileConfig, 
 	if err := checkProfile(name, p); err != nil {
 		return usageError(fmt.Errorf("profile %s: %w", name, err))
 	}
+	a.noteCommas(typed.Scopes)
 	if cmd.Flags().Changed("issuer") || cmd.Flags().Changed("discovery-url") {
 		if p, err = a.discovered(cmd.Context(), name, p); err != nil {
 			return err
@@ -235,6 +240,16 @@ func (a *app) editProfile(cmd *cobra.Command, name string, typed profileConfig, 
 	}
 	fmt.Fprintf(a.Stderr, "changed profile %s:\n%s", name, changes)
 	return nil
+}
+
+// noteCommas says that a comma is a part of a scope (RFC 6749 §3.3), as other tools take
+// it for the end of one.
+func (a *app) noteCommas(scopes []string) {
+	for _, s := range scopes {
+		if strings.Contains(s, ",") {
+			fmt.Fprintf(a.Stderr, "note: %s is one scope; spaces separate scopes, and commas do not\n", shownWord(s))
+		}
+	}
 }
 
 // with is the profile with what flags name in the place of what it had.

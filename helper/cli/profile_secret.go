@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -48,11 +49,43 @@ func (a *app) prove(ctx context.Context, s *store.Store, p helper.Profile, value
 	}
 	if code, _ := classify(err); code != exitRefused {
 		again = hint.Of(err)
+	} else if odd := oddClient(p.ClientID, value); odd != "" {
+		again = append(hint.Do(hint.Words(odd+"; ")), again...)
+	}
+	id := clean(p.ClientID)
+	if strings.Contains(id, " ") {
+		id = fmt.Sprintf("%q", id)
 	}
 	return &hint.Error{
 		Kind: err, Remedy: again,
-		Detail: fmt.Sprintf("client %s, by %s: %v", clean(p.ClientID), or(method, p.ClientAuth, "auto"), err),
+		Detail: fmt.Sprintf("client %s, by %s: %v", id, or(method, p.ClientAuth, "auto"), err),
 	}
+}
+
+// oddClient says what is likely wrong with a client that was refused. All of it may be
+// right: an issuer can make any secret.
+func oddClient(id string, value secret.Secret) string {
+	v := value.Reveal() // looked at, not passed on
+	name, _, named := strings.Cut(v, "=")
+	switch {
+	case strings.Contains(id, " "):
+		return "the client's id has a space in it"
+	case strings.HasPrefix(v, "\ufeff"):
+		return "the secret starts with a byte order mark: save the file without one"
+	case strings.HasPrefix(v, "{"):
+		return "the secret's file has JSON: take the secret alone out of it"
+	case strings.Trim(v, "\"'") != v:
+		return "the secret has quotes around it: leave them out"
+	case named && (strings.Contains(strings.ToLower(name), "secret") || strings.Contains(strings.ToLower(name), "password")):
+		return "the secret's file has a name and =: leave them out"
+	case looksJWT(v):
+		return "the secret's file has a token, and not the client's secret"
+	case v != "" && v == id:
+		return "the secret is the client's id"
+	case strings.TrimSpace(v) != v:
+		return "the secret has a space at its beginning or end"
+	}
+	return ""
 }
 
 // proveEdited has the client of an edited profile prove itself, if the edit changes which

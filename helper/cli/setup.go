@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/terradue/t2-cred/helper"
 	"github.com/terradue/t2-cred/helper/hint"
@@ -35,7 +36,7 @@ name t2-cred where a tool would drop comments. All else in the file stays as it 
 tool itself cannot read, a file with conflicting settings, a file of another user, and a
 file whose t2-cred lines somebody edited.`,
 		Example: "  t2-cred setup git\n  t2-cred setup git --write\n  t2-cred setup git --undo",
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			tool, ok := setup.Find(args[0])
 			switch {
 			case !ok:
@@ -44,7 +45,14 @@ file whose t2-cred lines somebody edited.`,
 				return usageError(errors.New("--write and --undo exclude each other"))
 			}
 			o.Undo = undo
-			return a.runSetup(tool, binDir, o, write)
+			if o.HeaderFile != "" {
+				full, err := filepath.Abs(o.HeaderFile)
+				if err != nil {
+					return err
+				}
+				o.HeaderFile = full
+			}
+			return a.runSetup(tool, binDir, o, write, typedFlags(cmd))
 		},
 	}
 	f := cmd.Flags()
@@ -60,7 +68,30 @@ file whose t2-cred lines somebody edited.`,
 	return cmd
 }
 
-func (a *app) runSetup(tool setup.Tool, binDir string, o setup.Options, write bool) error {
+// typedFlags are the flags that were typed, less those of the next step and those that say
+// how it is reported.
+func typedFlags(cmd *cobra.Command) (words []string) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		switch f.Name {
+		case "write", "undo", "json", "verbose", "timeout", "no-color":
+			return
+		}
+		switch v := f.Value.(type) {
+		case pflag.SliceValue:
+			for _, one := range v.GetSlice() {
+				words = append(words, "--"+f.Name, one)
+			}
+		default:
+			words = append(words, "--"+f.Name)
+			if f.Value.Type() != "bool" {
+				words = append(words, v.String())
+			}
+		}
+	})
+	return words
+}
+
+func (a *app) runSetup(tool setup.Tool, binDir string, o setup.Options, write bool, typed []string) error {
 	p, err := a.setupProfile(o.Undo)
 	if err != nil {
 		return err
@@ -69,6 +100,7 @@ func (a *app) runSetup(tool setup.Tool, binDir string, o setup.Options, write bo
 	if err != nil {
 		return err
 	}
+	env.Typed = typed
 	plan, err := tool.Plan(env, p, o)
 	if err != nil {
 		return err

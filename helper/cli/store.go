@@ -72,6 +72,9 @@ in, and writes, reads and deletes items of its own through each address.`,
 			if !use {
 				if or(a.flags.store, c.Store) != "file" {
 					next := hint.Do(hint.Run("store", "move", "--to", "file"), hint.Words(" takes along what is kept, and makes it the store"))
+					if len(c.Profiles) == 0 {
+						next = hint.Do(hint.Run("store", "init", "--use"), hint.Words(" makes it the store"))
+					}
 					fmt.Fprintf(a.Stderr, "hint: %s\n", next.Text(a.given))
 				}
 				return nil
@@ -80,12 +83,27 @@ in, and writes, reads and deletes items of its own through each address.`,
 				return err
 			}
 			fmt.Fprintln(a.Stderr, "the file store is used from now on")
+			a.warnOfOverride(c)
 			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&use, "use", false, "use the file store from now on")
 	cmd.Flags().BoolVar(&check, "check", false, "with --store openbao: try the engine from this machine")
 	return cmd
+}
+
+// warnOfOverride says what still names another store than the one that was just chosen.
+func (a *app) warnOfOverride(c *config) {
+	switch a.storeChosenBy(c) {
+	case "T2_CRED_STORE":
+		if a.flags.store != "file" {
+			a.warn(fmt.Sprintf("T2_CRED_STORE is %s, and comes before the configuration: unset T2_CRED_STORE", a.flags.store))
+		}
+	case "--store":
+		if a.flags.store != "file" {
+			a.warn(fmt.Sprintf("--store %s comes before the configuration: leave it out from now on", a.flags.store))
+		}
+	}
 }
 
 // makeIdentity makes the identity of the file store, unless there is one.

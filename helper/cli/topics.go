@@ -44,6 +44,18 @@ func explainHelp(root *cobra.Command) {
 	}
 }
 
+// explainCompletion has the completion command refuse a shell that it does not know. Cobra's
+// own shows its help, and a shell's start file would source that.
+func explainCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	completion, _, err := root.Find([]string{"completion"})
+	if err != nil {
+		return
+	}
+	completion.Args = noArgs
+	completion.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+}
+
 // An entry is a line of a list: a word and what it means.
 type entry struct{ word, means string }
 

@@ -50,11 +50,11 @@ func valueOf(arg string) string {
 	return arg
 }
 
-// hideTyped takes out of a text what was typed as an argument, or set in the environment
-// for us, and looks like a secret. The name of a file that exists is none. A message may
+// hideTyped takes out of a text what was typed as an argument or at a question, or set in
+// the environment for us, and looks like a secret. The name of a file that exists is none. A message may
 // have cut a long word off, so its beginning is enough.
 func (a *app) hideTyped(text string) string {
-	typed := slices.Clone(a.Args)
+	typed := slices.Concat(a.Args, a.answers)
 	for _, name := range []string{"PROFILE", "ACCOUNT", "CONFIG", "STORE", "TIMEOUT", "JSON", "VERBOSE", "IDENTITY_FILE", "CA_FILE"} {
 		typed = append(typed, a.Getenv("T2_CRED_"+name))
 	}

@@ -14,12 +14,15 @@ func didYouMean(typed string, known []string) string {
 	return ""
 }
 
-// didYouMeanCommand proposes a command. It knows the words of other tools too.
+// didYouMeanCommand proposes a command. It knows the words of other tools too. The first
+// word that is known is proposed, with the flag that may stand behind it.
 func didYouMeanCommand(typed string, known []string) string {
 	var same []string
 	switch strings.ToLower(typed) {
-	case "ls":
-		same = []string{"list"}
+	case "ls", "accounts", "users":
+		same = []string{"list", "status", "show"}
+	case "list", "cat", "view", "info", "print", "get":
+		same = []string{"show", "status", "get"}
 	case "rm", "delete", "del", "revoke", "signout", "sign-out", "logoff":
 		same = []string{"remove", "erase"}
 	case "mv":
@@ -30,8 +33,10 @@ func didYouMeanCommand(typed string, known []string) string {
 		same = []string{"edit"}
 	case "select", "switch", "default":
 		same = []string{"use"}
-	case "token", "print":
+	case "token", "get-token", "access-token", "fetch":
 		same = []string{"get"}
+	case "refresh", "renew":
+		same = []string{"get --fresh"}
 	case "whoami":
 		same = []string{"claims"}
 	case "signin", "sign-in", "auth":
@@ -41,12 +46,33 @@ func didYouMeanCommand(typed string, known []string) string {
 	case "configure":
 		same = []string{"init"}
 	}
-	for _, word := range same {
-		if slices.Contains(known, word) {
-			return "; did you mean " + word + "?"
+	for _, words := range same {
+		if word, _, _ := strings.Cut(words, " "); slices.Contains(known, word) {
+			return "; did you mean " + words + "?"
 		}
 	}
 	return didYouMean(typed, known)
+}
+
+// sameFlags are the flags that other tools call by that name, the likeliest first.
+func sameFlags(typed string) []string {
+	switch strings.ToLower(typed) {
+	case "url", "server", "realm", "issuer-url", "endpoint":
+		return []string{"issuer"}
+	case "id", "client":
+		return []string{"client-id"}
+	case "secret", "client-secret", "password", "s":
+		return []string{"client-secret-file"}
+	case "token", "access-token", "subject-token", "refresh-token", "t":
+		return []string{"token-file"}
+	case "output", "out", "o", "format", "f", "raw":
+		return []string{"format", "output", "json"}
+	case "user", "username", "u":
+		return []string{"account"}
+	case "force", "refresh", "no-cache":
+		return []string{"fresh"}
+	}
+	return nil
 }
 
 // nearest is the known word with the fewest changes from the typed one, at most a
@@ -153,8 +179,18 @@ const notShown = "[not shown: it looks like a secret]"
 // shownWord is a word that was typed or written, for an error: not if it looks like
 // a secret.
 func shownWord(word string) string {
-	if looksSecret(word) {
+	if holdsSecret(word) {
 		return notShown
 	}
 	return clean(word)
+}
+
+// holdsSecret reports whether a word, or a part of it between spaces, quotes or the like,
+// looks like a secret: "Bearer " and a token, a secret in quotes.
+func holdsSecret(word string) bool {
+	return looksSecret(word) || slices.ContainsFunc(strings.FieldsFunc(word, isAroundSecret), looksSecret)
+}
+
+func isAroundSecret(r rune) bool {
+	return strings.ContainsRune(" \t\r\n\"'`“”‘’<>()[]{},;:=", r)
 }

@@ -138,6 +138,9 @@ func addressHint(id string) string {
 		name, _, _ := strings.Cut(console, "/")
 		return fmt.Sprintf("that is an admin console; the issuer may be %s/realms/%s", Clean(host), Clean(name))
 	}
+	if u, err := url.Parse(id); err == nil && strings.Trim(u.Path, "/") == "" {
+		return fmt.Sprintf("check the issuer's address: its admin knows the exact one; Keycloak's is %s/realms/REALM", Clean(strings.TrimRight(id, "/")))
+	}
 	if !found {
 		return "check the issuer's address: its admin knows the exact one; the document lies below it at " + oidcSuffix
 	}
@@ -386,9 +389,17 @@ func (i *Issuer) tryOther(ctx context.Context, other string, err error) error {
 // normalize undoes what people get wrong when they paste an issuer.
 func normalize(typed string) (id string, notes []string) {
 	id = strings.TrimSpace(typed)
+	if bare := strings.TrimSpace(strings.Trim(id, "\"'“”")); bare != id {
+		id = bare
+		notes = append(notes, "the quotes are left out")
+	}
 	if !strings.Contains(id, "://") {
-		id = "https://" + id
-		notes = append(notes, "no scheme given: trying https")
+		scheme := "https"
+		if u, err := url.Parse("https://" + id); err == nil && Loopback(u.Hostname()) {
+			scheme = "http"
+		}
+		id = scheme + "://" + id
+		notes = append(notes, "no scheme given: trying "+scheme)
 	}
 	if before, ok := strings.CutSuffix(id, oidcSuffix); ok {
 		id = before
@@ -396,9 +407,11 @@ func normalize(typed string) (id string, notes []string) {
 	if before, after, ok := strings.Cut(id, oauthSuffix); ok {
 		id = before + after
 	}
-	if before, _, ok := strings.Cut(id, "#"); ok {
-		id = before
-		notes = append(notes, "the part from # on is a page's own: trying "+strings.TrimRight(id, "/"))
+	for _, sign := range []string{"#", "?"} {
+		if before, _, ok := strings.Cut(id, sign); ok {
+			id = before
+			notes = append(notes, "the part from "+sign+" on is a page's own: trying "+strings.TrimRight(id, "/"))
+		}
 	}
 	id = strings.TrimRight(id, "/")
 	if u, err := url.Parse(id); err == nil && u.Scheme == "http" && !Loopback(u.Hostname()) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/safefile"
 )
 
@@ -18,7 +19,8 @@ func planAWS(e Env, p Profile, o Options) (Plan, error) {
 	}
 	if o.Endpoint == "" && !o.Undo {
 		if len(p.Hosts) != 1 {
-			return Plan{}, usageError(("which of the profile's hosts is the STS? --endpoint https://HOST"))
+			return Plan{}, usageError("which of the profile's hosts is the STS?",
+				hint.Run("setup", "aws", "--endpoint", "https://HOST").With(p.Flags...))
 		}
 		o.Endpoint = firstURL(p.Hosts[0])
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/terradue/t2-cred/helper/safefile"
 )
@@ -176,8 +177,11 @@ func (c *change) unchanged() error {
 var errChanged = errors.New("it has just changed; run it again")
 
 func (c *change) failed(err error, remedy string) error {
-	if errors.Is(err, errChanged) {
+	switch {
+	case errors.Is(err, errChanged):
 		remedy = "run it again"
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		remedy = "make room on the disk of " + filepath.Dir(c.file)
 	}
 	return configError(fmt.Sprintf("%s: %v", c.file, err), remedy)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 )
 
 // planGDAL binds a file of headers to the paths of the profile's hosts. People start the
@@ -26,7 +27,8 @@ func planGDAL(e Env, p Profile, o Options) (Plan, error) {
 	switch header = filepath.ToSlash(header); {
 	case o.Undo:
 	case !filepath.IsAbs(header):
-		return Plan{}, usageError(("where is the file with the header to be? --header-file, in full, as XDG_RUNTIME_DIR is not set"))
+		return Plan{}, usageError("where is the file with the header to be? XDG_RUNTIME_DIR is not set, so there is no usual place",
+			hint.Run("setup", "gdal", "--header-file", "FILE").With(p.Flags...))
 	case !Plain(header, "/._-+:~@"):
 		return Plan{}, usageError(fmt.Sprintf("GDAL and a shell could not both be told the file %q", helper.Clean(header)))
 	}

@@ -109,6 +109,9 @@ func bareHelper(where, name, value string) error {
 // noticeGit warns of another profile for the same host.
 func (p Profile) noticeGit(says []setting) (notices []string) {
 	for _, s := range says {
+		if isNamedHelper(s) {
+			notices = append(notices, fmt.Sprintf("%s.helper = %s is for a program git-credential-t2-cred, which does not exist; take that line out", s.section, helper.Clean(s.value)))
+		}
 		place, ok := strings.CutPrefix(s.section, "credential.")
 		if other := profileIn(s.value); ok && s.key == "helper" && other != "" && other != p.Name && p.servesAddress(place) {
 			notices = append(notices, fmt.Sprintf("the profile %s has lines for %s too; git asks the last helper of the file", other, place))
@@ -136,9 +139,23 @@ func isBareHelper(s setting) bool {
 	return !slices.Contains(words[1:], "git")
 }
 
+// isNamedHelper reports whether a helper line names t2-cred as git names helpers: git
+// would run git-credential-t2-cred.
+func isNamedHelper(s setting) bool {
+	program, _, _ := strings.Cut(s.value, " ")
+	return s.key == "helper" && program == "t2-cred" && (s.section == "credential" || strings.HasPrefix(s.section, "credential."))
+}
+
 // BareGitHelpers are the lines of the user's git configuration that run t2-cred as a
 // credential helper without the word git, each with its file.
-func (e Env) BareGitHelpers() (found []string, err error) {
+func (e Env) BareGitHelpers() (found []string, err error) { return e.gitHelpers(isBareHelper) }
+
+// NamedGitHelpers are the lines whose helper is t2-cred without a path or a "!" before it,
+// each with its file.
+func (e Env) NamedGitHelpers() (found []string, err error) { return e.gitHelpers(isNamedHelper) }
+
+// gitHelpers are the lines of the user's git configuration that are meant.
+func (e Env) gitHelpers(meant func(setting) bool) (found []string, err error) {
 	for _, file := range e.gitConfigs() {
 		text, err := safefile.Read(file, safefile.Want{Max: maxFile})
 		if errors.Is(err, fs.ErrNotExist) {
@@ -152,7 +169,7 @@ func (e Env) BareGitHelpers() (found []string, err error) {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
 		for _, s := range says {
-			if isBareHelper(s) {
+			if meant(s) {
 				found = append(found, fmt.Sprintf("%s: %s.%s = %s", file, s.section, s.key, helper.Clean(s.value)))
 			}
 		}

@@ -28,8 +28,9 @@ var (
 type Env struct {
 	Getenv  func(string) string
 	GOOS    string
-	Program string // the path of t2-cred, absolute, with slashes
-	BinDir  string // the directory on PATH for the names by which tools call t2-cred
+	Program string   // the path of t2-cred, absolute, with slashes
+	BinDir  string   // the directory on PATH for the names by which tools call t2-cred
+	Typed   []string // the flags that were typed, which the next command needs again
 }
 
 // A Profile is the part of a profile that goes into the files of tools.
@@ -67,17 +68,17 @@ func (t Tool) Plan(e Env, p Profile, o Options) (Plan, error) { return t.plan(e,
 // Tools are all, sorted by name.
 func Tools() []Tool {
 	return []Tool{
-		{Name: "aws", Hook: "aws", plan: planAWS},
+		{Name: "aws", Hook: "aws", Aliases: []string{"aws-cli", "boto3"}, plan: planAWS},
 		{Name: "cargo", Hook: "cargo", plan: planCargo},
-		{Name: "docker", Hook: "docker", plan: planDocker},
-		{Name: "gdal", plan: planGDAL},
-		{Name: "git", Hook: "git", plan: planGit},
+		{Name: "docker", Hook: "docker", Aliases: []string{"podman", "skopeo", "crane", "oras", "helm"}, plan: planDocker},
+		{Name: "gdal", Aliases: []string{"rasterio", "qgis"}, plan: planGDAL},
+		{Name: "git", Hook: "git", Aliases: []string{"git-lfs"}, plan: planGit},
 		{Name: "go", Hook: "goauth", Aliases: []string{"goauth"}, plan: planGo},
 		{Name: "kubernetes", Hook: "kubernetes", Aliases: []string{"kubectl"}, plan: planKubernetes},
 		{Name: "pip", Hook: "keyring", Aliases: []string{"keyring", "uv"}, plan: planPip},
 		{Name: "pnpm", Hook: "pnpm", plan: planPnpm},
 		{Name: "rclone", plan: planRclone},
-		{Name: "terraform", Hook: "terraform", plan: planTerraform},
+		{Name: "terraform", Hook: "terraform", Aliases: []string{"opentofu", "tofu"}, plan: planTerraform},
 	}
 }
 
@@ -131,7 +132,9 @@ func configRemedy(detail string, remedy ...hint.Part) error {
 	return &hint.Error{Kind: ErrConfiguration, Detail: detail, Remedy: hint.Do(remedy...)}
 }
 
-func usageError(detail string) error { return &hint.Error{Kind: ErrUsage, Detail: detail} }
+func usageError(detail string, remedy ...hint.Part) error {
+	return &hint.Error{Kind: ErrUsage, Detail: detail, Remedy: hint.Do(remedy...)}
+}
 
 // Plain reports whether text is of letters, digits and these characters alone, so
 // that each tool reads it in the same way.

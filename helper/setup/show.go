@@ -3,6 +3,8 @@ package setup
 import (
 	"fmt"
 	"strings"
+
+	"github.com/terradue/t2-cred/helper/hint"
 )
 
 // Show is the change as a diff without context, since the other lines may hold secrets.
@@ -10,8 +12,9 @@ import (
 func (t Tool) Show(e Env, p Plan) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s\n", p.why)
+	refused := false
 	for _, one := range p.edits {
-		one.show(&b)
+		refused = !one.show(&b) || refused
 	}
 	for _, l := range p.links {
 		if checkLink(l, e.Program) == nil && isThere(l) {
@@ -24,13 +27,15 @@ func (t Tool) Show(e Env, p Plan) string {
 		fmt.Fprintf(&b, "# warning: %s\n", w)
 	}
 	b.WriteString(p.show)
-	if p.Changes() {
-		fmt.Fprintf(&b, "# t2-cred setup %s --write does it, t2-cred setup %s --undo takes it back.\n", t.Name, t.Name)
+	if p.Changes() && !refused {
+		again := hint.Run("setup", t.Name).With(e.Typed...)
+		fmt.Fprintf(&b, "# %s does it, %s takes it back.\n", hint.Do(again.With("--write")), hint.Do(again.With("--undo")))
 	}
 	return b.String()
 }
 
-func (e *edit) show(b *strings.Builder) {
+// show reports whether --write would make the change.
+func (e *edit) show(b *strings.Builder) bool {
 	c, err := e.plan(false)
 	if c != nil {
 		for _, notice := range c.notices {
@@ -41,10 +46,10 @@ func (e *edit) show(b *strings.Builder) {
 	case err != nil:
 		fmt.Fprintf(b, "# --write would leave this file alone: %v. By hand:\n+++ %s\n", err, e.file)
 	case e.quiet && c.idle():
-		return
+		return true
 	case c.old == c.text && c.exists:
 		fmt.Fprintf(b, "# %s says so already\n", e.file)
-		return
+		return true
 	case !c.exists:
 		fmt.Fprintf(b, "--- /dev/null\n+++ %s\n", e.file)
 	default:
@@ -52,11 +57,12 @@ func (e *edit) show(b *strings.Builder) {
 	}
 	if err == nil && (!e.whole || !c.exists) {
 		b.WriteString(changes(c.old, c.text))
-		return
+		return true
 	}
 	for _, line := range e.lines {
 		fmt.Fprintf(b, "+%s\n", line)
 	}
+	return err == nil
 }
 
 // changes are the lines that differ, in the form of diff --unified=0. The algorithm is

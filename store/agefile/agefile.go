@@ -10,7 +10,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -171,5 +170,5 @@ func (s *Store) List(_ context.Context, after string) ([]string, error) {
 
 func (s *Store) cannot(what string, err error) error {
 	return backend.Errorf(backend.ErrUnavailable, err,
-		hint.Say(fmt.Sprintf("make %s writable, or set XDG_DATA_HOME to a directory that is", s.opt.DataDir)), "cannot %s", what)
+		hint.Say(safefile.WriteAdvice(s.opt.DataDir, "set XDG_DATA_HOME to another one", err)), "cannot %s", what)
 }

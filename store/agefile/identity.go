@@ -83,17 +83,30 @@ func (s *Store) readIdentities(ctx context.Context) ([]age.Identity, error) {
 	text, err := from.read(ctx)
 	if err != nil {
 		if names, listErr := s.List(ctx, ""); errors.Is(err, fs.ErrNotExist) && listErr == nil && len(names) > 0 {
-			return nil, backend.Errorf(backend.ErrUnavailable, nil,
-				hint.Say("put it back: no other identity opens what is stored"), "the identity %s is missing, and %d items are encrypted to it", from, len(names))
+			return nil, s.identityLost(from.String(), len(names))
 		}
 		return nil, err
 	}
 	ids, err := age.ParseIdentities(strings.NewReader(text.Reveal()))
 	if err != nil || len(ids) == 0 { // the parser quotes the line: the key itself
-		return nil, backend.Errorf(backend.ErrUnavailable, nil, hint.Do(hint.Shell("age-keygen", "-o", "FILE"), hint.Words(" makes one")),
-			"%s holds no age identity", from)
+		remedy := hint.Do(hint.Shell("age-keygen", "-o", "FILE"), hint.Words(" makes one"))
+		if from.command == nil && !from.fromSystemd { // the file that store init makes anew
+			remedy = hint.Do(hint.Words("put the right file back; without it: "), hint.Shell("mv", from.path, from.path+".wrong"),
+				hint.Words(", and then: "), hint.Run("store", "init"))
+		}
+		return nil, backend.Errorf(backend.ErrUnavailable, nil, remedy, "%s holds no age identity", from)
 	}
 	return ids, nil
+}
+
+// identityLost is the error of an identity that is missing while items are encrypted to
+// it. Where it is lost for good, the items are moved aside, so that store init can make
+// another.
+func (s *Store) identityLost(from string, items int) error {
+	return backend.Errorf(backend.ErrUnavailable, nil,
+		hint.Do(hint.Words("put it back: no other identity opens what is stored; if it is lost for good: "), hint.Shell("mv", s.dir, s.dir+".lost"),
+			hint.Words(", and then: "), hint.Run("store", "init")),
+		"the identity %s is missing, and %d items are encrypted to it", from, items)
 }
 
 func (s source) read(ctx context.Context) (secret.Secret, error) {
@@ -159,8 +172,7 @@ func Init(ctx context.Context, o backend.Options) (path string, err error) {
 		return path, &fs.PathError{Op: "init", Path: path, Err: fs.ErrExist}
 	}
 	if names, err := s.List(ctx, ""); err == nil && len(names) > 0 {
-		return path, backend.Errorf(backend.ErrUnavailable, nil, hint.Say("put it back: no other identity opens what is stored"),
-			"the identity %s is missing, and %d items are encrypted to it", path, len(names))
+		return path, s.identityLost(path, len(names))
 	}
 	if err := safefile.MakeDir(filepath.Dir(path)); err != nil {
 		return path, s.cannot("make the identity", err)
