@@ -54,6 +54,7 @@ func (f *refresher) Prepare(ctx context.Context, found store.Found) (store.Recor
 	}
 	switch {
 	case found.Doubt == nil && !found.Elsewhere:
+		f.issuer.Connect(ctx, f.client) // while room is made for the answer
 		return found.Record, nil
 	case found.Doubt != nil && found.Doubt.Node != "":
 		return f.askShared(ctx)

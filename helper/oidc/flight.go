@@ -144,14 +144,13 @@ type flightConn struct {
 // Write implements io.Writer.
 func (c *flightConn) Write(p []byte) (int, error) { return c.flight.write(c.Conn, p) }
 
-// transport is like base, with a connection of its own for this flight. Its
+// transport is like base, with a connection of its own for this flight, which dial makes. Its
 // connections are wrapped below TLS; between the moment when a connection is ready
 // and its first byte there is nothing but the request.
-func (f *flight) transport(base *http.Transport) *http.Transport {
+func (f *flight) transport(base *http.Transport, dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Transport {
 	own := base.Clone()
 	own.DisableKeepAlives = true
 	own.DisableCompression = true // an answer that is compressed all the same is read by plainText
-	dial := base.DialContext
 	own.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
 		if err != nil {
@@ -178,7 +177,8 @@ func (i *Issuer) sendOnce(ctx context.Context, client *http.Client, req *http.Re
 	defer close(done)
 	go f.watch(ctx, g.spends, s.Wait, done, cancel)
 
-	own := f.transport(client.Transport.(*guard).next.(*http.Transport))
+	base := client.Transport.(*guard).next.(*http.Transport)
+	own := f.transport(base, i.dialer(base.DialContext))
 	defer own.CloseIdleConnections()
 	once := &guard{issuer: i, next: own, holds: g.spends} // an http.Client would look at redirects before we see the answer
 	traced := httptrace.WithClientTrace(flying, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { f.isReady() }})

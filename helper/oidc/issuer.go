@@ -53,6 +53,8 @@ type Issuer struct {
 
 	held []func() // what LogHeld logs
 
+	begun *connecting // of Connect
+
 	mtls     *http.Client // shows a client's certificate, this one
 	mtlsCert string
 }

@@ -34,10 +34,12 @@ const (
 )
 
 // A tokenFront is an issuer whose token endpoint is a function. It counts the token
-// requests that arrive, whole or not.
+// requests that arrive, whole or not, and the connections.
 type tokenFront struct {
 	*httptest.Server
 	posts  atomic.Int32
+	made   atomic.Int32
+	open   atomic.Int32
 	issuer *Issuer
 }
 
@@ -52,6 +54,7 @@ func newTokenFront(t *testing.T, secure bool, token http.HandlerFunc) *tokenFron
 		f.posts.Add(1)
 		token(w, r)
 	}))
+	f.Listener = &countedListener{f.Listener, f}
 	f.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
 	opt := Options{Now: time.Now, Log: slog.New(slog.DiscardHandler)}
 	if secure {
@@ -64,6 +67,32 @@ func newTokenFront(t *testing.T, secure bool, token http.HandlerFunc) *tokenFron
 	t.Cleanup(f.Close)
 	f.issuer = New(f.URL, opt)
 	return f
+}
+
+type countedListener struct {
+	net.Listener
+	of *tokenFront
+}
+
+func (l *countedListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	l.of.made.Add(1)
+	l.of.open.Add(1)
+	return &countedConn{Conn: conn, of: l.of}, nil
+}
+
+type countedConn struct {
+	net.Conn
+	of   *tokenFront
+	once sync.Once
+}
+
+func (c *countedConn) Close() error {
+	c.once.Do(func() { c.of.open.Add(-1) })
+	return c.Conn.Close()
 }
 
 var frontClient = Client{ID: "front-client", Auth: AuthBasic, Secret: "Zp4uClientSecretOfTheFrontN6"}
