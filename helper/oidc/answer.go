@@ -75,16 +75,20 @@ func (m members) seconds(name string) (time.Duration, bool) {
 func (m members) list(name string, clean func(string) string) []string {
 	var parts []string
 	if s, odd := m.text(name); !odd && m[name] != nil && string(m[name]) != "null" {
-		parts = []string{s}
+		parts = []string{clean(s)}
 	} else if json.Unmarshal(m[name], &parts) != nil || parts == nil {
 		return nil
+	} else {
+		for n := range parts {
+			parts[n] = clean(parts[n])
+		}
 	}
 	if len(parts) == 1 && !strings.Contains(parts[0], " ") {
 		parts = strings.Split(parts[0], ",") // as GitHub and Slack write a list
 	}
 	found := []string{}
 	for _, part := range parts {
-		for _, one := range strings.Fields(clean(part)) {
+		for _, one := range strings.Fields(part) {
 			if one = strings.TrimSuffix(one, ","); one != "" {
 				found = append(found, one)
 			}

@@ -408,7 +408,7 @@ func normalize(typed string) (id string, notes []string) {
 		id = before + after
 	}
 	for _, sign := range []string{"#", "?"} {
-		if before, _, ok := strings.Cut(id, sign); ok {
+		if before, _, ok := strings.Cut(id, sign); ok && !strings.Contains(before, "/.well-known/") { // the query of a document counts
 			id = before
 			notes = append(notes, "the part from "+sign+" on is a page's own: trying "+strings.TrimRight(id, "/"))
 		}
