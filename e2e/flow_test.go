@@ -131,7 +131,8 @@ func (o object) want(t *testing.T, members object) {
 	}
 }
 
-// expire waits until a token has expired.
+// expire waits until a token has expired, also for who counts its life from the moment when
+// it came: exp is cut to whole seconds.
 func expire(t *testing.T, token string) {
 	t.Helper()
 	exp, ok := keycloak.Claims(token)["exp"].(float64)
@@ -142,7 +143,7 @@ func expire(t *testing.T, token string) {
 	if left > 20*time.Second {
 		t.Fatalf("the token lives for %s, too long to wait", left)
 	}
-	time.Sleep(left + 100*time.Millisecond)
+	time.Sleep(left + 1100*time.Millisecond)
 }
 
 // A tap sees what the token endpoint of a realm answered, also when whoever had

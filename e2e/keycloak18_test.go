@@ -49,7 +49,9 @@ func TestKeycloak18_behavesAsDocumented(t *testing.T) {
 		"another type":    {with("subject_token_type", "urn:ietf:params:oauth:token-type:jwt"), `400 invalid_token "Invalid token type, must be access token"`},
 		"no refreshtoken": {keycloak.RefreshForm("x"), `400 invalid_grant "Invalid refresh token"`},
 	} {
-		if a := realm.PostAsClient(c.form); !strings.HasPrefix(a.String(), c.want) {
+		a := realm.PostAsClient(c.form)
+		got := strings.Replace(a.String(), "expires_in=299", "expires_in=300", 1) // a second has passed
+		if !strings.HasPrefix(got, c.want) {
 			t.Errorf("%s: got %s, want %s", name, a, c.want)
 		}
 	}

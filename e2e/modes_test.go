@@ -187,7 +187,7 @@ func TestModes_subjectToken(t *testing.T) {
 		{name: "with the word Bearer", token: "Bearer " + login.AccessToken, code: 7, message: "the word Bearer", hint: "leave the word Bearer out"},
 		{name: "of two lines", token: login.AccessToken + "\n" + login.AccessToken, code: 7, message: "a line end", hint: "on one line"},
 		{name: "empty", token: " \n", code: 2, message: "no token given", hint: ""},
-		{name: "garbage", token: "garbage", code: 7, message: `invalid_request "Invalid token"`, hint: "get a new access token", asks: true},
+		{name: "garbage", token: "garbage", code: 7, message: `invalid_request "Invalid token"; what was brought is no JWT`, hint: "look which file that was", asks: true},
 		{name: "forged", token: forged(login.AccessToken), code: 7, message: `invalid_request "Invalid token"`, hint: "get a new access token", asks: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/terradue/t2-cred/helper/hint"
@@ -241,10 +240,8 @@ func (r *spending) granted(ctx context.Context, sp Spender, next Record, unfit e
 	if r.claim != nil {
 		return r.grantedShared(ctx, sp, next, unfit)
 	}
-	var counted sync.WaitGroup
-	counted.Go(func() { r.s.locks.countRefresh(r.name) })
 	err := r.save(ctx, next, nil) // nothing comes between the answer and this
-	counted.Wait()
+	r.s.locks.countRefresh(r.name)
 	if err != nil { // this goes before what is wrong with the access token
 		return next, lost(err)
 	}

@@ -59,7 +59,7 @@ def test_a_token_does_not_show_itself():
         (lambda: t2cred.get(profile="none"), 3, "configuration", "none", "--profile gep"),
         (lambda: t2cred.get(account="--help"), 4, "login_required", "nothing is stored for gep/--help", "t2-cred exchange"),
         (lambda: t2cred.status(account="nobody"), 4, "login_required", "nothing is stored", "t2-cred"),
-        (lambda: t2cred.exchange("x7Qk9wZr2mVt8bNc4LpY", account="nobody"), 7, "token_refused", "Invalid token", "get a new access token"),
+        (lambda: t2cred.exchange("x7Qk9wZr2mVt8bNc4LpY", account="nobody"), 7, "token_refused", "Invalid token", "look which file that was"),
     ],
 )
 def test_errors_carry_everything(call, exit, code, words, hint):
