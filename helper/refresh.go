@@ -264,13 +264,18 @@ type verification struct {
 	err    error
 }
 
+// verifyLimit bounds a verification that nobody waits for any more, such as for keys that
+// do not come.
+const verifyLimit = 15 * time.Second
+
 // beginVerify begins to verify the answer's access token. The caller's time bounds it no
 // longer, and endVerify bounds the wait for it.
 func (f *refresher) beginVerify(ctx context.Context, next store.Record) {
-	ctx = context.WithoutCancel(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), verifyLimit)
 	verified := make(chan verification, 1)
 	f.verified = verified
 	go func() {
+		defer cancel()
 		defer close(verified)
 		defer func() { _ = recover() }() // endVerify meets it again, where a panic is reported without its value
 		var v verification

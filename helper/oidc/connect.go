@@ -14,9 +14,10 @@ const connectLife = time.Second
 // A connecting is a connection on its way. Only the one request takes it.
 type connecting struct {
 	address string
-	done    chan struct{} // closed when conn and err are there
+	done    chan struct{} // closed when conn, err and over are there
 	conn    net.Conn
 	err     error
+	over    bool // the time of the caller who began it was up
 }
 
 // Connect begins to connect to the token endpoint, for an [Issuer.Spend] that is about to
@@ -50,6 +51,7 @@ func (i *Issuer) Connect(ctx context.Context, c Client) {
 	go func() {
 		defer close(b.done)
 		b.conn, b.err = transport.DialContext(ctx, "tcp", b.address)
+		b.over = b.err != nil && ctx.Err() != nil
 	}()
 	time.AfterFunc(connectLife, func() {
 		if i.takeBegun(func(now *connecting) bool { return now == b }) != nil {
@@ -100,6 +102,9 @@ func (i *Issuer) dialer(dial func(ctx context.Context, network, address string) 
 		}
 		select {
 		case <-b.done:
+			if b.over {
+				return dial(ctx, network, address)
+			}
 			return b.conn, b.err
 		case <-ctx.Done():
 			go b.drop()

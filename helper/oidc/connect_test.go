@@ -1,6 +1,8 @@
 package oidc
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"net/url"
 	"testing"
@@ -66,6 +68,36 @@ func TestConnect_fails(t *testing.T) {
 	defer cancel()
 	if _, err := f.spend(ctx, Spending{}); err == nil || Sent(err) {
 		t.Errorf("%v, sent: %v", err, Sent(err))
+	}
+}
+
+// TestConnect_ofAnotherCaller: accounts of one issuer share what was begun, and not the
+// time of whoever began it.
+func TestConnect_ofAnotherCaller(t *testing.T) {
+	f := newTokenFront(t, false, answer(200, "application/json", goodBody))
+	if _, err := f.issuer.Metadata(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, of := range []func() context.Context{
+		func() context.Context {
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			return ctx
+		},
+		func() context.Context {
+			ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+			t.Cleanup(cancel)
+			return ctx
+		},
+	} {
+		f.issuer.Connect(of(), frontClient)
+		var own net.Dialer
+		conn, err := f.issuer.dialer(own.DialContext)(t.Context(), "tcp", f.Listener.Addr().String())
+		if err != nil {
+			t.Errorf("%v", err)
+			continue
+		}
+		_ = conn.Close()
 	}
 }
 

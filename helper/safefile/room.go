@@ -9,7 +9,7 @@ import (
 
 // WriteAdvice says what to do about a directory in which nothing could be made. It names
 // the nearest directory that exists, since that is the one to look at. other is what
-// names another place, as in "set XDG_DATA_HOME to a directory that is".
+// names another place, as in "set XDG_DATA_HOME to another one".
 func WriteAdvice(dir, other string, err error) string {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return "make room on the disk of " + standing(dir)

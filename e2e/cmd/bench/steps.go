@@ -8,9 +8,9 @@ func steps() table {
 		text: `Measured once, on 30 November 2026, with probes at the steps, the built-in issuer and an
 engine of three nodes on one disk. The probes and a busy machine add to each step.
 
-- The keyring store waits six times for the bus or the Secret Service before it sends: for
-  the authentication (three times), the collections, the lock and the session with three
-  searches, and three secrets at once.
+- The keyring store waits six times for the bus or the Secret Service before it sends. Three
+  waits are for the authentication, and one is for the collections. One is for the lock, the
+  session and three searches, and one is for three secrets.
 - After the answer it waits twice more: for the comparison with the stored item, and for the
   write. gnome-keyring writes its whole file and waits for the disk. The value is read back in
   the same wait.
@@ -25,9 +25,9 @@ engine of three nodes on one disk. The probes and a busy machine add to each ste
   from 1, so its version number may be that of the item that was read. The engine's answer to a
   check-and-set does not tell the two apart.
 
-The built-in issuer answers in 3 ms, and this computer's Keycloak in 15. So with the built-in
-issuer a refresh through OpenBao takes longer than twice the file store's time. TestFleetCost
-in e2e tells that ratio.`,
+Since then the token is verified while the item is saved, and the connection to the issuer is
+made while room is. The built-in issuer answers faster than Keycloak, so there the ratio of
+OpenBao to the file store is larger. TestFleetCost in e2e tells it.`,
 		head: []string{"", "keyring", "file", "OpenBao"},
 		rows: [][]string{
 			{"start, configuration, lock", "3.1 ms", "3.6 ms", "3.5 ms"},
