@@ -188,7 +188,9 @@ const stuckTime = 45 * time.Second
 // become active. Then the servers are restarted, as an administrator has to do.
 func (c *Cluster) Settle() {
 	c.t.Helper()
-	if c.Leaderless(stuckTime) >= stuckTime {
+	stuck, cancel := context.WithTimeout(context.Background(), stuckTime)
+	defer cancel()
+	if poll(stuck, func() error { _, err := c.leader(stuck); return err }) != nil {
 		c.t.Logf("openbao: no server becomes active, so all are restarted%s", c.lastWords())
 		for _, n := range c.Nodes {
 			n.Restart()
@@ -201,16 +203,29 @@ func (c *Cluster) Settle() {
 	}
 }
 
-// Leaderless waits for a leader, and says for how long there was none.
-func (c *Cluster) Leaderless(limit time.Duration) time.Duration {
-	began := time.Now()
-	for time.Since(began) < limit {
-		if _, err := c.leader(context.Background()); err == nil {
-			break
+// Watch looks for a leader until stop is called. Stop says for how long there was none at a
+// stretch.
+func (c *Cluster) Watch() (stop func() time.Duration) {
+	ctx, cancel := context.WithCancel(context.Background())
+	longest := make(chan time.Duration, 1)
+	go func() {
+		var gap time.Duration
+		for seen := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+			_, err := c.leader(context.WithoutCancel(ctx))
+			gap = max(gap, time.Since(seen))
+			if err == nil {
+				seen = time.Now()
+			}
+			if ctx.Err() != nil {
+				longest <- gap
+				return
+			}
 		}
-		time.Sleep(100 * time.Millisecond)
+	}()
+	return func() time.Duration {
+		cancel()
+		return <-longest
 	}
-	return time.Since(began)
 }
 
 // Leader is the raft leader. It waits for one.
