@@ -22,6 +22,8 @@ type expected struct {
 	subject  string // of the grant, when it is known already
 	verified bool   // an access token of this grant was verified before
 	first    bool   // the answer begins a grant: what is odd is said to the person
+	// refreshed is of a refresh, which may bring the first ID token again.
+	refreshed bool
 }
 
 // accept verifies an answer's access token and makes it a Token. The subject, when it
@@ -36,6 +38,7 @@ func (h *Helper) accept(ctx context.Context, r Request, issuer *oidc.Issuer, ans
 		claims, err = issuer.Verify(ctx, answer.AccessToken, want)
 	}
 	if why := opaque(err, issuer.Product(), answer); why != "" {
+		want.Unproven = errors.Is(err, oidc.ErrOpaque) // beside a JWT, the ID token proves whose it is
 		if err = opaqueAllowed(r.Profile, e, why); err == nil {
 			claims, err = h.unread(ctx, issuer, answer, want, e)
 		}
@@ -115,14 +118,16 @@ func opaqueAllowed(p Profile, e expected, why string) error {
 }
 
 // unread are the claims for an access token that is not looked into: those of the ID
-// token beside it. Without the issuer's keys that one says nothing either.
+// token beside it. One that cannot be verified says nothing, and neither does one that has
+// ended: it was not made for this answer. All are refused for what they contradict.
 func (h *Helper) unread(ctx context.Context, issuer *oidc.Issuer, answer oidc.Response, want oidc.Expect, e expected) (oidc.Claims, error) {
 	if answer.IDToken == "" {
 		return oidc.Claims{Subject: e.subject}, nil
 	}
-	want.What, want.IDToken = "id_token", true
+	want.What, want.IDToken, want.Repeated = "id_token", true, e.refreshed
 	claims, err := issuer.Verify(ctx, answer.IDToken, want)
-	if errors.Is(err, oidc.ErrOpaque) {
+	ended := e.refreshed && err == nil && !h.Now().Before(claims.Expiry)
+	if errors.Is(err, oidc.ErrOpaque) || claims.Unproven || ended {
 		return oidc.Claims{Subject: e.subject}, nil
 	}
 	claims.JSON, claims.Scopes = nil, nil

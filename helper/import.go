@@ -91,7 +91,7 @@ func (f *importer) Send(ctx context.Context, ready func() error) (store.Record, 
 	if !rotated {
 		// Nothing was spent, so nothing need be kept before it is verified.
 		f.answer.RefreshToken = brought
-		token, claims, err := f.h.accept(ctx, f.request.Request, f.issuer, f.answer, expected{subject: f.subject, first: true})
+		token, claims, err := f.h.accept(ctx, f.request.Request, f.issuer, f.answer, expected{subject: f.subject, first: true, refreshed: true})
 		if err != nil {
 			return store.Record{}, store.Refused, err
 		}
@@ -131,7 +131,7 @@ func (f *importer) failed(err error) (store.Record, store.Verdict, error) {
 
 // Verify implements store.Spender.
 func (f *importer) Verify(ctx context.Context, stored store.Record) (store.Record, error) {
-	token, claims, err := f.h.accept(ctx, f.request.Request, f.issuer, f.answer, expected{subject: f.subject, first: true})
+	token, claims, err := f.h.accept(ctx, f.request.Request, f.issuer, f.answer, expected{subject: f.subject, first: true, refreshed: true})
 	if err != nil {
 		return stored, importedAlthough(err)
 	}

@@ -256,7 +256,7 @@ func (f *refresher) verifyNarrow(ctx context.Context, stored store.Record) (stor
 	if peek, ok := oidc.ParseUnverified(stored.Token.AccessToken); ok {
 		base.audience, base.looked = peek.Claims.Audience, true
 	}
-	t, err := f.h.acceptNarrow(ctx, f.request, f.issuer, f.answer, expected{subject: stored.Subject, verified: stored.Verified}, base)
+	t, err := f.h.acceptNarrow(ctx, f.request, f.issuer, f.answer, expected{subject: stored.Subject, verified: stored.Verified, refreshed: true}, base)
 	if err != nil {
 		return stored, keptAlthough(err)
 	}

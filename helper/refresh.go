@@ -299,7 +299,7 @@ func (f *refresher) endVerify(ctx context.Context, stored store.Record) (store.T
 }
 
 func (f *refresher) verify(ctx context.Context, rec store.Record) (store.Token, oidc.Claims, error) {
-	return f.h.accept(ctx, f.request, f.issuer, f.answer, expected{subject: rec.Subject, verified: rec.Verified})
+	return f.h.accept(ctx, f.request, f.issuer, f.answer, expected{subject: rec.Subject, verified: rec.Verified, refreshed: true})
 }
 
 // withClaims is a record with a verified token and what it tells.
