@@ -2,12 +2,29 @@ package oidc
 
 import (
 	"encoding/base64"
+	"errors"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/secret"
 )
+
+// sharedAlgorithms sign with the client's secret (OpenID Connect Core §10.1). No such
+// signature is ever checked: with a published key as the secret, anybody could make one
+// (RFC 8725 §3.1).
+var sharedAlgorithms = []string{"HS256", "HS384", "HS512"}
+
+// errShared is of a JWT that a shared secret has signed.
+var errShared = errors.New("its signature algorithm")
+
+// takesShared reports whether a JWT may pass that was refused for its signature by a shared
+// secret. TLS vouches for an ID token that the token endpoint has given (OpenID Connect Core
+// §3.1.3.7, item 6). No access token passes.
+func (want Expect) takesShared(refused error) bool {
+	return want.IDToken && want.Unproven && errors.Is(refused, errShared)
+}
 
 // takesOutlived reports whether an ID token may pass whose key is no longer published: one
 // that is given again at a refresh, long after its end.
@@ -29,7 +46,7 @@ func unverifiedPayload(token secret.Secret) []byte {
 // sharedSecret is what to do about tokens that are signed with the client's secret.
 // Authentik does so for a provider without a signing key, Auth0 where a client is set so.
 func sharedSecret(h header) hint.Remedy {
-	if !strings.HasPrefix(h.Alg, "HS") {
+	if !slices.Contains(sharedAlgorithms, h.Alg) {
 		return nil
 	}
 	return hint.Say(AskAdmin + "sign this client's tokens with a key pair, such as RS256 or ES256, in place of a shared secret")
