@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -66,6 +67,37 @@ func TestOddAddress_path(t *testing.T) {
 		h.works(args...)
 	}
 	h.check()
+}
+
+// TestOddAddress_escapedPath: the issuer's path is asked for as it is written, with its own
+// percent-encoding (RFC 3986 §6.2.2.2 lets %2F be another address than a slash), below the
+// issuer (OpenID Connect Discovery 1.0 §4.1) and at RFC 8414's place. The spelling of the document
+// is the one that is saved.
+func TestOddAddress_escapedPath(t *testing.T) {
+	for _, path := range []string{
+		"/a%20b", "/a%2Fb/c", "/a%2fb", "/a%7Ebc", "/Gr%c3%b6%C3%9Fe", "/a%25b", "/a+b", "/a;v=1/b", "/a:b@c/(d)", "/a//b", "/a%20b/", "/~t/$1,x=y", "/a|b",
+	} {
+		for _, only8414 := range []bool{false, true} {
+			opts := []oidctest.Option{oidctest.Neutral(), oidctest.Path(path)}
+			if only8414 {
+				opts = append(opts, oidctest.OnlyRFC8414())
+			}
+			h := newHomeWith(t, opts...)
+			typed := strings.TrimSuffix(h.issuer.URL(), "/")
+			for _, args := range [][]string{h.add(typed), {"exchange", "--token-file", h.userToken("alice")}, {"get", "--fresh"}, {"claims"}, {"erase"}} {
+				if code := h.run(args...); code != exitOK {
+					t.Errorf("%s, RFC 8414 %t: %s ends with %d: %s", path, only8414, args[0], code, h.stderr.String())
+				}
+			}
+			h.works("profile", "show", "gep", "--json")
+			var shown struct{ Issuer string }
+			if err := json.Unmarshal(h.stdout.Bytes(), &shown); err != nil || shown.Issuer != h.issuer.URL() {
+				t.Errorf("%s: saved as %q, %v", path, shown.Issuer, err)
+			}
+			h.check()
+			h.issuer.Close()
+		}
+	}
 }
 
 // TestOddAddress_query: a document whose address has a query is not looked for, and the hint

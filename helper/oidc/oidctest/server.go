@@ -69,7 +69,7 @@ func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		i.serveControl(w, r)
 		return
 	}
-	path, aliased := strings.CutPrefix(r.URL.Path, "/mtls/")
+	path, aliased := strings.CutPrefix(r.URL.EscapedPath(), "/mtls/") // as it was sent
 	if aliased {
 		path = "/" + path
 	}
@@ -177,11 +177,20 @@ func (i *Issuer) route(path string) Endpoint {
 	only8414 := i.conf.only8414
 	i.mu.Unlock()
 	for _, e := range []Endpoint{Discovery, Metadata, JWKS, Token, Revocation, Introspect, Authorization} {
-		if i.base+path == i.endpoint(e) && (e != Discovery || !only8414) && (e != Metadata || only8414) {
+		if path == escapedPath(i.endpoint(e)) && (e != Discovery || !only8414) && (e != Metadata || only8414) {
 			return e
 		}
 	}
 	return "unknown"
+}
+
+// escapedPath is the path of an address as a client sends it.
+func escapedPath(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || address == "" {
+		return ""
+	}
+	return u.EscapedPath()
 }
 
 // json is an answer with an object, after all faults have edited it.
