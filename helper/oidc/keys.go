@@ -58,18 +58,26 @@ func parseKeySet(body []byte) (*keySet, error) {
 
 // candidates are the keys that may have made a signature with this header, in their
 // order: the key id must be the same, the use must be signing, the algorithm the key's
-// own. A key id names one key. A token without one is tried with each key that fits.
+// own. A key id names one key. A token without one is tried with each key that fits, and
+// so is a key that is published without one (RFC 7517 §4.5 makes it optional).
 func (s *keySet) candidates(kid, alg string) []publishedKey {
-	var found []publishedKey
+	var found, nameless []publishedKey
 	for _, k := range s.keys {
-		if (kid == "" || k.KeyID == kid) && k.signs() && k.fits(alg) {
+		switch {
+		case !k.signs() || !k.fits(alg):
+		case kid == "" || k.KeyID == kid:
 			found = append(found, k)
+		case k.KeyID == "":
+			nameless = append(nameless, k)
 		}
 	}
-	if kid != "" && len(found) > 1 {
-		found = found[:1]
+	switch {
+	case kid == "":
+		return found
+	case s.knows(kid):
+		return found[:min(len(found), 1)]
 	}
-	return found
+	return nameless
 }
 
 // fits reports whether a key can be one for an algorithm, by what it says of itself.
