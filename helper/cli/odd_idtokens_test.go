@@ -351,3 +351,37 @@ func TestOddIssuers_loginByShared(t *testing.T) {
 		h.check()
 	}
 }
+
+// TestOddIssuers_otherAlgorithm: tokens with a signature of a kind that is not accepted are
+// refused, and the hint says which kinds are.
+func TestOddIssuers_otherAlgorithm(t *testing.T) {
+	h := newHomeWith(t, oidctest.Neutral())
+	h.addProfile(allScopes)
+	user := h.userToken("alice")
+	for _, alg := range []string{"ES256K", "Ed448", "ML-DSA-65", "none"} {
+		remove := h.issuer.Inject(oidctest.Fault{Name: alg, Endpoint: oidctest.Token, Token: func(_ *oidctest.Call, d *oidctest.Draft) { d.Header["alg"] = alg }})
+		h.fails(exitVerify, `its signature algorithm "`+alg+`" is not one that is accepted`, "ask the issuer's admin: sign this client's tokens with RS256, PS256, ES256 or EdDSA", "exchange", "--token-file", user)
+		remove()
+	}
+	h.works("exchange", "--token-file", user)
+	h.check()
+}
+
+// TestOddIssuers_audience: the audience is a list of one, or null beside the client's name.
+// Null names nobody.
+func TestOddIssuers_audience(t *testing.T) {
+	for name, tt := range map[string]struct {
+		aud  any
+		code int
+	}{"a list of one": {[]string{oidctest.ClientID}, exitOK}, "null": {nil, exitOK}, "another's": {[]string{"another"}, exitVerify}} {
+		h := newHomeWith(t, oidctest.Neutral())
+		h.addProfile("offline_access ellip gep")
+		h.issuer.Inject(oidctest.Fault{Name: name, Endpoint: oidctest.Token, Token: func(_ *oidctest.Call, d *oidctest.Draft) {
+			access(func(c map[string]any) { c["aud"] = tt.aud; delete(c, "azp") })(d)
+		}})
+		if code := h.run("exchange", "--token-file", h.userToken("alice")); code != tt.code || strings.Contains(h.stderr.String(), "another reader") {
+			t.Errorf("%s: exchange ends with %d: %s", name, code, h.stderr.String())
+		}
+		h.check()
+	}
+}

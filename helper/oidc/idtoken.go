@@ -43,11 +43,15 @@ func unverifiedPayload(token secret.Secret) []byte {
 	return payload
 }
 
-// sharedSecret is what to do about tokens that are signed with the client's secret.
-// Authentik does so for a provider without a signing key, Auth0 where a client is set so.
-func sharedSecret(h header) hint.Remedy {
-	if !slices.Contains(sharedAlgorithms, h.Alg) {
+// mendAlgorithm is what to do about tokens that are signed with an algorithm that is not
+// accepted. Authentik signs with the client's secret for a provider without a signing key,
+// and Auth0 where a client is set so. Some issuers have ES256K or Ed448.
+func mendAlgorithm(h header) hint.Remedy {
+	switch {
+	case h.Alg == "" || accepted(h.Alg):
 		return nil
+	case slices.Contains(sharedAlgorithms, h.Alg):
+		return hint.Say(AskAdmin + "sign this client's tokens with a key pair, such as RS256 or ES256, in place of a shared secret")
 	}
-	return hint.Say(AskAdmin + "sign this client's tokens with a key pair, such as RS256 or ES256, in place of a shared secret")
+	return hint.Say(AskAdmin + "sign this client's tokens with RS256, PS256, ES256 or EdDSA")
 }

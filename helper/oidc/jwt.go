@@ -184,6 +184,9 @@ func (p Unverified) GivenTo(client string) bool { return slices.Contains(p.Claim
 type audience []string
 
 func (a *audience) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		return nil // it names nobody, as one that is missing
+	}
 	var one string
 	if json.Unmarshal(b, &one) == nil {
 		*a = audience{one}

@@ -31,6 +31,8 @@ var algorithms = []jwa.SignatureAlgorithm{
 	jwa.ES256, jwa.ES384, jwa.ES512, jwa.EdDSA, "Ed25519",
 }
 
+func accepted(alg string) bool { return slices.Contains(algorithms, jwa.SignatureAlgorithm(alg)) }
+
 // Sizes of RSA keys in bits. Larger ones would let a hostile key set keep us busy.
 const minRSA, maxRSA = 2048, 16384
 
@@ -122,7 +124,7 @@ func (i *Issuer) payload(ctx context.Context, token secret.Secret, want Expect) 
 	case err != nil && want.takesShared(err):
 		return unverifiedPayload(token), true, nil
 	case err != nil:
-		return nil, false, &VerifyError{What: want.What, Why: err.Error(), Identity: true, Signature: errors.Is(err, errOwnType), Remedy: sharedSecret(head)}
+		return nil, false, &VerifyError{What: want.What, Why: err.Error(), Identity: true, Signature: errors.Is(err, errOwnType), Remedy: mendAlgorithm(head)}
 	}
 	payload, err = i.verifySignature(ctx, token, head)
 	switch {
@@ -175,7 +177,7 @@ func readHeader(token secret.Secret) (header, error) {
 		return h, fmt.Errorf("it is not an access token: its header's typ is %q", Clean(h.Type))
 	case slices.Contains(sharedAlgorithms, h.Alg):
 		return h, fmt.Errorf("%w %q is not one that is accepted", errShared, h.Alg)
-	case !slices.Contains(algorithms, jwa.SignatureAlgorithm(h.Alg)):
+	case !accepted(h.Alg):
 		return h, fmt.Errorf("its signature algorithm %q is not one that is accepted", Clean(h.Alg))
 	}
 	return h, nil
