@@ -254,7 +254,6 @@ func TestOddIssuers_gateway(t *testing.T) {
 // TestOddIssuers_revocation: what servers answer to the revocation of a refresh token. The
 // grant is forgotten only where the issuer has ended it or does not know it.
 func TestOddIssuers_revocation(t *testing.T) {
-	const jsonType = "application/json"
 	const local = "t2-cred erase --local-only --profile gep"
 	for _, tt := range []struct {
 		name   string

@@ -88,3 +88,41 @@ func TestDevice_products(t *testing.T) {
 		})
 	}
 }
+
+// TestDevice_oddAnswers: what is optional in the answer (RFC 8628 §3.2) ends no login when it is
+// of no use. A refusal is one with any status.
+func TestDevice_oddAnswers(t *testing.T) {
+	const begin = `{"device_code":"device-code-Zk3","user_code":"A2B3C4","verification_uri":"HOST/device"`
+	for name, tt := range map[string]struct {
+		body     string
+		complete string // HOST stands for the issuer
+		says     string // of the error; empty for none
+	}{
+		"an address with the code":        {begin + `,"verification_uri_complete":"HOST/device?code=A2B3C4"}`, "HOST/device?code=A2B3C4", ""},
+		"one in clear, as behind a proxy": {begin + `,"verification_uri_complete":"http://idp.example/device?code=A2B3C4"}`, "", ""},
+		"one without a host":              {begin + `,"verification_uri_complete":"/device?code=A2B3C4"}`, "", ""},
+		"one for an app":                  {begin + `,"verification_uri_complete":"app:device"}`, "", ""},
+		"null":                            {begin + `,"verification_uri_complete":null,"interval":0,"expires_in":"0"}`, "", ""},
+		"a byte order mark":               {"\ufeff" + begin + `}`, "", ""},
+		"the address itself in clear":     {strings.Replace(begin, "HOST", "http://idp.example", 1) + `}`, "", "the verification address: "},
+		"GitHub, not switched on":         {`{"error":"device_flow_disabled","error_description":"Device Flow must be explicitly enabled"}`, "", `device_flow_disabled "Device Flow`},
+		"no answer of the protocol":       {`{"ok":true}`, "", "not one of a device authorization endpoint"},
+	} {
+		var front *httptest.Server
+		front = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			answer(200, "application/json", strings.ReplaceAll(tt.body, "HOST", front.URL))(w, r)
+		}))
+		i := at(front.URL, "")
+		i.meta = &Metadata{Issuer: front.URL, TokenEndpoint: front.URL + "/token", DeviceEndpoint: front.URL + "/start"}
+		d, err := i.StartDevice(t.Context(), frontClient, []string{"openid"})
+		switch {
+		case tt.says != "" && (err == nil || !strings.Contains(err.Error(), tt.says)):
+			t.Errorf("%s: %v", name, err)
+		case tt.says == "" && (err != nil || d.VerificationURI != front.URL+"/device" || d.Complete != strings.ReplaceAll(tt.complete, "HOST", front.URL)):
+			t.Errorf("%s: %+v, %v", name, d, err)
+		case tt.says == "" && (d.interval != 5*time.Second || d.Expiry.Before(time.Now().Add(4*time.Minute))):
+			t.Errorf("%s: asked each %s until %s", name, d.interval, d.Expiry)
+		}
+		front.Close()
+	}
+}

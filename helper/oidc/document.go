@@ -139,6 +139,7 @@ func (i *Issuer) readDocument(op string, resp *http.Response, kept document) (do
 		}
 	}
 	body, err := io.ReadAll(resp.Body)
+	body = plainText(body)
 	switch {
 	case resp.StatusCode != http.StatusOK:
 		said, _ := readMembers(body) // a body that is no JSON leaves the status to speak

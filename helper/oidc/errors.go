@@ -63,7 +63,7 @@ func (e *Error) NotThere() bool {
 // stoppedBefore is of an answer that is no OAuth error and not one of an overloaded server.
 func (e *Error) stoppedBefore() bool {
 	public := e.Op == discoveryKind || e.Op == keysKind
-	return e.Code == "" && !public && e.Status >= 400 && e.Status < 500 && !e.overloaded()
+	return e.Code == "" && !public && e.Status >= 300 && e.Status < 500 && !e.overloaded()
 }
 
 // hintByMeaning is what to do where the issuer's words are not known, but what they mean.

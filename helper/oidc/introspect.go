@@ -37,11 +37,9 @@ func (i *Issuer) Introspect(ctx context.Context, c Client, refreshToken secret.S
 	if err != nil {
 		return false, false, err
 	}
-	var answer struct {
-		Active *bool `json:"active"`
-	}
-	if json.Unmarshal(body, &answer) != nil || answer.Active == nil {
+	answer, err := readMembers(body)
+	if raw := answer["active"]; err != nil || raw == nil || json.Unmarshal(raw, &active) != nil || string(raw) == "null" {
 		return false, false, unreachable("introspect", errors.New("the answer does not say whether the token is active"))
 	}
-	return *answer.Active, true, nil
+	return active, true, nil
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -122,13 +121,12 @@ func (i *Issuer) push(ctx context.Context, meta *Metadata, c Client, form url.Va
 	if err != nil {
 		return nil, err
 	}
-	var answer struct {
-		RequestURI string `json:"request_uri"`
-	}
-	if err := json.Unmarshal(body, &answer); err != nil || answer.RequestURI == "" {
+	answer, err := readMembers(body)
+	reference, _ := answer.text("request_uri")
+	if err != nil || reference == "" {
 		return nil, unreachable("login", errors.New("the answer to the pushed authorization request has no request_uri"))
 	}
-	return url.Values{"client_id": {c.ID}, "request_uri": {answer.RequestURI}}, nil
+	return url.Values{"client_id": {c.ID}, "request_uri": {reference}}, nil
 }
 
 // Redeem turns the parameters that came back to the redirect URI into tokens.
@@ -222,13 +220,12 @@ func (i *Issuer) StartDevice(ctx context.Context, c Client, scopes []string) (*D
 	if err != nil || d.code == "" || d.UserCode == "" {
 		return nil, unreachable("login", errors.New("the answer is not one of a device authorization endpoint"))
 	}
-	for _, shown := range []string{d.VerificationURI, d.Complete} {
-		if shown == "" && d.VerificationURI != "" {
-			continue
-		}
-		if _, err := secureURL(shown, i.id); err != nil {
-			return nil, &VerifyError{What: "login", Why: "the verification address: " + err.Error(), Identity: true}
-		}
+	if _, err := secureURL(d.VerificationURI, i.id); err != nil {
+		return nil, &VerifyError{What: "login", Why: "the verification address: " + err.Error(), Identity: true}
+	}
+	if _, err := secureURL(d.Complete, i.id); err != nil && d.Complete != "" {
+		i.opt.Log.Debug("the address with the code in it is not shown", "error", err)
+		d.Complete = "" // it is optional (RFC 8628 §3.2)
 	}
 	life, _ := answer.seconds("expires_in")
 	d.Expiry = i.opt.Now().Add(clamp(life, 5*time.Minute))

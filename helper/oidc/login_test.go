@@ -70,6 +70,10 @@ func TestAuthorize_pushed(t *testing.T) {
 		want     string // in the address; empty for an error
 	}{
 		"pushed":                  {201, `{"request_uri":"urn:example:a1","expires_in":60}`, true, "request_uri=urn%3Aexample%3Aa1"},
+		"pushed, status 200":      {200, `{"request_uri":"urn:example:a1","expires_in":"60"}`, true, "request_uri=urn%3Aexample%3Aa1"},
+		"pushed, after a mark":    {201, "\ufeff" + `{"request_uri":"urn:example:a1"}`, true, "request_uri=urn%3Aexample%3Aa1"},
+		"refused, status 200":     {200, refusal, false, ""},
+		"no request_uri":          {201, `{"Request_URI":"urn:example:a1"}`, false, ""},
 		"no such address":         {404, "<html>404</html>", false, "code_challenge="},
 		"no such method":          {405, "", false, "code_challenge="},
 		"no such address, a must": {404, "<html>404</html>", true, ""},

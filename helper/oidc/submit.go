@@ -41,11 +41,17 @@ func (i *Issuer) send(op string, client *http.Client, req *http.Request, sent []
 	if err != nil {
 		return nil, unreachable(op, transportError(err), sent...)
 	}
-	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
+	body = plainText(body)
+	said, _ := readMembers(body) // a body that is no JSON leaves the status to speak
+	named, _ := said.text("error")
+	success := resp.StatusCode >= 200 && resp.StatusCode < 300
+	if success && named == "" { // else it is refused, with the status of a success as GitHub does
 		return body, nil
 	}
-	said, _ := readMembers(body) // a body that is no JSON leaves the status to speak
 	code, words := said.refusal()
+	if to := resp.Header.Get("Location"); code == "" && resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		words = "it redirects to " + to + ", which is not followed"
+	}
 	return nil, i.failed(op, resp, code, words, sent)
 }
 
