@@ -113,3 +113,32 @@ func TestOddIssuers_compressed(t *testing.T) {
 		h.check()
 	}
 }
+
+// TestOddIssuers_framework: the default answers of web frameworks for an address that they do not
+// serve. They are nobody's refusal. A client that is refused with 401 is refused.
+func TestOddIssuers_framework(t *testing.T) {
+	const through = "that is no OAuth error, so a gateway before the issuer may have answered"
+	h := newHomeWith(t, oidctest.Neutral())
+	h.addProfile(allScopes)
+	h.works("exchange", "--token-file", h.userToken("alice"))
+	for _, tt := range []struct {
+		status           int
+		body, says, hint string
+		code             int
+	}{
+		{404, `{"timestamp":"2026-11-30T18:00:00.000+00:00","status":404,"error":"Not Found","path":"/oauth2/token"}`, "HTTP 404 Not Found", through, exitUnreachable},
+		{403, `{"timestamp":1796063538000,"status":403,"error":"Forbidden","message":"Access Denied","path":"/oauth2/token"}`, `HTTP 403 Forbidden "Access Denied"`, through, exitUnreachable},
+		{404, `{"message":"Route POST:/token not found","error":"Not Found","statusCode":404}`, `HTTP 404 Not Found "Route POST:/token not found"`, through, exitUnreachable},
+		{405, `{"statusCode":405,"error":"Method Not Allowed"}`, "HTTP 405 Method Not Allowed", through, exitUnreachable},
+		{500, `{"status":500,"error":"Internal Server Error"}`, "HTTP 500", "", exitUnreachable},
+		{401, `{"status":401,"error":"Unauthorized","message":"Unauthorized","path":"/oauth/token"}`, "Unauthorized", "profile set-secret", exitRefused},
+		{400, `{"status":400,"error":"invalid_scope"}`, "invalid_scope", "take the scope out", exitRefused},
+		{400, `{"error":"TEMPORARILY_UNAVAILABLE"}`, "TEMPORARILY_UNAVAILABLE", "", exitUnreachable},
+	} {
+		remove := h.issuer.Inject(answers(oidctest.Token, "refresh_token", tt.status, jsonType, tt.body))
+		h.fails(tt.code, tt.says, tt.hint, "get", "--fresh")
+		remove()
+		h.works("get", "--fresh")
+	}
+	h.check()
+}

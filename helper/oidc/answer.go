@@ -109,7 +109,7 @@ func (m members) refusal() (code, words string) {
 		}
 		return ""
 	}
-	if code = text(m, "error"); code != "" {
+	if code = text(m, "error"); code != "" && !m.ofFramework(code) {
 		return code, text(m, "error_description")
 	}
 	if summary := text(m, "errorSummary"); summary != "" {
@@ -121,6 +121,19 @@ func (m members) refusal() (code, words string) {
 		}
 	}
 	return "", text(m, "error_description", "message", "msg", "detail", "title") // detail and title: RFC 9457
+}
+
+// ofFramework recognises the answer of a web framework for an address or a method that it
+// does not serve, such as Spring Boot's and Fastify's. Its error is the phrase of the status,
+// and no OAuth error. Older Spring servers refuse a client with 401 so.
+func (m members) ofFramework(code string) bool {
+	for _, name := range []string{"status", "statusCode"} {
+		var status int
+		if json.Unmarshal(m[name], &status) == nil && status != http.StatusUnauthorized && strings.EqualFold(code, http.StatusText(status)) {
+			return m["error_description"] == nil
+		}
+	}
+	return false
 }
 
 // fromForm reads an answer in the form encoding that some servers of OAuth 2.0 drafts

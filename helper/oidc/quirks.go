@@ -190,7 +190,7 @@ func (q *quirk) matches(e *Error) bool {
 // overloaded is of an answer that a second try may better.
 func (e *Error) overloaded() bool {
 	return e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout || e.Status >= 500 ||
-		slices.Contains([]string{"temporarily_unavailable", "server_error", "rate_limit_exceeded", "too_many_requests"}, e.Code)
+		slices.Contains([]string{"temporarily_unavailable", "server_error", "rate_limit_exceeded", "too_many_requests"}, strings.ToLower(e.Code))
 }
 
 // Temporary reports whether nothing was decided: the issuer is overloaded or broken, or
@@ -222,7 +222,7 @@ func (e *Error) acceptsClient() bool {
 		return true // Dex has invalid_request for it
 	case e.Op == "refresh" && e.Code == "invalid_token" && strings.Contains(strings.ToLower(e.Description), "refresh token"):
 		return true // UAA, and INDIGO IAM and MITREid, which answer 401 for the token and not for the client
-	case slices.Contains(acceptedCodes, e.Code):
+	case slices.Contains(acceptedCodes, strings.ToLower(e.Code)):
 		return true
 	}
 	words := strings.ToLower(e.Description)
