@@ -142,3 +142,65 @@ func TestOddIssuers_framework(t *testing.T) {
 	}
 	h.check()
 }
+
+// TestOddAddress_noSuchPath: the issuer has its document at RFC 8414's place, and a gateway before
+// it answers with something else than 404 at addresses that it does not know. Where
+// both places are refused, the first answer is shown.
+func TestOddAddress_noSuchPath(t *testing.T) {
+	for name, tt := range map[string]struct {
+		status     int
+		kind, body string
+		code       int // where neither place has it
+		says       string
+	}{
+		"AWS API Gateway":     {403, jsonType, `{"message":"Missing Authentication Token"}`, exitRefused, "Missing Authentication Token"},
+		"a bucket":            {403, "application/xml", `<Error><Code>AccessDenied</Code></Error>`, exitRefused, "HTTP 403"},
+		"a strict framework":  {400, jsonType, `{"error":"bad_request"}`, exitRefused, "bad_request"},
+		"a login is wanted":   {401, "text/plain", "no", exitRefused, "HTTP 401"},
+		"gone":                {410, "text/plain", "no", exitRefused, "HTTP 410"},
+		"a page for all":      {200, "text/html", `<!doctype html><div id="root"></div>`, exitUnreachable, "did not answer with JSON"},
+		"the one that is due": {404, "text/plain", "no", exitConfig, "no OpenID provider at"},
+	} {
+		h := newHomeWith(t, oidctest.Neutral(), oidctest.OnlyRFC8414())
+		unknown := oidctest.Fault{Name: name, Endpoint: "unknown", Before: func(*oidctest.Call) *oidctest.Answer {
+			return &oidctest.Answer{Status: tt.status, Header: http.Header{"Content-Type": {tt.kind}}, Body: []byte(tt.body)}
+		}}
+		h.issuer.Inject(unknown)
+		gone := unknown
+		gone.Endpoint = oidctest.Discovery // which is of both places
+		remove := h.issuer.Inject(gone)
+		h.fails(tt.code, tt.says, "", h.add(h.issuer.URL())...)
+		remove()
+		h.works(h.add(h.issuer.URL())...)
+		h.forgetDocuments()
+		h.works("exchange", "--token-file", h.userToken("alice"))
+		h.check()
+	}
+	h := newHomeWith(t, oidctest.Neutral(), oidctest.OnlyRFC8414())
+	h.issuer.Inject(oidctest.Fault{Name: "overloaded", Endpoint: "unknown", Before: func(*oidctest.Call) *oidctest.Answer {
+		return &oidctest.Answer{Status: http.StatusServiceUnavailable}
+	}})
+	h.fails(exitUnreachable, "HTTP 503", "", h.add(h.issuer.URL())...)
+}
+
+// TestOddIssuers_mediaType: a server that gives keys as application/jwk-set+json alone, and
+// refuses requests that do not accept that.
+func TestOddIssuers_mediaType(t *testing.T) {
+	h := newHomeWith(t, oidctest.Neutral())
+	h.addProfile(allScopes)
+	const kind = "application/jwk-set+json"
+	h.issuer.Inject(oidctest.Fault{
+		Name: "strict", Endpoint: oidctest.JWKS,
+		Before: func(c *oidctest.Call) *oidctest.Answer {
+			if !strings.Contains(c.Request.Header.Get("Accept"), kind) {
+				return &oidctest.Answer{Status: http.StatusNotAcceptable}
+			}
+			return nil
+		},
+		After: func(_ *oidctest.Call, a *oidctest.Answer) { a.Header.Set("Content-Type", kind+";charset=UTF-8") },
+	})
+	for _, args := range [][]string{{"exchange", "--token-file", h.userToken("alice")}, {"get", "--fresh"}, {"claims"}, {"doctor"}} {
+		h.works(args...)
+	}
+	h.check()
+}

@@ -94,7 +94,7 @@ func (i *Issuer) Product() Product {
 }
 
 // discover fetches id's document: OpenID Connect Discovery first, RFC 8414's
-// place second.
+// place second, whatever refusal or page the first one gives.
 func (i *Issuer) discover(ctx context.Context, id string, how asking, check func([]byte) error) ([]byte, error) {
 	places, err := wellKnown(id)
 	if err != nil {
@@ -109,18 +109,27 @@ func (i *Issuer) discover(ctx context.Context, id string, how asking, check func
 	if kept, ok := i.readCache(discoveryKind); ok && len(places) == 2 && kept.URL == places[1] {
 		slices.Reverse(places) // it was there
 	}
+	var refused error // of the first place with another answer than "not there"
 	for _, place := range places {
 		body, _, err := i.fetch(ctx, discoveryKind, place, how, check)
 		var status *Error
-		if err == nil || !errors.As(err, &status) {
-			return body, err
+		switch {
+		case err == nil:
+			return body, nil
+		case errors.Is(err, errNoJSON): // a page for each address that a server does not know
+		case !errors.As(err, &status) || status.Temporary():
+			return nil, err
+		case status.Status == http.StatusNotFound, status.Status == http.StatusMethodNotAllowed:
+			continue
+		default: // some gateways answer 403 at an address that they do not know
+			status.Remedy = hint.Say(addressHint(id))
 		}
-		if status.Status != http.StatusNotFound && status.Status != http.StatusMethodNotAllowed {
-			if !status.Temporary() {
-				status.Remedy = hint.Say(addressHint(id))
-			}
-			return body, err
+		if refused == nil {
+			refused = err
 		}
+	}
+	if refused != nil {
+		return nil, refused
 	}
 	return nil, &ConfigError{
 		Detail: fmt.Sprintf("discovery: no OpenID provider at %s (neither %s nor its RFC 8414 place is there)", Clean(id), oidcSuffix),

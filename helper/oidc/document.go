@@ -47,6 +47,9 @@ const (
 	never                   // not at all
 )
 
+// errNoJSON is of a page in the place of a document.
+var errNoJSON = errors.New("did not answer with JSON (a proxy or a login page in between?)")
+
 var errNotCached = errors.New("no fresh copy is cached")
 
 // A document is a public JSON document of the issuer, as cached on disk.
@@ -105,7 +108,7 @@ func (i *Issuer) download(ctx context.Context, op string, kept document, once bo
 		if err != nil {
 			return &ConfigError{Detail: Clean(err.Error())}
 		}
-		req.Header.Set("Accept", "application/json")
+		req.Header.Set("Accept", accepts(op))
 		if kept.Body != nil && kept.ETag != "" {
 			req.Header.Set("If-None-Match", kept.ETag)
 		}
@@ -125,6 +128,15 @@ func (i *Issuer) download(ctx context.Context, op string, kept document, once bo
 	}
 	err = i.retry(ctx, try)
 	return doc, err
+}
+
+// accepts are the media types of a kind of document (RFC 7517 §8.5.2 for keys). A server may
+// refuse a request that does not name the one that it has.
+func accepts(kind string) string {
+	if kind == keysKind {
+		return "application/jwk-set+json, application/json"
+	}
+	return "application/json"
 }
 
 func (i *Issuer) readDocument(op string, resp *http.Response, kept document) (document, error) {
@@ -153,7 +165,7 @@ func (i *Issuer) readDocument(op string, resp *http.Response, kept document) (do
 	}
 	body = bytes.TrimPrefix(body, []byte("\ufeff")) // of a file that Windows wrote
 	if !json.Valid(body) {
-		return document{}, unreachable(op, fmt.Errorf("%s did not answer with JSON (a proxy or a login page in between?)", kept.URL))
+		return document{}, unreachable(op, fmt.Errorf("%s %w", kept.URL, errNoJSON))
 	}
 	return document{
 		URL: kept.URL, ETag: resp.Header.Get("ETag"), LastModified: resp.Header.Get("Last-Modified"),
