@@ -70,7 +70,12 @@ func (d *doctor) checkKeys(ctx context.Context) []finding {
 		return nil
 	}
 	algs, err := d.issuer.SigningAlgorithms(ctx)
-	if err != nil {
+	switch {
+	case errors.Is(err, oidc.ErrOpaque):
+		return []finding{warning(name, "", "the issuer names none, so its tokens are taken without a look into them")}
+	case errors.Is(err, oidc.ErrNoSigningKey) && d.request.Profile.AccessToken == "opaque":
+		return []finding{fine(name, "none for signatures, and none is needed: the profile calls access tokens opaque")}
+	case err != nil:
 		return []finding{failing(name, err)}
 	}
 	return []finding{fine(name, "signing keys for %s", strings.Join(algs, " "))}

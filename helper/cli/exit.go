@@ -81,7 +81,7 @@ func classify(err error) (code int, name string) {
 		return exitCannotRun, "cannot_run"
 	case errors.Is(err, helper.ErrNotMine):
 		return exitConfig, "not_mine"
-	case errors.Is(err, errConfig), errors.Is(err, setup.ErrConfiguration), errors.As(err, &mismatch), errors.Is(err, errOutput), errors.Is(err, helper.ErrProfile), errors.Is(err, store.ErrConfig):
+	case errors.Is(err, errConfig), errors.Is(err, setup.ErrConfiguration), errors.As(err, &mismatch), errors.Is(err, oidc.ErrNoSigningKey), errors.Is(err, errOutput), errors.Is(err, helper.ErrProfile), errors.Is(err, store.ErrConfig):
 		return exitConfig, "configuration"
 	case errors.Is(err, helper.ErrLoginRequired):
 		return exitLogin, "login_required"

@@ -385,3 +385,47 @@ func TestOddIssuers_audience(t *testing.T) {
 		h.check()
 	}
 }
+
+// TestOddIssuers_noKeys: Authentik signs all tokens of a provider without a signing key with
+// the client's secret, and its key set is an empty object. With access_token = "opaque" in the
+// profile the access tokens are taken.
+func TestOddIssuers_noKeys(t *testing.T) {
+	for name, set := range map[string]string{"Authentik": `{}`, "an empty list": `{"keys":[]}`} {
+		h := newHomeWith(t, oidctest.Neutral())
+		h.addProfile(allScopes)
+		h.issuer.Inject(answers(oidctest.JWKS, "", 200, "application/json", set))
+		shared := signedByShared("HS256", []byte(h.issuer.ClientSecret()))
+		h.issuer.Inject(oidctest.Fault{Name: name, Endpoint: oidctest.Token, Token: func(_ *oidctest.Call, d *oidctest.Draft) { shared(d) }})
+		user := h.userToken("alice")
+		h.fails(exitVerify, `access_token refused: its signature algorithm "HS256"`, "sign this client's tokens with a key pair", "exchange", "--token-file", user)
+		h.setInProfile(`access_token = "opaque"`)
+		h.works("exchange", "--token-file", user)
+		h.works("get", "--fresh")
+		h.advance(time.Hour)
+		h.works("get")
+		if h.works("doctor"); !strings.Contains(h.stdout.String(), "none for signatures, and none is needed") {
+			t.Errorf("%s: doctor says %s", name, h.stdout.String())
+		}
+		h.works("erase")
+		h.check()
+	}
+	// Without that line, and where the set is none at all, doctor fails.
+	h := newHomeWith(t, oidctest.Neutral())
+	h.addProfile(allScopes)
+	doctor := func(code int, says string) {
+		t.Helper()
+		if got := h.run("doctor"); got != code || !strings.Contains(strings.Join(strings.Fields(h.stdout.String()), " "), says) {
+			t.Errorf("doctor ends with %d, want %d and %q: %s", got, code, says, h.stdout.String())
+		}
+	}
+	remove := h.issuer.Inject(answers(oidctest.JWKS, "", 200, "application/json", `{}`))
+	doctor(exitConfig, "fail keys jwks: none of the issuer's 0 keys")
+	h.setInProfile(`access_token = "opaque"`)
+	remove()
+	remove = h.issuer.Inject(answers(oidctest.JWKS, "", 200, "application/json", `{"keys":{}}`))
+	doctor(exitConfig, "fail keys jwks: the document is not a JWK set")
+	remove()
+	h.forgetDocuments()
+	h.issuer.Inject(editDiscovery(func(o map[string]any) { delete(o, "jwks_uri") }))
+	doctor(exitOK, "warn keys the issuer names none")
+}

@@ -67,8 +67,11 @@ func (i *Issuer) Roots() ([]*x509.Certificate, error) {
 	return roots, nil
 }
 
+// ErrNoSigningKey says that no signature can be verified with the issuer's keys.
+var ErrNoSigningKey = errors.New("no signing key")
+
 // SigningAlgorithms asks for the issuer's keys and returns the algorithms whose
-// signatures could be verified with them. Errors: *ConfigError when there is none, and
+// signatures could be verified with them. Errors: ErrNoSigningKey when there is none, and
 // those of fetching.
 func (i *Issuer) SigningAlgorithms(ctx context.Context) ([]string, error) {
 	set, err := i.keySet(ctx, anew)
@@ -88,7 +91,8 @@ func (i *Issuer) SigningAlgorithms(ctx context.Context) ([]string, error) {
 		}
 	}
 	if len(found) == 0 {
-		return nil, &ConfigError{
+		return nil, &hint.Error{
+			Kind:   ErrNoSigningKey,
 			Detail: fmt.Sprintf("jwks: none of the issuer's %d keys is one for signatures that are accepted (RS, PS, ES, EdDSA; RSA of 2048 bits or more)", len(set.keys)),
 			Remedy: hint.Say(AskAdmin + "publish the key that access tokens are signed with, and sign with none that is symmetric"),
 		}

@@ -37,6 +37,9 @@ func parseKeySet(body []byte) (*keySet, error) {
 	var doc struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
+	if members, err := readMembers(body); err == nil && len(members) == 0 {
+		return &keySet{}, nil // as Authentik says that it has none
+	}
 	if err := json.Unmarshal(body, &doc); err != nil || doc.Keys == nil {
 		return nil, &ConfigError{Detail: "jwks: the document is not a JWK set"}
 	}
