@@ -429,3 +429,39 @@ func TestOddIssuers_noKeys(t *testing.T) {
 	h.issuer.Inject(editDiscovery(func(o map[string]any) { delete(o, "jwks_uri") }))
 	doctor(exitOK, "warn keys the issuer names none")
 }
+
+// TestOddIssuers_loginUnreadable: an ID token at a login that cannot be read: encrypted, no JWT, or
+// of an issuer that publishes no keys. State and PKCE bind the answer, as without an ID token. One
+// that can be read needs this login's nonce.
+func TestOddIssuers_loginUnreadable(t *testing.T) {
+	part := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+	encrypted := inIDTokens("", func(d *oidctest.Draft) {
+		d.Finish = func(string) string {
+			return strings.Join([]string{part(`{"alg":"RSA-OAEP","enc":"A256GCM","cty":"JWT"}`), part("key"), part("an iv"), part("what nobody here can read"), part("tag")}, ".")
+		}
+	})
+	for name, tt := range map[string]struct {
+		fault oidctest.Fault
+		code  int
+		says  string
+	}{
+		"encrypted":       {encrypted, exitOK, ""},
+		"no JWT":          {inTokens(setMember("id_token", "Yc8LdPj3sHf6uEg1aVbNmKq")), exitOK, ""},
+		"no keys":         {editDiscovery(func(o map[string]any) { delete(o, "jwks_uri") }), exitOK, ""},
+		"no nonce":        {inIDTokens("", func(d *oidctest.Draft) { delete(d.Claims, "nonce") }), exitVerify, "it has no nonce"},
+		"a nonce of null": {inIDTokens("", func(d *oidctest.Draft) { d.Claims["nonce"] = nil }), exitVerify, "it has no nonce"},
+		"no signature":    {oidctest.FaultNamed("id-signature-stripped"), exitVerify, "it was not made by the issuer's key"},
+	} {
+		h := newHomeWith(t, oidctest.As(oidctest.PresetNamed("GitLab")))
+		h.issuer.Inject(tt.fault)
+		h.addProfile("openid email profile")
+		if code := h.logIn(); code != tt.code || !strings.Contains(h.stderr.String(), tt.says) {
+			t.Errorf("%s: login ends with %d, want %d and %q: %s", name, code, tt.code, tt.says, h.stderr.String())
+			continue
+		}
+		if tt.code == exitOK {
+			h.works("get", "--fresh")
+		}
+		h.check()
+	}
+}

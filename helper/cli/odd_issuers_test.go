@@ -66,6 +66,7 @@ func TestOddIssuers_scopeForms(t *testing.T) {
 		"commas, as GitHub":                 {strings.ReplaceAll(allScopes, " ", ","), allScopes},
 		"commas and spaces":                 {strings.ReplaceAll(allScopes, " ", ", "), allScopes},
 		"a list in one entry":               {[]string{allScopes}, allScopes},
+		"some of them twice":                {"openid " + allScopes + " gep", allScopes},
 		"empty, which is none of the RFCs'": {"", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -86,11 +86,11 @@ func (m members) list(name string, clean func(string) string) []string {
 	if len(parts) == 1 && !strings.Contains(parts[0], " ") {
 		parts = strings.Split(parts[0], ",") // as GitHub and Slack write a list
 	}
-	found := []string{}
+	found, seen := []string{}, map[string]bool{"": true}
 	for _, part := range parts {
 		for _, one := range strings.Fields(part) {
-			if one = strings.TrimSuffix(one, ","); one != "" {
-				found = append(found, one)
+			if one = strings.TrimSuffix(one, ","); !seen[one] {
+				found, seen[one] = append(found, one), true
 			}
 		}
 	}

@@ -170,11 +170,17 @@ func (i *Issuer) checkNonce(ctx context.Context, c Client, a *Authorization, ans
 		return nil // plain OAuth 2.0: state and PKCE bind the answer
 	}
 	claims, err := i.Verify(ctx, answer.IDToken, Expect{What: "id_token", ClientID: c.ID, IDToken: true, Unproven: true})
+	if errors.Is(err, ErrOpaque) {
+		return nil // encrypted, or of an issuer without keys: it says no more than a missing one
+	}
 	if err != nil {
 		return err
 	}
 	var nonce string
-	if err := parseExactly(claims.JSON, map[string]any{"nonce": &nonce}); err != nil || nonce != a.nonce {
+	switch err := parseExactly(claims.JSON, map[string]any{"nonce": &nonce}); {
+	case err != nil || nonce == "":
+		return &VerifyError{What: "id_token", Why: "it is not known to be of this login: it has no nonce", Identity: true}
+	case nonce != a.nonce:
 		return &VerifyError{What: "id_token", Why: "it is not of this login: its nonce is another", Identity: true}
 	}
 	return nil
