@@ -54,7 +54,7 @@ func kinds() map[string]error {
 		"errUsage": errUsage, "errConfig": errConfig, "errOutput": errOutput, "errClock": errClock, "errCannotRun": errCannotRun,
 		"errNoCommand": errNoCommand, "errPromptEnded": errPromptEnded, "errStdout": errStdout, "errInterrupted": errInterrupted,
 		"ErrLoginRequired": helper.ErrLoginRequired, "ErrNotGranted": helper.ErrNotGranted, "ErrSubjectToken": helper.ErrSubjectToken,
-		"ErrProfile": helper.ErrProfile, "ErrNotMine": helper.ErrNotMine, "ErrUnreachable": oidc.ErrUnreachable, "ErrNoSuchFlow": oidc.ErrNoSuchFlow,
+		"ErrProfile": helper.ErrProfile, "ErrNotMine": helper.ErrNotMine, "ErrUnreachable": oidc.ErrUnreachable, "ErrNoSuchFlow": oidc.ErrNoSuchFlow, "ErrNoSigningKey": oidc.ErrNoSigningKey,
 		"ErrOpaque": oidc.ErrOpaque, "ErrUsage": setup.ErrUsage, "ErrConfiguration": setup.ErrConfiguration,
 		"ErrNotFound": store.ErrNotFound, "ErrLocked": store.ErrLocked, "ErrUnavailable": store.ErrUnavailable, "ErrTooLarge": store.ErrTooLarge,
 		"ErrCorrupt": store.ErrCorrupt, "ErrBusy": store.ErrBusy, "ErrMoved": store.ErrMoved, "ErrLost": store.ErrLost, "ErrName": store.ErrName,

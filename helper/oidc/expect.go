@@ -61,7 +61,7 @@ func (i *Issuer) checkTimes(c claimSet, want Expect) error {
 	now := i.opt.Now()
 	e := &VerifyError{What: want.What}
 	switch {
-	case now.After(numericDate(*c.Expiry).Add(leeway)) && !(want.IDToken && want.Repeated):
+	case now.After(numericDate(*c.Expiry).Add(leeway)) && (!want.IDToken || !want.Repeated):
 		e.Why = fmt.Sprintf("it expired at %s", numericDate(*c.Expiry).UTC().Format(time.RFC3339))
 	case c.NotBefore != nil && now.Add(leeway).Before(numericDate(*c.NotBefore)):
 		e.Why = fmt.Sprintf("it is not valid before %s", numericDate(*c.NotBefore).UTC().Format(time.RFC3339))
