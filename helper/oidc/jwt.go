@@ -3,7 +3,9 @@ package oidc
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -34,10 +36,10 @@ type claimSet struct {
 }
 
 // parseClaims reads a payload. Claims that decide something have their type or the
-// token is refused; claims for display are left out when they have another, as an
-// e-mail address that is a list (Keycloak's mappers, ADFS).
+// token is refused; claims for display and at_hash are left out when they have another, as
+// an e-mail address that is a list (Keycloak's mappers, ADFS).
 func parseClaims(payload []byte) (c claimSet, err error) {
-	for name, shown := range map[string]*string{"preferred_username": &c.Username, "email": &c.Email, "sid": &c.SessionID} {
+	for name, shown := range map[string]*string{"preferred_username": &c.Username, "email": &c.Email, "sid": &c.SessionID, "at_hash": &c.ATHash} {
 		var s string
 		if parseExactly(payload, map[string]any{name: &s}) == nil {
 			*shown = s
@@ -46,7 +48,7 @@ func parseClaims(payload []byte) (c claimSet, err error) {
 	return c, parseExactly(payload, map[string]any{
 		"iss": &c.Issuer, "sub": &c.Subject, "aud": &c.Audience, "azp": &c.Azp,
 		"client_id": &c.ClientID, "cid": &c.CID, "appid": &c.AppID,
-		"exp": &c.Expiry, "nbf": &c.NotBefore, "iat": &c.IssuedAt, "typ": &c.Type, "scope": &c.Scope, "scp": &c.Scp, "at_hash": &c.ATHash,
+		"exp": &c.Expiry, "nbf": &c.NotBefore, "iat": &c.IssuedAt, "typ": &c.Type, "scope": &c.Scope, "scp": &c.Scp,
 	})
 }
 
@@ -64,7 +66,15 @@ func parseExactly(object []byte, into map[string]any) error {
 	}
 	for name, to := range into {
 		if raw, ok := members[name]; ok {
-			if err := json.Unmarshal(raw, to); err != nil {
+			err := json.Unmarshal(raw, to)
+			if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+				kind, _, _ := strings.Cut(wrong.Value, " ") // the value is not repeated
+				if kind == "number" && wrong.Type.Kind() == reflect.Float64 {
+					return fmt.Errorf("%s is out of range", name)
+				}
+				return fmt.Errorf("%s must not be a JSON %s", name, kind)
+			}
+			if err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 		}

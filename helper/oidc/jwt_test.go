@@ -57,6 +57,21 @@ func TestReadHeader_tellsOpaqueFromBad(t *testing.T) {
 	}
 }
 
+// TestParseClaims_types: what a claim must not be is said in the words of the field, and its
+// value is not repeated. Claims that decide nothing may have any type.
+func TestParseClaims_types(t *testing.T) {
+	for payload, want := range map[string]string{
+		`{"sub":1796063538}`: "sub must not be a JSON number", `{"iss":["a"]}`: "iss must not be a JSON array", `{"exp":"1796063538"}`: "exp must not be a JSON string",
+		`{"aud":{"a":1}}`: "aud must not be a JSON object", `{"aud":["a",7]}`: "aud must not be a JSON number", `{"azp":true}`: "azp must not be a JSON bool",
+		`{"exp":1e400}`: "exp is out of range", `{"iat":1796063538.5,"nbf":null,"aud":null,"email":["a"],"at_hash":7,"preferred_username":{},"sid":1}`: "",
+	} {
+		_, err := parseClaims([]byte(payload))
+		if (err == nil) != (want == "") || err != nil && err.Error() != want {
+			t.Errorf("%s: %v", payload, err)
+		}
+	}
+}
+
 func FuzzParseUnverified(f *testing.F) {
 	f.Add("eyJhbGciOiJSUzI1NiJ9.e30.c2ln")
 	f.Add(jwt(`{"alg":"RS256","kid":7}`, `{"aud":[],"exp":1e400}`).Reveal())
