@@ -15,7 +15,7 @@ import (
 
 // A spending is a refresh under way: locked, room made, marked, sent, answered, saved,
 // verified. Each step is a method, and what an interruption before the next one leaves
-// is settled by look.
+// is settled by look. The last two are under way together.
 type spending struct {
 	s    *Store
 	k    Key
@@ -234,39 +234,61 @@ func (r *spending) notSent() error {
 	return r.room.restore(r.st.mark)
 }
 
-// granted keeps the new refresh token, first sealed and then in the item, and only then
-// has the access token verified. Refused or not, the refresh token stays.
+// granted keeps the new refresh token, first sealed beside the item and then in it. Once
+// it is sealed, the access token is verified and cached while the item is saved. Refused or
+// not, the refresh token stays.
 func (r *spending) granted(ctx context.Context, sp Spender, next Record, unfit error) (Record, error) {
 	if r.claim != nil {
 		return r.grantedShared(ctx, sp, next, unfit)
 	}
-	err := r.save(ctx, next, nil) // nothing comes between the answer and this
-	r.s.locks.countRefresh(r.name)
-	if err != nil { // this goes before what is wrong with the access token
+	sealErr := r.seal(next) // nothing comes between the answer and this
+	st := r.st
+	rest := func() (Record, error) {
+		r.s.locks.countRefresh(r.name)
+		verified, err := next, unfit
+		if unfit == nil {
+			verified, err = sp.Verify(ctx, next)
+		}
+		r.s.keepRest(ctx, r.k, st.used(r.s.opt.Now(), verified, err), verified)
+		return verified, err
+	}
+	if sealErr == nil {
+		rest = meanwhile(next, rest)
+	}
+	if err := r.save(ctx, next, sealErr); err != nil { // this goes before what is wrong with the access token
+		r.s.locks.countRefresh(r.name)
 		return next, lost(err)
 	}
-	verified := next
-	if unfit == nil {
-		verified, unfit = sp.Verify(ctx, next)
-	}
+	verified, unfit := rest()
 	if encodeRecord(r.k, verified) != encodeRecord(r.k, next) && r.inItem {
 		if err := r.saveItem(ctx, verified); err != nil { // for display; the next refresh brings it again
 			verified.GrantInfo = next.GrantInfo
 		}
 	}
-	if next.Grant != r.st.rec.Grant {
-		r.dropCopies(r.st.rec.Grant)
-	}
-	r.noteUse(verified, unfit)
-	r.s.keepRest(ctx, r.k, r.st, verified)
 	return verified, unfit
 }
 
-// noteUse writes down when a refresh was that leaves the record's own token as it is, such
-// as one for a narrower token.
-func (r *spending) noteUse(verified Record, unfit error) {
-	if unfit == nil && verified.Token.equal(r.st.rec.Token) {
-		r.st.note.Refreshed = r.s.opt.Now()
+// used notes when a refresh was that leaves the record's own token as it is, such as one
+// for a narrower token.
+func (st known) used(now time.Time, verified Record, unfit error) known {
+	if unfit == nil && verified.Token.equal(st.rec.Token) {
+		st.note.Refreshed = now
+	}
+	return st
+}
+
+// meanwhile begins f, which is about rec, and returns what waits for its end.
+func meanwhile(rec Record, f func() (Record, error)) (wait func() (Record, error)) {
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer caught(&err)
+		rec, err = f()
+	}()
+	return func() (Record, error) {
+		<-done
+		return rec, err
 	}
 }
 
@@ -277,23 +299,27 @@ func lost(err error) error {
 	}
 }
 
-// save is the step after the answer. When the item cannot be saved, the sealed copy is
-// kept and a warning says where: that is no error, as nothing is lost. noMark says why
-// there can be no copy.
-func (r *spending) save(ctx context.Context, next Record, noMark error) error {
-	value := encodeRecord(r.k, next)
-	if r.claim == nil && value == encodeRecord(r.k, r.st.rec) {
-		r.inItem = true
-		return r.settled() // the old refresh token goes on, and nothing else is new
+// seal is the first half of the step after the answer. The error says why there can be no
+// sealed copy.
+func (r *spending) seal(next Record) error {
+	if r.same(next) {
+		return nil
 	}
-	if noMark != nil {
-		return r.saveFilled(ctx, next, noMark)
-	}
-	return r.saveFilled(ctx, next, r.room.fill(value))
+	return r.room.fill(encodeRecord(r.k, next))
 }
 
-// saveFilled saves a record whose room was filled, or was not.
-func (r *spending) saveFilled(ctx context.Context, next Record, sealErr error) error {
+// same says that the old refresh token goes on, and nothing else is new.
+func (r *spending) same(next Record) bool {
+	return r.claim == nil && encodeRecord(r.k, next) == encodeRecord(r.k, r.st.rec)
+}
+
+// save is the second half. When the item cannot be saved, the sealed copy is kept and a
+// warning says where: that is no error, as nothing is lost.
+func (r *spending) save(ctx context.Context, next Record, sealErr error) error {
+	if r.same(next) {
+		r.inItem = true
+		return r.settled()
+	}
 	err := r.saveItem(ctx, next)
 	if err == nil {
 		return r.settled()
