@@ -44,7 +44,7 @@ func TestDial_unixSocketsAlone(t *testing.T) {
 // the connection with its first answer, and one that never answers holds nothing up.
 func TestGreet_waitsForNoAnswer(t *testing.T) {
 	for answer, refused := range map[string]bool{"DATA\r\nOK 0123456789abcdef\r\n": false, "REJECTED DBUS_COOKIE_SHA1\r\n": true, strings.Repeat("DATA", 4000): true} {
-		l, err := net.Listen("unix", filepath.Join(t.TempDir(), "bus")) //nolint:noctx // closed below
+		l, err := net.Listen("unix", filepath.Join(t.TempDir(), "bus"))
 		if err != nil {
 			t.Fatal(err)
 		}
