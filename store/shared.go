@@ -123,13 +123,17 @@ func (r *spending) unanswered() {
 
 // giveUp releases a claim that had no outcome. The doubt stays.
 func (r *spending) giveUp(ctx context.Context) {
-	if r.claim == nil {
+	c := r.claim
+	if r.claim = nil; c == nil {
 		return
+	}
+	if c.check != nil {
+		if _, err := c.check(); errors.Is(err, backend.ErrConflict) {
+			return
+		}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
 	defer cancel()
-	c := r.claim
-	r.claim = nil
 	left := c.item
 	left.Claim, left.Doubt = nil, c.doubt
 	if left.Record == "" {

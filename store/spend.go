@@ -40,13 +40,10 @@ type spending struct {
 // saveLimit bounds everything that is left to do once the issuer has answered.
 const saveLimit = 10 * time.Second
 
-// errLockLost says that the lock file was removed. Nothing was sent, and the refresh
-// begins again.
-var errLockLost = errors.New("store: the lock file was removed")
-
-// errLeaseOver says that the claim on a shared store lasted no longer, such as while the
-// engine had no leader. Nothing was sent, and the refresh begins again.
-var errLeaseOver = errors.New("store: the claim has run out before the refresh token was to be sent")
+// errAgain says that nothing was sent, and the refresh begins again: the lock file was
+// removed, the claim on a shared store lasted no longer, such as while the engine had no
+// leader, or it was on another item.
+var errAgain = errors.New("store: the refresh begins again")
 
 // Refresh returns a record with a token that is enough: the cached one if another
 // process got it meanwhile, else one that the spender gets for the refresh token. The
@@ -65,7 +62,7 @@ func (s *Store) Refresh(ctx context.Context, k Key, want Want, sp Spender) (Reco
 	}
 	for {
 		rec, err := s.refreshOnce(ctx, k, want, sp, before)
-		if !errors.Is(err, errLockLost) && !errors.Is(err, errLeaseOver) {
+		if !errors.Is(err, errAgain) {
 			return rec, err
 		}
 	}
@@ -140,9 +137,12 @@ func (r *spending) run(ctx context.Context, sp Spender, asked bool) (Record, err
 	defer cancel()
 	prepared, err := sp.Prepare(leased, found)
 	if err != nil {
+		if err := r.checked(ctx); err != nil {
+			return Record{}, err
+		}
 		if isZero(prepared) {
 			if r.claim != nil && errors.Is(leased.Err(), context.DeadlineExceeded) && ctx.Err() == nil {
-				err = fmt.Errorf("%w: %w", errLeaseOver, err)
+				err = fmt.Errorf("%w: %w", errAgain, err)
 			}
 			return Record{}, err
 		}
@@ -153,6 +153,9 @@ func (r *spending) run(ctx context.Context, sp Spender, asked bool) (Record, err
 	}
 	if err := r.makeRoom(ctx, prepared); err != nil {
 		return Record{}, unspent(err)
+	}
+	if err := r.checked(ctx); err != nil {
+		return Record{}, errors.Join(r.notSent(), unspent(err))
 	}
 	if err := r.mark(); err != nil {
 		return Record{}, errors.Join(r.notSent(), unspent(err))
@@ -177,6 +180,15 @@ func (r *spending) run(ctx context.Context, sp Spender, asked bool) (Record, err
 	r.room.close() // the mark stays
 	r.unanswered()
 	return Record{}, err
+}
+
+// checked is checkClaim before the refresh token is sent.
+func (r *spending) checked(ctx context.Context) error {
+	err := r.checkClaim(ctx)
+	if errors.Is(err, backend.ErrConflict) {
+		return fmt.Errorf("%w: %w", errAgain, err)
+	}
+	return err
 }
 
 // saving bounds what is left to do once the issuer has answered. Nobody may interrupt it.
@@ -221,7 +233,7 @@ func unspent(err error) error { return fmt.Errorf("%w; so nothing was spent", er
 // ready is asked right before the first byte leaves: the lock is still ours.
 func (r *spending) ready() error {
 	if err := r.lock.lost(); err != nil {
-		return fmt.Errorf("%w: %w", errLockLost, err)
+		return fmt.Errorf("%w: %w", errAgain, err)
 	}
 	return r.checkLease()
 }
