@@ -55,7 +55,7 @@ func fleetCrowd(t *testing.T, quiet, troubled int) {
 // rounds lets a crowd find a token expired, in each round another account's, and makes
 // trouble meanwhile. A round in which the engine was away for longer than anybody waits
 // for it does not count, and few of them are allowed.
-func (f *fleet) rounds(t *testing.T, name string, wanted int, make func(n int) (trouble, heal func())) {
+func (f *fleet) rounds(t *testing.T, name string, wanted int, round func(n int) (trouble, heal func())) {
 	var accounts []string
 	for n := range wanted + 1 + wanted/4 {
 		accounts = append(accounts, fmt.Sprintf("%s-%d", name, n))
@@ -63,7 +63,7 @@ func (f *fleet) rounds(t *testing.T, name string, wanted int, make func(n int) (
 	f.expired(accounts...)
 	done := 0
 	for n := 0; n < len(accounts) && done < wanted; n++ {
-		trouble, heal := make(n)
+		trouble, heal := round(n)
 		if f.wantOne(t, accounts[n], trouble) {
 			done++
 		}

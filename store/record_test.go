@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"reflect"
@@ -142,4 +143,22 @@ func FuzzDecodeRecord(f *testing.F) {
 			t.Errorf("not stable: %v", err)
 		}
 	})
+}
+
+// A grant of 3f78ee2 keeps its format; one that is made now is refused by it.
+func TestRecord_formatOfAGrant(t *testing.T) {
+	s := open(t, fileOptions(t))
+	old := sampleRecord("g1")
+	old.format = firstRecord
+	put(t, s, alice, old)
+	if _, err := rotation(s, second); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`{"v":1,`, `{"v":2,`} {
+		value, _, err := s.backend.Load(context.Background(), alice.item(kindGrant))
+		if err != nil || !strings.HasPrefix(value.Reveal(), want) {
+			t.Errorf("the record begins with %.8s, want %s, %v", value.Reveal(), want, err)
+		}
+		put(t, s, alice, sampleRecord("g2"))
+	}
 }
