@@ -11,6 +11,7 @@ import (
 	"log"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -256,6 +257,12 @@ func (a *app) start(cmd *cobra.Command) error {
 	for _, name := range []string{"T2_CRED_JSON", "T2_CRED_VERBOSE"} {
 		if v := a.Getenv(name); v != "" && v != "0" && v != "false" && !truthy(v) {
 			return environmentError(fmt.Errorf("%s: %q is neither 1 nor 0", name, v))
+		}
+	}
+	for _, name := range []string{"T2_CRED_CONFIG", "T2_CRED_CA_FILE"} {
+		if v := a.Getenv(name); v != "" && !filepath.IsAbs(v) && (name != "T2_CRED_CONFIG" || !given("config")) {
+			// A tool runs its helper in a directory that may be anybody's, such as a clone.
+			return environmentError(fmt.Errorf("%s is not an absolute path; no file of the current directory is read", name))
 		}
 	}
 	if given("config") {
