@@ -179,8 +179,7 @@ class Auth:
             fresh = self._replace(sent)
             if fresh is not None and _replayable(request):
                 response.read()
-                request.headers["Authorization"] = fresh
-                yield request
+                yield _refused_again(response, fresh)
 
     async def async_auth_flow(self, request: "httpx.Request") -> AsyncGenerator["httpx.Request", "httpx.Response"]:
         if not self.serves(str(request.url)):
@@ -193,8 +192,7 @@ class Auth:
             fresh = await _aside(self._replace, sent)
             if fresh is not None and _replayable(request):
                 await response.aread()
-                request.headers["Authorization"] = fresh
-                yield request
+                yield _refused_again(response, fresh)
 
     def _refused(self, status: int, url: str, headers: Any, sent: str) -> bool:
         """Whether our server refused the very token that it was sent.
@@ -278,13 +276,30 @@ def _replayable(request: "httpx.Request") -> bool:
     return True
 
 
+def _refused_again(response: "httpx.Response", fresh: str) -> "httpx.Request":
+    """The request that was refused. After a redirect that is not the first one, which the
+    server has carried out: a job that is posted twice is two jobs.
+    """
+    again = response.request
+    again.headers["Authorization"] = fresh
+    return again
+
+
 def _rebuild(ours: Type[Auth], server: str, options: Dict[str, Any]) -> Auth:
     return ours(server, **options)
 
 
+def ambiguous(url: str) -> bool:
+    """Whether a URL has what parsers differ about, so that another host may be meant.
+
+    A URL that has not been prepared yet may hold it. Python takes out a tab or a line end,
+    and reads what comes before "@" as a user, be there a backslash in it.
+    """
+    return "\\" in url or any(c <= " " or c == "\x7f" for c in url)
+
+
 def _origin(url: str) -> Optional[Origin]:
-    # Parsers differ about these, and a URL that has not been prepared yet may hold them.
-    if "\\" in url or any(c <= " " or c == "\x7f" for c in url):
+    if ambiguous(url):
         return None
     try:
         parts = urlsplit(url)
