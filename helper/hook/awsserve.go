@@ -173,10 +173,7 @@ func (s *awsServer) answer(ctx context.Context, w http.ResponseWriter, r *http.R
 		keys, err := s.keys(ctx, false)
 		if err != nil {
 			status, code := containerError(err)
-			message := err.Error()
-			if hint := hintOf(err); hint != "" {
-				message += "; " + hint
-			}
+			message := s.failure(err)
 			fmt.Fprintf(s.Stderr, "t2-cred: %s\n", message)
 			refuse(status, code, message)
 			return
