@@ -101,7 +101,7 @@ func (c *client) open() (*http.Client, error) {
 	}
 	dialer := &net.Dialer{Timeout: attemptTime}
 	return &http.Client{
-		Transport:     &http.Transport{DialContext: dialer.DialContext, TLSClientConfig: config, MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute},
+		Transport:     &http.Transport{DialContext: secret.Dial(dialer), TLSClientConfig: config, MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, nil
 }
