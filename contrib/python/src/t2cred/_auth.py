@@ -37,7 +37,8 @@ class Auth:
 
     The server is a URL, of which scheme, host and port count. Other origins get no
     token, also after a redirect or where a catalogue links to them. http is for
-    loopback alone.
+    loopback alone. requests and httpx take a redirect from port 80 there to https of the
+    same host for one of the same origin.
 
     A token is renewed when it has lived half of its life. After a 401 a new one is
     asked for once, and the request is sent again if its body can be. prefix comes
