@@ -18,6 +18,7 @@ import (
 
 	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/hook"
+	"github.com/terradue/t2-cred/store"
 )
 
 // Env is what a run of t2-cred has of the world.
@@ -242,6 +243,9 @@ func (a *app) start(cmd *cobra.Command) error {
 		if err != nil {
 			return environmentError(fmt.Errorf("T2_CRED_TIMEOUT: %q is not a duration such as 30s", v))
 		}
+		if d <= 0 {
+			return environmentError(errors.New("T2_CRED_TIMEOUT must be positive"))
+		}
 		a.flags.timeout = d
 	}
 	if own := cmd.Annotations[ownTimeout]; own != "" && !given("timeout") && a.Getenv("T2_CRED_TIMEOUT") == "" {
@@ -257,6 +261,11 @@ func (a *app) start(cmd *cobra.Command) error {
 	for _, name := range []string{"T2_CRED_JSON", "T2_CRED_VERBOSE"} {
 		if v := a.Getenv(name); v != "" && v != "0" && v != "false" && !truthy(v) {
 			return environmentError(fmt.Errorf("%s: %q is neither 1 nor 0", name, v))
+		}
+	}
+	if v := a.Getenv("T2_CRED_ACCOUNT"); v != "" && !given("account") {
+		if err := (store.Key{Profile: "any", Account: v}).Validate(); err != nil {
+			return environmentError(fmt.Errorf("T2_CRED_ACCOUNT: %w", err))
 		}
 	}
 	for _, name := range []string{"T2_CRED_CONFIG", "T2_CRED_CA_FILE"} {
