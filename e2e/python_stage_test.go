@@ -229,7 +229,11 @@ func newRealmServer(t *testing.T, realm *keycloak.Realm) *realmServer {
 }
 
 func redirectAsAsked(w http.ResponseWriter, r *http.Request) {
-	http.Redirect(w, r, r.URL.Query().Get("to"), http.StatusTemporaryRedirect)
+	status := http.StatusTemporaryRedirect
+	if r.URL.Query().Has("see-other") { // as after a job was posted
+		status = http.StatusSeeOther
+	}
+	http.Redirect(w, r, r.URL.Query().Get("to"), status)
 }
 
 // ServeHTTP implements http.Handler.

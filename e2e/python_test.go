@@ -23,13 +23,13 @@ import (
 // binary against a real Keycloak.
 func TestPython(t *testing.T) {
 	s := newPythonStage(t, server(t).NewRealm(t, keycloak.Legacy), "venv-python")
-	s.pytest(119, "test_get.py", "test_auth.py", "test_odd_places.py", "test_requests.py", "test_httpx.py", "test_rasters.py", "test_keyring.py")
+	s.pytest(129, "test_get.py", "test_auth.py", "test_odd_places.py", "test_requests.py", "test_httpx.py", "test_rasters.py", "test_keyring.py")
 }
 
 // TestPython_rotation: where each refresh token is good for one use, the same holds.
 func TestPython_rotation(t *testing.T) {
 	s := newPythonStage(t, server(t).NewRealm(t, keycloak.Rotation), "venv-python")
-	s.pytest(18, "test_auth.py", "test_requests.py")
+	s.pytest(20, "test_auth.py", "test_requests.py")
 	if n := s.realm.RefreshErrors(); n > 0 {
 		t.Errorf("the server refused %d refreshes", n)
 	}

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -216,4 +217,58 @@ func TestTrust_busOfAnother(t *testing.T) {
 			return
 		}
 	}
+}
+
+// TestTrust_localhostIsThisMachine: http goes to this machine alone, also where a hosts file
+// says that another one is called localhost.
+func TestTrust_localhostIsThisMachine(t *testing.T) {
+	v := newTrustStage(t)
+	listener, err := net.Listen("tcp4", net.JoinHostPort(anotherAddress(t), "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	var asked atomic.Int32
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			asked.Add(1)
+			_ = conn.Close()
+		}
+	}()
+	ip, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	hosts := filepath.Join(v.o.dir, "hosts")
+	v.plant(hosts, ip+" localhost\n", 0, 0o644)
+	home := v.o.program(t, `[ "$NAMESPACE" ] || NAMESPACE=own exec unshare --mount --propagation private "$0" "$@"`, "mount --bind "+hosts+" /etc/hosts").NewHome(t).Set("T2_CRED_STORE=file")
+	v.own(home.Dir, v.o.uid)
+	home.Want(0, "store", "init")
+	r := home.WantDo(6, run.Cmd{
+		Args:  []string{"profile", "add", "gep", "--issuer", "http://localhost:" + port, "--client-id", oidctest.ClientID, "--client-secret-file", "-", "--timeout", "5s"},
+		Stdin: v.issuer.ClientSecret(),
+	})
+	if !strings.Contains(r.Stderr, "localhost is "+listener.Addr().String()+" here, which is not this machine") || asked.Load() > 0 {
+		t.Errorf("asked %d times: %s", asked.Load(), r)
+	}
+}
+
+// anotherAddress is one of this machine's that is not loopback, and stands for another machine.
+func anotherAddress(t *testing.T) string {
+	t.Helper()
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, addr := range all {
+		if ip, ok := addr.(*net.IPNet); ok && ip.IP.To4() != nil && ip.IP.IsGlobalUnicast() {
+			return ip.IP.String()
+		}
+	}
+	t.Fatal("this machine has no address but loopback")
+	return ""
 }

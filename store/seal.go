@@ -35,16 +35,21 @@ func (s *Store) recipient(ctx context.Context) (*age.X25519Recipient, error) {
 func (s *Store) sealIdentity(ctx context.Context) (*age.X25519Identity, error) {
 	value, err := s.loadAhead(ctx, kindSeal)
 	if err != nil {
-		return nil, err
+		return nil, withRemedy(err, sealRemedy())
 	}
 	return parseSeal(value)
+}
+
+// sealRemedy is what to do about an identity that cannot be read. It is never replaced
+// unasked: a copy that waits would be lost, where a backup of the identity may open it.
+func sealRemedy() hint.Remedy {
+	return hint.Say("put the store's item " + kindSeal + " back from a backup; without one, move it away, and the next refresh makes another")
 }
 
 func parseSeal(value secret.Secret) (*age.X25519Identity, error) {
 	id, err := age.ParseX25519Identity(value.Reveal()) // parsed, not passed on
 	if err != nil {
-		return nil, backend.Errorf(ErrCorrupt, nil, hint.Say("put back the store as it was: the item "+kindSeal+" opens the copies of records"),
-			"the identity for copies is damaged")
+		return nil, backend.Errorf(ErrCorrupt, nil, sealRemedy(), "the identity for copies is damaged")
 	}
 	return id, nil
 }

@@ -133,7 +133,7 @@ func (a *app) placeOf(xdg, underHome, windows, darwin string) (string, error) {
 	if !filepath.IsAbs(home) {
 		detail := "HOME is not set"
 		if home != "" {
-			detail = fmt.Sprintf("HOME is %q, not an absolute path", clean(home))
+			detail = fmt.Sprintf("HOME is %q, not an absolute path", shownWord(home))
 		}
 		return "", configErrorf(hint.Say("set HOME, or "+xdg), "%s, so there is no place for t2-cred's files", detail)
 	}

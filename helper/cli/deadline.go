@@ -92,6 +92,17 @@ func (d *lazyDeadline) Deadline() (time.Time, bool) {
 	return d.deadline, true
 }
 
+// begun is Done, or nil before the first wait: then a signal ends the process by itself.
+func (d *lazyDeadline) begun() <-chan struct{} {
+	d.mu.Lock()
+	waits := d.timer != nil
+	d.mu.Unlock()
+	if !waits {
+		return nil
+	}
+	return d.Done()
+}
+
 // Done implements context.Context.
 func (d *lazyDeadline) Done() <-chan struct{} { return d.wait().Done() }
 

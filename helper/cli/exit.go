@@ -133,8 +133,8 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 	}
 	code, name := classify(err)
 	message, todo := oneLine(err.Error()), a.hintFor(err)
-	if todo == "" && code == exitUsage {
-		todo = usageLine(cmd)
+	if todo == "" {
+		todo = a.hintByCode(cmd, code)
 	}
 	var byHand []byte
 	if e, ok := errors.AsType[*handError](err); ok {
@@ -163,6 +163,18 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 		fmt.Fprintf(a.Stderr, "hint: %s\n", todo)
 	}
 	return code
+}
+
+// hintByCode is what to do about an error that has no remedy of its own, such as one of
+// the operating system: doctor looks at all that could be wrong.
+func (a *app) hintByCode(cmd *cobra.Command, code int) string {
+	switch {
+	case code == exitUsage:
+		return usageLine(cmd)
+	case code == exitInterrupted, cmd != nil && cmd.Name() == "doctor":
+		return ""
+	}
+	return oneLine(hint.Do(hint.Run("doctor").For(a.flags.profile, "")).Text(a.given))
 }
 
 // shortTimeout is a --timeout that is over before a lock can be got, held or not.

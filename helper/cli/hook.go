@@ -49,8 +49,9 @@ func (a *app) hookCommand(p *hook.Protocol) *cobra.Command {
 				return cmd.Help() // cobra parses no flags for it
 			}
 			call := &hook.Call{
-				Args: args, Option: map[string]string{}, Stdin: a.Stdin, Stdout: a.Stdout, Stderr: a.Stderr,
+				Args: args, Option: map[string]string{}, Stdin: a.hookInput(), Stdout: a.Stdout, Stderr: a.Stderr,
 				Getenv: a.Getenv, Now: a.Now, Getter: &getter{app: a}, Deriver: &getter{app: a},
+				Hide:    a.hideTyped,
 				Explain: func(why string) { a.log.Info("no credential", "why", why) },
 				Hosts:   a.exactHosts, Version: version(), Timeout: a.flags.timeout,
 				UntilStopped: func(do func(context.Context) error) error { return untilStopped(a.deadline.Context, do) },

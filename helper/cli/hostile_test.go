@@ -247,7 +247,7 @@ func (h *home) run(args ...string) int {
 	if took := time.Since(start); took > 2*h.timeout+5*time.Second {
 		h.t.Errorf("%q took %s", args, took)
 	}
-	report := args[0] == "keepalive" || args[0] == "doctor" // of what is well, too
+	report := args[0] == "keepalive" || args[0] == "doctor" || args[0] == "docker" // of what is well, too; docker shows its helper's standard output
 	if code != exitOK && h.stdout.Len() > 0 && !report {
 		h.t.Errorf("%q failed with %d and wrote to standard output", args, code)
 	}

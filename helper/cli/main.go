@@ -11,12 +11,14 @@ import (
 	"log"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/hook"
+	"github.com/terradue/t2-cred/store"
 )
 
 // Env is what a run of t2-cred has of the world.
@@ -241,6 +243,9 @@ func (a *app) start(cmd *cobra.Command) error {
 		if err != nil {
 			return environmentError(fmt.Errorf("T2_CRED_TIMEOUT: %q is not a duration such as 30s", v))
 		}
+		if d <= 0 {
+			return environmentError(errors.New("T2_CRED_TIMEOUT must be positive"))
+		}
 		a.flags.timeout = d
 	}
 	if own := cmd.Annotations[ownTimeout]; own != "" && !given("timeout") && a.Getenv("T2_CRED_TIMEOUT") == "" {
@@ -256,6 +261,17 @@ func (a *app) start(cmd *cobra.Command) error {
 	for _, name := range []string{"T2_CRED_JSON", "T2_CRED_VERBOSE"} {
 		if v := a.Getenv(name); v != "" && v != "0" && v != "false" && !truthy(v) {
 			return environmentError(fmt.Errorf("%s: %q is neither 1 nor 0", name, v))
+		}
+	}
+	if v := a.Getenv("T2_CRED_ACCOUNT"); v != "" && !given("account") {
+		if err := (store.Key{Profile: "any", Account: v}).Validate(); err != nil {
+			return environmentError(fmt.Errorf("T2_CRED_ACCOUNT: %w", err))
+		}
+	}
+	for _, name := range []string{"T2_CRED_CONFIG", "T2_CRED_CA_FILE"} {
+		if v := a.Getenv(name); v != "" && !filepath.IsAbs(v) && (name != "T2_CRED_CONFIG" || !given("config")) {
+			// A tool runs its helper in a directory that may be anybody's, such as a clone.
+			return environmentError(fmt.Errorf("%s is not an absolute path; no file of the current directory is read", name))
 		}
 	}
 	if given("config") {

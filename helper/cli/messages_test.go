@@ -66,7 +66,8 @@ func TestMessages(t *testing.T) {
 	var page bytes.Buffer
 	page.WriteString("# Messages\n\nEvery error message that the source has, with its exit code and its hint. `%s` and the like,\n" +
 		"and `…`, stand for the values of the moment. An issuer's own words are not listed. Where the exit\n" +
-		"code is `doctor`, the message is a warning of `t2-cred doctor`.\n\n" +
+		"code is `doctor`, the message is a warning of `t2-cred doctor`. A message without a hint of its own\n" +
+		"names `t2-cred doctor` or, with exit code 2, how the command is typed.\n\n" +
 		"This page is generated: `go test ./helper/cli -run TestMessages -update`.\n")
 	page.WriteString("\n## Words that begin a message\n\nMessages of these kinds begin so, and then say what was seen.\n\n| message | exit | hint |\n|---|---|---|\n")
 	var sentinels []string

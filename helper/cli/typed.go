@@ -16,7 +16,7 @@ func (a *app) refuseTokens() error {
 	if n := slices.Index(args, "exec"); n >= 0 {
 		args = args[:n]
 	}
-	if !slices.ContainsFunc(args, func(arg string) bool { return looksJWT(valueOf(arg)) }) {
+	if !slices.ContainsFunc(args, func(arg string) bool { return slices.ContainsFunc(partsOf(arg), looksJWT) }) {
 		return nil
 	}
 	a.flags.json = a.flags.json || slices.Contains(args, "--json")
@@ -50,6 +50,12 @@ func valueOf(arg string) string {
 	return arg
 }
 
+// partsOf are what may be a secret of an argument: the whole, its value, and each part
+// between spaces, quotes or the like, as in "Authorization: Bearer TOKEN".
+func partsOf(arg string) []string {
+	return append([]string{arg, valueOf(arg)}, strings.FieldsFunc(arg, isAroundSecret)...)
+}
+
 // hideTyped takes out of a text what was typed as an argument or at a question, or set in
 // the environment for us, and looks like a secret. The name of a file that exists is none. A message may
 // have cut a long word off, so its beginning is enough.
@@ -59,7 +65,7 @@ func (a *app) hideTyped(text string) string {
 		typed = append(typed, a.Getenv("T2_CRED_"+name))
 	}
 	for _, word := range typed {
-		for _, w := range []string{word, valueOf(word)} {
+		for _, w := range partsOf(word) {
 			if !looksSecret(w) || !strings.Contains(text, beginning(w)) {
 				continue
 			}

@@ -66,6 +66,32 @@ func TestTyped_isNeverEchoed(t *testing.T) {
 	}
 }
 
+// TestTyped_amongOtherWords: a secret may be a part of what was typed, and a hook may say
+// what was wrong in its answer.
+func TestTyped_amongOtherWords(t *testing.T) {
+	h := newHome(t)
+	places := [][]string{
+		{"S"}, {"get", "--account", "S"}, {"get", "--config", "S"}, {"get", "--url-env", "S"}, {"get", "--scope", "S"}, {"get", "--url", "S"}, {"setup", "S"}, {"store", "release", "--account", "S"},
+		{"git", "S"}, {"docker", "S"}, {"docker", "--username", "S", "get"}, {"kubernetes", "S"}, {"kubernetes", "--url", "S"}, {"aws", "S"}, {"aws", "--endpoint", "S"},
+		{"aws", "--endpoint", "https://h.example", "--duration", "S"}, {"aws", "--endpoint", "https://h.example", "--ca-file", "S"}, {"cargo", "S"}, {"goauth", "--prefix", "S"},
+		{"pnpm", "--url", "S"}, {"terraform", "S", "h"}, {"google", "S"}, {"google", "--url", "S"}, {"bazel", "S"}, {"kubelet", "S"}, {"kubelet", "--min-valid", "S"},
+	}
+	for _, secret := range []string{h.issuer.UserToken("alice"), "eq7Rb0ZkGm2vWq5xT1nYc8LdPj3sHf6u", "1//0gKx8Rw.Yk2Mx9Tb_5QzLf7Nc-4Gd1PsJhVq3"} {
+		for _, shape := range []string{"%s", "Bearer %s", "Authorization: Bearer %s", "client_secret=%s", `{"access_token":"%s"}`, "https://u:%s@h.example/"} {
+			for _, place := range places {
+				args := make([]string, len(place))
+				for n, word := range place {
+					args[n] = strings.ReplaceAll(word, "S", fmt.Sprintf(shape, secret))
+				}
+				code := h.run(args...)
+				if said := h.stderr.String() + h.stdout.String(); strings.Contains(said, secret) {
+					t.Errorf("%q as %s: exit code %d, %s", place, shape, code, said)
+				}
+			}
+		}
+	}
+}
+
 // TestTyped_intoTheConfiguration: a secret where the name of its file is due is not shown,
 // neither whole nor in part.
 func TestTyped_intoTheConfiguration(t *testing.T) {

@@ -192,5 +192,5 @@ func holdsSecret(word string) bool {
 }
 
 func isAroundSecret(r rune) bool {
-	return strings.ContainsRune(" \t\r\n\"'`“”‘’<>()[]{},;:=", r)
+	return strings.ContainsRune("@?&#| \t\r\n\"'`“”‘’<>()[]{},;:=", r)
 }

@@ -173,10 +173,7 @@ func (s *awsServer) answer(ctx context.Context, w http.ResponseWriter, r *http.R
 		keys, err := s.keys(ctx, false)
 		if err != nil {
 			status, code := containerError(err)
-			message := err.Error()
-			if hint := hintOf(err); hint != "" {
-				message += "; " + hint
-			}
+			message := s.failure(err)
 			fmt.Fprintf(s.Stderr, "t2-cred: %s\n", message)
 			refuse(status, code, message)
 			return
@@ -213,7 +210,7 @@ func (s *awsServer) writeAuthorization() (path string, remove func(), err error)
 			}
 		}, err
 	}
-	dir, err := os.MkdirTemp(s.Getenv("XDG_RUNTIME_DIR"), "t2-cred-aws-") // the system's own, where that is empty
+	dir, err := os.MkdirTemp(s.runtimeDir(), "t2-cred-aws-") // the system's own, where that is empty
 	if err != nil {
 		return "", nil, err
 	}
@@ -222,6 +219,15 @@ func (s *awsServer) writeAuthorization() (path string, remove func(), err error)
 		remove()
 	}
 	return path, remove, err
+}
+
+// runtimeDir is where the directory of the authorization is made. A relative one is to be
+// ignored (XDG): the SDKs look for the file in other directories than ours.
+func (s *awsServer) runtimeDir() string {
+	if dir := s.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
+		return dir
+	}
+	return ""
 }
 
 // authorizationSize is how many characters rand.Text has.

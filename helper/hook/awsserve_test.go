@@ -457,3 +457,17 @@ func TestAWSServe_noBody(t *testing.T) {
 		t.Errorf("%q, %v", text, err)
 	}
 }
+
+// TestAWSServe_relativeRuntimeDir: the file is named by its whole path, whatever the
+// environment says.
+func TestAWSServe_relativeRuntimeDir(t *testing.T) {
+	for dir, want := range map[string]string{"": "", "run": "", ".": "", t.TempDir(): "same"} {
+		if want == "same" {
+			want = dir
+		}
+		s := &awsServer{Call: &Call{Getenv: func(string) string { return dir }}}
+		if got := s.runtimeDir(); got != want {
+			t.Errorf("XDG_RUNTIME_DIR=%q: %q", dir, got)
+		}
+	}
+}

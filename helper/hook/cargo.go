@@ -82,6 +82,9 @@ func serveCargo(ctx context.Context, c *Call) error {
 			return nil
 		}
 		if err != nil && !errors.Is(err, io.EOF) {
+			if len(line) == 0 {
+				return err // there is no request to answer
+			}
 			if errors.Is(err, bufio.ErrBufferFull) {
 				err = fmt.Errorf("it is longer than %d bytes", maxInput)
 			}

@@ -4,11 +4,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"net"
 	"net/http"
 	"time"
 
 	"github.com/terradue/t2-cred/helper"
 	"github.com/terradue/t2-cred/helper/safefile"
+	"github.com/terradue/t2-cred/helper/secret"
 )
 
 // maxCAFile is more than any system's whole list of authorities, in bytes.
@@ -35,7 +37,7 @@ func newClient(caFile string) (*http.Client, error) {
 	}
 	return &http.Client{
 		Transport: &http.Transport{
-			Proxy: helper.ProxyFromEnvironment, TLSClientConfig: conf,
+			Proxy: helper.ProxyFromEnvironment, TLSClientConfig: conf, DialContext: secret.Dial(&net.Dialer{Timeout: 10 * time.Second}),
 			TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{}, // no HTTP/2, which GODEBUG can have printed
 			TLSHandshakeTimeout: 10 * time.Second, MaxResponseHeaderBytes: 64 << 10,
 			DisableCompression: true, // so that a small answer is a small answer

@@ -56,11 +56,7 @@ func serveDocker(ctx context.Context, c *Call) error {
 	case errors.Is(err, context.Canceled):
 		return err
 	}
-	text := err.Error()
-	if hint := hintOf(err); hint != "" {
-		text += "; " + hint
-	}
-	if _, err := fmt.Fprintln(c.Stdout, text); err != nil {
+	if _, err := fmt.Fprintln(c.Stdout, c.failure(err)); err != nil {
 		return err
 	}
 	for _, words := range []error{errDockerNotFound, errDockerNoServer, errDockerNoUser} {

@@ -137,7 +137,7 @@ func readGoHead(in io.Reader) (h goHead, err error) {
 	text, err := io.ReadAll(io.LimitReader(in, maxInput+1))
 	switch {
 	case err != nil:
-		return bad(err.Error())
+		return goHead{}, fmt.Errorf("the answer that go passes on: %w", err)
 	case len(text) == 0:
 		return goHead{}, nil
 	case len(text) > maxInput:

@@ -56,10 +56,7 @@ func serveGoogle(ctx context.Context, c *Call) error {
 		return err
 	}
 	if err != nil {
-		answer = googleAnswer{Version: 1, Code: googleCode(err), Message: err.Error()}
-		if hint := hintOf(err); hint != "" {
-			answer.Message += "; " + hint
-		}
+		answer = googleAnswer{Version: 1, Code: googleCode(err), Message: c.failure(err)}
 	}
 	enc := json.NewEncoder(c.Stdout)
 	enc.SetEscapeHTML(false)

@@ -61,6 +61,9 @@ type Call struct {
 	// Explain is told why the answer has no credential, where the Getter was not asked. -v
 	// shows it. Nil drops it.
 	Explain func(why string)
+	// Hide takes out of an error's words what was typed and looks like a secret, for
+	// protocols that have such words on standard output. Nil takes out nothing.
+	Hide func(words string) string
 	Getter
 	Deriver
 }
@@ -69,6 +72,18 @@ func (c *Call) explain(why string) {
 	if c.Explain != nil {
 		c.Explain(why)
 	}
+}
+
+// failure is what an error says, with its hint, for standard output.
+func (c *Call) failure(err error) string {
+	text := err.Error()
+	if hint := hintOf(err); hint != "" {
+		text += "; " + hint
+	}
+	if c.Hide != nil {
+		text = c.Hide(text)
+	}
+	return text
 }
 
 // A Protocol is one tool's way to ask for a credential.

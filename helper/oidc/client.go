@@ -202,9 +202,9 @@ func (i *Issuer) addRemedy(c Client, err error) {
 func (i *Issuer) cachedAuth(c Client) string { return i.cachedMethods()[c.ID] }
 
 func (i *Issuer) cachedMethods() map[string]string {
-	methods := map[string]string{}
-	if kept, ok := i.readCache(authKind); ok && json.Unmarshal(kept.Body, &methods) != nil {
-		return map[string]string{}
+	var methods map[string]string
+	if kept, ok := i.readCache(authKind); !ok || json.Unmarshal(kept.Body, &methods) != nil || methods == nil {
+		return map[string]string{} // null is JSON too
 	}
 	return methods
 }

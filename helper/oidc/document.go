@@ -75,8 +75,8 @@ func (i *Issuer) fetch(ctx context.Context, kind, url string, how asking, check 
 	if how == never {
 		return nil, false, errNotCached
 	}
-	if !ok {
-		kept = document{URL: url}
+	if !ok || how == anew {
+		kept = document{URL: url} // the issuer must not confirm a copy that is in doubt (304)
 	}
 	doc, err := i.download(ctx, kind, kept, ok && how == whenStale)
 	if err != nil {

@@ -1,6 +1,9 @@
 package oidc
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -249,5 +252,53 @@ func TestCAFile_isOurs(t *testing.T) {
 	var refused *ConfigError
 	if !errors.As(err, &refused) || !strings.Contains(err.Error(), safefile.ErrNotOurs.Error()) {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestCache_noneConfirmsWrongKeys: cached keys that a token does not fit are asked for
+// whole. A server that compares a tag or a time would confirm them: two rotations may be
+// made in one second, and a damaged copy still has its tag.
+func TestCache_noneConfirmsWrongKeys(t *testing.T) {
+	other, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, header := range map[string][2]string{
+		"by its tag":  {"ETag", "If-None-Match"},
+		"by its time": {"Last-Modified", "If-Modified-Since"},
+	} {
+		var front *httptest.Server
+		published := rsaKey("k", other.N, []byte{1, 0, 1})
+		front = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set(header[0], "Mon, 02 Jan 2006 15:04:05 GMT")
+			switch {
+			case r.URL.Path == oidcSuffix:
+				fmt.Fprintf(w, `{"issuer":%q,"token_endpoint":"%[1]s/token","jwks_uri":"%[1]s/keys"}`, front.URL)
+			case r.Header.Get(header[1]) != "":
+				w.WriteHeader(http.StatusNotModified)
+			default:
+				_ = json.NewEncoder(w).Encode(map[string]any{"keys": []any{published}})
+			}
+		}))
+		defer front.Close()
+		opt := Options{CacheDir: filepath.Join(t.TempDir(), "cache"), Log: slog.New(slog.DiscardHandler), Now: time.Now}
+		if err := New(front.URL, opt).Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		published = ourRSA("k")
+		token := signed(t, signingRSA(), map[string]any{"alg": "RS256", "kid": "k"}, map[string]any{"iss": front.URL})
+		if _, err := New(front.URL, opt).Verify(t.Context(), token, us); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestCache_ofNoMethods: a list of methods that is null is as good as none.
+func TestCache_ofNoMethods(t *testing.T) {
+	i := New("https://issuer.example", Options{CacheDir: filepath.Join(t.TempDir(), "cache"), Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	i.writeCache(authKind, document{URL: i.id, Checked: time.Now(), Body: []byte("null")})
+	i.cacheAuth(Client{ID: "us"}, AuthPost)
+	if method := i.cachedAuth(Client{ID: "us"}); method != AuthPost {
+		t.Errorf("%q", method)
 	}
 }

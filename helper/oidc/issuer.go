@@ -102,7 +102,7 @@ func (i *Issuer) newClient(certificate *tls.Certificate) (*http.Client, error) {
 		Transport: &guard{issuer: i, next: &http.Transport{
 			Proxy:                  ProxyFromEnvironment,
 			OnProxyConnectResponse: proxyAnswer,
-			DialContext:            dialer.DialContext,
+			DialContext:            secret.Dial(dialer),
 			TLSClientConfig:        conf,
 			TLSHandshakeTimeout:    10 * time.Second,
 			TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{}, // no HTTP/2
@@ -171,7 +171,7 @@ func secureURL(s string, issuer string) (*url.URL, error) {
 	return nil, fmt.Errorf("%s is not https", Clean(s))
 }
 
-// Loopback reports whether host names this machine without asking anybody.
+// Loopback reports whether host names this machine: [secret.Dial] connects to no other.
 func Loopback(host string) bool {
 	if host == "localhost" {
 		return true

@@ -29,7 +29,7 @@ type source struct {
 }
 
 func sourceOf(o backend.Options) source {
-	if dir := o.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
+	if dir := o.Getenv("CREDENTIALS_DIRECTORY"); filepath.IsAbs(dir) {
 		path := filepath.Join(dir, "t2-cred-identity")
 		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 			return source{path: path, fromSystemd: true}
@@ -55,9 +55,14 @@ func (s source) String() string {
 	return s.path
 }
 
-// check refuses a key in the place of the name of its file.
+// check refuses a key in the place of the name of its file, and a file of the current
+// directory, which may be anybody's.
 func (s source) check() error {
-	if !s.isKey {
+	switch {
+	case s.command == nil && !s.isKey && !filepath.IsAbs(s.path):
+		return backend.Errorf(backend.ErrUnavailable, nil, hint.Say("name the file with its whole path, or unset the variable"),
+			"T2_CRED_IDENTITY_FILE is not an absolute path; no file of the current directory is read")
+	case !s.isKey:
 		return nil
 	}
 	return backend.Errorf(backend.ErrUnavailable, nil, hint.Say("put the identity into a file that only you can read, and name that file"),

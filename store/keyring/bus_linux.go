@@ -68,7 +68,7 @@ func (b *bus) address() (string, error) {
 		return a, nil
 	}
 	dirs := []string{fmt.Sprintf("/run/user/%d", os.Getuid())}
-	if d := b.getenv("XDG_RUNTIME_DIR"); d != "" {
+	if d := b.getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(d) { // XDG: relative ones are to be ignored
 		dirs = slices.Insert(dirs, 0, d)
 	}
 	for _, d := range dirs {

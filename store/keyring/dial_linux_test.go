@@ -78,3 +78,21 @@ func TestGreet_waitsForNoAnswer(t *testing.T) {
 		_ = errors.Join(conn.Close(), bus.Close(), l.Close())
 	}
 }
+
+// TestAddress_notBelowTheCurrentDirectory: a relative XDG_RUNTIME_DIR is ignored.
+func TestAddress_notBelowTheCurrentDirectory(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", "bus")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for runtimeDir, ours := range map[string]bool{dir: true, ".": false} {
+		b := &bus{getenv: func(name string) string { return map[string]string{"XDG_RUNTIME_DIR": runtimeDir}[name] }}
+		address, err := b.address()
+		if found := err == nil && strings.HasPrefix(address, "unix:path="+dir) || address == "unix:path=bus"; found != ours {
+			t.Errorf("XDG_RUNTIME_DIR=%s: %q, %v", runtimeDir, address, err)
+		}
+	}
+}

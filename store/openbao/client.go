@@ -101,7 +101,7 @@ func (c *client) open() (*http.Client, error) {
 	}
 	dialer := &net.Dialer{Timeout: attemptTime}
 	return &http.Client{
-		Transport:     &http.Transport{DialContext: dialer.DialContext, TLSClientConfig: config, MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute},
+		Transport:     &http.Transport{DialContext: secret.Dial(dialer), TLSClientConfig: config, MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, nil
 }
@@ -126,8 +126,8 @@ func (c *client) certificate() (*tls.Certificate, error) {
 func (c *client) readFile(key, path string, trust safefile.Trust) (secret.Secret, error) {
 	if !filepath.IsAbs(path) {
 		dir := c.opt.Getenv("CREDENTIALS_DIRECTORY")
-		if dir == "" {
-			return "", c.unusable(nil, "%s names a systemd credential, and CREDENTIALS_DIRECTORY is not set", key)
+		if !filepath.IsAbs(dir) {
+			return "", c.unusable(nil, "%s names a systemd credential, and CREDENTIALS_DIRECTORY is not set to an absolute path", key)
 		}
 		path, trust = filepath.Join(dir, path), safefile.Anyone // the directory is the service's alone
 		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {

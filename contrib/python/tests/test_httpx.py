@@ -89,6 +89,16 @@ def test_a_redirect_at_home_keeps_the_token(places, client):
     assert places.log() == ["GET /redirect: alice", "GET /collections/scenes: alice"]
 
 
+@pytest.mark.parametrize("more, method", [({"see-other": ""}, "GET"), ({}, "PUT")])
+def test_what_was_carried_out_before_a_redirect_is_not_sent_again(places, client, more, method):
+    client.send("PUT", places.server + "/files/job", content=b"result")
+    places.refuse_seen_tokens()
+    places.log()
+    answer = client.send("PUT", places.server + "/open/redirect", params={"to": "/files/job", **more}, content=b"result")
+    assert answer.status_code == 200
+    assert places.log() == ["PUT /open/redirect: refused", f"{method} /files/job: refused", f"{method} /files/job: alice"]
+
+
 def test_many_tasks_cause_one_refresh(places):
     auth = t2cred.Auth(places.server)
     auth.header()

@@ -96,6 +96,17 @@ def test_no_answer_and_no_word_for_the_rest(places, service):
         assert keyring.get_password(service, "-x") is None
 
 
+def test_no_answer_where_parsers_differ_about_the_host(places):
+    """urllib3 sends the request for the first one to packages.example.net."""
+    name = host(places)
+    for service in (f"https://packages.example.net\\@{name}/simple/", f"https://{name[:3]}\n{name[3:]}/", f"\thttps://{name}/", f"https://{name}\\.packages.example.net/"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert keyring.get_password(service, "me") is None, service
+            assert keyring.get_credential(service, None) is None, service
+    assert keyring.get_password(f"https://me@{name}/simple/", "me") == token()
+
+
 def test_a_name_without_a_scheme_is_an_exact_host(places):
     subprocess.run(["t2-cred", "profile", "add", "wide", "--issuer", places.issuer, "--client-id", places.client_id,
                     "--host", "*.wide.example", "--host", "exact.wide.example"], check=True, stderr=subprocess.PIPE)

@@ -94,6 +94,39 @@ def test_other_threads_read_too(places, scene):
     assert same == [True] * 4
 
 
+def test_blocks_overlap(places, scene):
+    """The end of one block leaves the others their token, in whatever order they end."""
+    url, values = scene
+    names = iter(range(10))
+
+    def read():  # GDAL keeps what it has read of an address
+        with rasterio.open(f"{url}?n={next(names)}") as raster:
+            assert (raster.read(1) == values).all()
+
+    with t2cred.gdal.server(places.server):
+        with t2cred.gdal.server(places.server):
+            read()
+        read()
+    entered, leave = threading.Event(), threading.Event()
+
+    def another():
+        with t2cred.gdal.server(places.server):
+            entered.set()
+            leave.wait(60)
+
+    first = threading.Thread(target=another)
+    first.start()
+    entered.wait(60)
+    with t2cred.gdal.server(places.server):
+        leave.set()
+        first.join()
+        read()
+    assert {line.rpartition(": ")[2] for line in places.log()} == {"alice"}
+    with pytest.raises(rasterio.errors.RasterioIOError):
+        read()
+    assert {line.rpartition(": ")[2] for line in places.log()} == {"none"}
+
+
 def test_other_servers_and_later_requests_get_no_token(places, scene):
     url, _ = scene
     with t2cred.gdal.server(places.server):
@@ -127,7 +160,10 @@ with t2cred.gdal.server(server):
     raster = gdal.Open("/vsicurl/" + url)
     assert raster.GetRasterBand(1).Checksum(0, 0, 256, 256) == int(checksum), "another raster"
     time.sleep(4)  # longer than a token lives
+    with t2cred.gdal.server(server):
+        pass
     raster.GetRasterBand(1).Checksum(1000, 1000, 512, 512)
+    assert gdal.GetConfigOption("GDAL_DISABLE_READDIR_ON_OPEN") == "EMPTY_DIR"
     try:
         gdal.Open("/vsicurl/" + stranger + "/osgeo.tif")
         raise SystemExit("another server had the raster")

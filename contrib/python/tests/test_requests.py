@@ -105,3 +105,14 @@ def test_nothing_stored(places):
         requests.get(places.server + "/", auth=t2cred.Auth(places.server, account="nobody"))
     assert caught.value.exit == 4
     assert places.log() == []
+
+
+@pytest.mark.parametrize("more, method", [({"see-other": ""}, "GET"), ({}, "PUT")])
+def test_what_was_carried_out_before_a_redirect_is_not_sent_again(places, more, method):
+    auth = t2cred.Auth(places.server)
+    requests.put(places.server + "/files/job", data=b"result", auth=auth).raise_for_status()
+    places.refuse_seen_tokens()
+    places.log()
+    answer = requests.put(places.server + "/open/redirect", params={"to": "/files/job", **more}, data=b"result", auth=auth)
+    assert answer.status_code == 200
+    assert places.log() == ["PUT /open/redirect: refused", f"{method} /files/job: refused", f"{method} /files/job: alice"]

@@ -37,7 +37,8 @@ class Auth:
 
     The server is a URL, of which scheme, host and port count. Other origins get no
     token, also after a redirect or where a catalogue links to them. http is for
-    loopback alone.
+    loopback alone. requests and httpx take a redirect from port 80 there to https of the
+    same host for one of the same origin.
 
     A token is renewed when it has lived half of its life. After a 401 a new one is
     asked for once, and the request is sent again if its body can be. prefix comes
@@ -179,8 +180,7 @@ class Auth:
             fresh = self._replace(sent)
             if fresh is not None and _replayable(request):
                 response.read()
-                request.headers["Authorization"] = fresh
-                yield request
+                yield _refused_again(response, fresh)
 
     async def async_auth_flow(self, request: "httpx.Request") -> AsyncGenerator["httpx.Request", "httpx.Response"]:
         if not self.serves(str(request.url)):
@@ -193,8 +193,7 @@ class Auth:
             fresh = await _aside(self._replace, sent)
             if fresh is not None and _replayable(request):
                 await response.aread()
-                request.headers["Authorization"] = fresh
-                yield request
+                yield _refused_again(response, fresh)
 
     def _refused(self, status: int, url: str, headers: Any, sent: str) -> bool:
         """Whether our server refused the very token that it was sent.
@@ -278,13 +277,30 @@ def _replayable(request: "httpx.Request") -> bool:
     return True
 
 
+def _refused_again(response: "httpx.Response", fresh: str) -> "httpx.Request":
+    """The request that was refused. After a redirect that is not the first one, which the
+    server has carried out: a job that is posted twice is two jobs.
+    """
+    again = response.request
+    again.headers["Authorization"] = fresh
+    return again
+
+
 def _rebuild(ours: Type[Auth], server: str, options: Dict[str, Any]) -> Auth:
     return ours(server, **options)
 
 
+def ambiguous(url: str) -> bool:
+    """Whether a URL has what parsers differ about, so that another host may be meant.
+
+    A URL that has not been prepared yet may hold it. Python takes out a tab or a line end,
+    and reads what comes before "@" as a user, be there a backslash in it.
+    """
+    return "\\" in url or any(c <= " " or c == "\x7f" for c in url)
+
+
 def _origin(url: str) -> Optional[Origin]:
-    # Parsers differ about these, and a URL that has not been prepared yet may hold them.
-    if "\\" in url or any(c <= " " or c == "\x7f" for c in url):
+    if ambiguous(url):
         return None
     try:
         parts = urlsplit(url)

@@ -8,6 +8,9 @@ GDAL sends the token to that server alone (a path-specific option), and not afte
 redirect to another host. For each request it reads the header again, from a file in
 its own memory (/vsimem), which a thread keeps fresh. Nothing is written to disk.
 
+Blocks for one server may be nested, and may overlap in several threads. The token is that
+of the block that was entered last and is still open.
+
 Of rasterio and osgeo.gdal, those serve that the program has imported before the block. If
 it has imported neither, it is the one that is installed, rasterio first.
 """
@@ -27,6 +30,11 @@ from ._command import Error, Seconds
 OPTION = b"GDAL_HTTP_HEADER_FILE"
 RETRY = 10.0
 log = logging.getLogger("t2cred")
+
+# The settings of GDAL that are below are one for the process. So it is counted which blocks
+# are open: for each GDAL and beginning of a path their header files, the newest last.
+_guard = threading.Lock()
+_open_blocks: Dict[Tuple[str, str], List[str]] = {}
 
 
 @contextlib.contextmanager
@@ -52,7 +60,7 @@ def server(
         with contextlib.ExitStack() as settings:
             for gdal in gdals:
                 for prefix in prefixes:
-                    gdal.set_option(prefix, path)
+                    _begin(gdal, prefix, path)
                 # Else GDAL first lists the directory of each file, without the token.
                 settings.enter_context(gdal.without_listing())
             yield
@@ -61,8 +69,23 @@ def server(
         keeper.join()
         for gdal in gdals:
             for prefix in prefixes:
-                gdal.set_option(prefix, None)
+                _end(gdal, prefix, path)
             gdal.unlink(path)
+
+
+def _begin(gdal: "Union[_Rasterio, _Osgeo]", prefix: str, path: str) -> None:
+    with _guard:
+        _open_blocks.setdefault((gdal.name, prefix), []).append(path)
+        gdal.set_option(prefix, path)
+
+
+def _end(gdal: "Union[_Rasterio, _Osgeo]", prefix: str, path: str) -> None:
+    """Gives the requests back to another open block of that server, if there is one."""
+    with _guard:
+        paths = _open_blocks.get((gdal.name, prefix), [])
+        if path in paths:
+            paths.remove(path)
+        gdal.set_option(prefix, paths[-1] if paths else None)
 
 
 def _gdals() -> "List[Union[_Rasterio, _Osgeo]]":
@@ -100,6 +123,10 @@ def _keep_fresh(auth: Auth, gdals: "List[Union[_Rasterio, _Osgeo]]", path: str, 
 class _Osgeo:
     """GDAL's own Python module."""
 
+    name = "osgeo.gdal"
+    open_blocks = 0  # in all threads
+    listing: Optional[str] = None  # what was set before the first of them
+
     def __init__(self) -> None:
         from osgeo import gdal  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
@@ -116,12 +143,18 @@ class _Osgeo:
     @contextlib.contextmanager
     def without_listing(self) -> Iterator[None]:
         # For all threads: those that read in the block were not started by it.
-        before = self._gdal.GetConfigOption("GDAL_DISABLE_READDIR_ON_OPEN")
-        self._gdal.SetConfigOption("GDAL_DISABLE_READDIR_ON_OPEN", "EMPTY_DIR")
+        with _guard:
+            if _Osgeo.open_blocks == 0:
+                _Osgeo.listing = self._gdal.GetConfigOption("GDAL_DISABLE_READDIR_ON_OPEN")
+            _Osgeo.open_blocks += 1
+            self._gdal.SetConfigOption("GDAL_DISABLE_READDIR_ON_OPEN", "EMPTY_DIR")
         try:
             yield
         finally:
-            self._gdal.SetConfigOption("GDAL_DISABLE_READDIR_ON_OPEN", before)
+            with _guard:
+                _Osgeo.open_blocks -= 1
+                if _Osgeo.open_blocks == 0:
+                    self._gdal.SetConfigOption("GDAL_DISABLE_READDIR_ON_OPEN", _Osgeo.listing)
 
     def set_option(self, prefix: str, path: Optional[str]) -> None:
         self._gdal.SetPathSpecificOption(prefix, OPTION.decode(), path)
@@ -138,6 +171,8 @@ class _Osgeo:
 
 class _Rasterio:
     """Functions of the GDAL that rasterio uses, by their C names: rasterio shows none of them."""
+
+    name = "rasterio"
 
     def __init__(self) -> None:
         from rasterio import _base

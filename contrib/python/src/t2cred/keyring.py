@@ -17,6 +17,7 @@ from keyring.compat import properties
 from keyring.credentials import Credential, SimpleCredential
 from keyring.errors import PasswordDeleteError, PasswordSetError
 
+from ._auth import ambiguous
 from ._command import Error, call, parse, program, reported, run, silent
 
 # Exit code of `t2-cred keyring` for what is not ours.
@@ -93,6 +94,8 @@ def _may_be_ours(service: str) -> bool:
     Any program may name a service as it likes. A name without a scheme is ours only
     if it is a host of a profile to the letter; a pattern is not enough.
     """
+    if ambiguous(service):
+        return False
     if "://" in service:
         try:
             parts = urlsplit(service)
