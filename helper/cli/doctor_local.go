@@ -54,6 +54,14 @@ func (d *doctor) checkConfig() []finding {
 	return []finding{fine(name, "%s", text)}
 }
 
+// checkVariables names the variables that somebody has set for t2-cred in vain.
+func (d *doctor) checkVariables() (found []finding) {
+	for _, u := range d.unread(d.root) {
+		found = append(found, advice("variable", hint.Do(hint.Words("those that it reads: "), hint.Run("help", "environment")), "%s", u.what()))
+	}
+	return found
+}
+
 // checkStore proves the store, without the keyring's own dialog: a locked one is a
 // finding and not a question.
 func (d *doctor) checkStore(ctx context.Context) []finding {

@@ -154,6 +154,9 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 		_, _ = a.Stderr.Write(append(printableJSON(text), '\n'))
 		return code
 	}
+	if mayBeUnread(code) {
+		a.warnOfUnread(cmd, true)
+	}
 	_, _ = a.Stderr.Write(byHand)
 	fmt.Fprintf(a.Stderr, "t2-cred: %s\n", message)
 	if c, ok := errors.AsType[*crash](err); ok {

@@ -62,6 +62,7 @@ func (a *app) hookCommand(p *hook.Protocol) *cobra.Command {
 				defer a.silence()()
 				call.Stderr = a.Stderr
 			}
+			a.logUnread(cmd)
 			err := p.Serve(cmd.Context(), call)
 			var next *hook.Next
 			if errors.As(err, &next) {
