@@ -38,6 +38,7 @@ const (
 var (
 	errInterrupted = errors.New("interrupted")
 	errUsage       = errors.New("wrong usage")
+	errVariable    = fmt.Errorf("%w: a variable of the environment", errUsage)
 	errConfig      = errors.New("wrong configuration")
 	errOutput      = errors.New("cannot write the file")
 	errClock       = errors.New("the clock is wrong") // found by doctor; else a token is refused for it
@@ -51,10 +52,9 @@ func usageError(err error) error {
 	return &hint.Error{Kind: errUsage, Detail: err.Error(), Remedy: hint.Of(err)}
 }
 
-// environmentError is the error of a variable of the environment. The command's own usage
-// line would not say what is wrong.
+// environmentError is the error of a variable of the environment.
 func environmentError(err error) error {
-	return &hint.Error{Kind: errUsage, Detail: err.Error(), Remedy: hint.Do(hint.Words("unset it, or see "), hint.Run("help", "environment"))}
+	return &hint.Error{Kind: errVariable, Detail: err.Error(), Remedy: hint.Do(hint.Words("unset it, or see "), hint.Run("help", "environment"))}
 }
 
 // configErrorf is an error of the configuration, or of files that belong to it.
@@ -133,8 +133,12 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 	}
 	code, name := classify(err)
 	message, todo := oneLine(err.Error()), a.hintFor(err)
-	if todo == "" && code == exitUsage {
+	switch {
+	case code != exitUsage:
+	case todo == "":
 		todo = usageLine(cmd)
+	case errors.Is(err, errVariable), errors.Is(err, setup.ErrUsage):
+		todo = usageLine(cmd) + "; " + todo
 	}
 	var byHand []byte
 	if e, ok := errors.AsType[*handError](err); ok {

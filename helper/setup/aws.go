@@ -20,7 +20,7 @@ func planAWS(e Env, p Profile, o Options) (Plan, error) {
 	if o.Endpoint == "" && !o.Undo {
 		if len(p.Hosts) != 1 {
 			return Plan{}, usageError("which of the profile's hosts is the STS?",
-				hint.Run("setup", "aws", "--endpoint", "https://HOST").With(p.Flags...))
+				hint.Words("here: "), hint.Run("setup", "aws", "--endpoint", "https://HOST").With(p.Flags...))
 		}
 		o.Endpoint = firstURL(p.Hosts[0])
 	}
