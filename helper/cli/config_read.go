@@ -51,6 +51,8 @@ func unreadableFile(path string, err error) error {
 		remedy = hint.Do(hint.Shell(mendable.Repair()...))
 	case errors.Is(err, safefile.ErrNotOurs):
 		remedy = hint.Do(hint.Shell("chmod", "go-w", path, filepath.Dir(path)))
+	case errors.Is(err, safefile.ErrNotRegular):
+		remedy = hint.Say("put a file there, or name one: --config FILE")
 	case errors.Is(err, fs.ErrPermission):
 		remedy = hint.Do(hint.Shell("ls", "-ld", filepath.Dir(path), path))
 	}

@@ -37,6 +37,9 @@ profiles.d beside it. For another file that --config names, that is FILE.d.`,
 			if err != nil {
 				return err
 			}
+			if _, err := c.profile(a.flags.profile); err != nil && a.flags.profile != "" {
+				a.warn(err.Error())
+			}
 			values := a.configValues(cmd, c)
 			if a.flags.json {
 				all := map[string]any{"values": values}

@@ -102,7 +102,7 @@ func (g *guide) askKeyFiles(p profileConfig) (profileConfig, error) {
 		if p.KeyFile, err = g.askLine("The file with the client's private key", g.profile.KeyFile); err != nil {
 			return p, err
 		}
-		if p.KeyFile == "" {
+		if p.KeyFile = g.fromHome(p.KeyFile); p.KeyFile == "" {
 			return p, usageError(errors.New("the client needs the file with its private key"))
 		}
 	}
@@ -110,6 +110,7 @@ func (g *guide) askKeyFiles(p profileConfig) (profileConfig, error) {
 		if p.CertFile, err = g.askLine("The file with the client's certificate", g.profile.CertFile); err != nil {
 			return p, err
 		}
+		p.CertFile = g.fromHome(p.CertFile)
 	}
 	return p, p.absolute()
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/hook"
+	"github.com/terradue/t2-cred/store"
 )
 
 // Env is what a run of t2-cred has of the world.
@@ -245,6 +246,9 @@ func (a *app) start(cmd *cobra.Command) error {
 		if err != nil {
 			return environmentError(fmt.Errorf("T2_CRED_TIMEOUT: %q is not a duration such as 30s", v))
 		}
+		if d <= 0 {
+			return environmentError(errors.New("T2_CRED_TIMEOUT must be positive"))
+		}
 		a.flags.timeout = d
 	}
 	if own := cmd.Annotations[ownTimeout]; own != "" && !given("timeout") && a.Getenv("T2_CRED_TIMEOUT") == "" {
@@ -261,6 +265,14 @@ func (a *app) start(cmd *cobra.Command) error {
 		if v := a.Getenv(name); v != "" && v != "0" && v != "false" && !truthy(v) {
 			return environmentError(fmt.Errorf("%s: %q is neither 1 nor 0", name, v))
 		}
+	}
+	if name := a.Getenv("T2_CRED_ACCOUNT"); name != "" && !given("account") {
+		if err := (store.Key{Profile: "p", Account: name}).Validate(); err != nil {
+			return environmentError(fmt.Errorf("T2_CRED_ACCOUNT: %w", err))
+		}
+	}
+	if err := a.refuseUnread(cmd); err != nil {
+		return err
 	}
 	if given("config") {
 		a.given.Config = a.flags.config

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,6 +27,22 @@ func profileFlags(cmd *cobra.Command, p *profileConfig, scope *[]string, scopes 
 	f.StringVar(&p.CertFile, "client-cert-file", "", "PEM file with the client's certificate, for tls")
 	f.StringVar(&p.AssertionFile, "client-assertion-file", "", "file with a JWT that somebody else signs for the client and renews, for jwt_file")
 	f.StringVar(&p.CAFile, "ca-file", "", "PEM file with certificates to trust beside the system's")
+}
+
+// takeLists takes scopes as they were typed, and each word of a list once.
+func (p *profileConfig) takeLists(scopes []string) {
+	for _, s := range scopes {
+		p.Scopes = append(p.Scopes, strings.Fields(s)...)
+	}
+	for _, list := range []*[]string{&p.Scopes, &p.Audience, &p.Hosts} {
+		var once []string
+		for _, word := range *list {
+			if !slices.Contains(once, word) {
+				once = append(once, word)
+			}
+		}
+		*list = once
+	}
 }
 
 func (a *app) profileAdd() *cobra.Command {
@@ -54,9 +71,7 @@ t2-cred profile edit changes it.`,
       --client-id ellip-test-ades --audience ellip-test-ades \
       --scope "openid email profile offline_access ellip gep"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			for _, s := range scope {
-				p.Scopes = append(p.Scopes, strings.Fields(s)...)
-			}
+			p.takeLists(scope)
 			return a.addProfile(cmd.Context(), args[0], p, secretFile, unproven)
 		},
 	}
@@ -183,9 +198,7 @@ itself first. A change that the issuer refuses is not made, unless with --unprov
 		Example: `  t2-cred profile edit gep --host api.example.org --host git.example.org
   t2-cred profile edit gep --scope "openid offline_access"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			for _, s := range scope {
-				p.Scopes = append(p.Scopes, strings.Fields(s)...)
-			}
+			p.takeLists(scope)
 			return a.editProfile(cmd, args[0], p, unproven)
 		},
 	}

@@ -109,6 +109,7 @@ func (i *Issuer) discover(ctx context.Context, id string, how asking, check func
 	if kept, ok := i.readCache(discoveryKind); ok && len(places) == 2 && kept.URL == places[1] {
 		slices.Reverse(places) // it was there
 	}
+	noRealm := false
 	for _, place := range places {
 		body, _, err := i.fetch(ctx, discoveryKind, place, how, check)
 		var status *Error
@@ -120,6 +121,13 @@ func (i *Issuer) discover(ctx context.Context, id string, how asking, check func
 				status.Remedy = hint.Say(addressHint(id))
 			}
 			return body, err
+		}
+		noRealm = noRealm || status.Code == "Realm does not exist" // Keycloak
+	}
+	if _, realm, found := strings.Cut(id, "/realms/"); noRealm && found && !strings.Contains(realm, "/") {
+		return nil, &ConfigError{
+			Detail: fmt.Sprintf("discovery: no OpenID provider at %s: the server has no realm %s", Clean(id), Clean(realm)),
+			Remedy: hint.Say("check the spelling of the realm: its admin knows the exact name, also its capitals"),
 		}
 	}
 	return nil, &ConfigError{
@@ -145,9 +153,9 @@ func addressHint(id string) string {
 		return "check the issuer's address: its admin knows the exact one; the document lies below it at " + oidcSuffix
 	}
 	if other, ok := strings.CutSuffix(before, "/auth"); ok {
-		return fmt.Sprintf("check the issuer's address; it may be %s/realms/%s", Clean(other), Clean(realm))
+		return fmt.Sprintf("check the issuer's address, and how the realm is spelt; Keycloak 17 and later have it at %s/realms/%s", Clean(other), Clean(realm))
 	}
-	return fmt.Sprintf("check the issuer's address; it may be %s/auth/realms/%s", Clean(before), Clean(realm))
+	return fmt.Sprintf("check the issuer's address, and how the realm is spelt; Keycloak before 17 has it at %s/auth/realms/%s", Clean(before), Clean(realm))
 }
 
 // wellKnown lists where the document of issuer id may be. RFC 8414 §3.1 puts

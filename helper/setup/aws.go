@@ -24,6 +24,9 @@ func planAWS(e Env, p Profile, o Options) (Plan, error) {
 		}
 		o.Endpoint = firstURL(p.Hosts[0])
 	}
+	if u, err := url.Parse(o.Endpoint); o.Endpoint != "" && !o.Undo && (err != nil || u.Host == "") {
+		return Plan{}, usageError(fmt.Sprintf("--endpoint %q is not https://HOST[:PORT][/PATH]", helper.Clean(o.Endpoint)))
+	}
 	if o.Endpoint != "" && !Plain(o.Endpoint, ":/.-_[]") {
 		return Plan{}, usageError(fmt.Sprintf("--endpoint %q is not the address of an STS", helper.Clean(o.Endpoint)))
 	}
