@@ -140,6 +140,9 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 	case errors.Is(err, errVariable), errors.Is(err, setup.ErrUsage):
 		todo = usageLine(cmd) + "; " + todo
 	}
+	if todo == "" && doctorMayKnow(code) && (cmd == nil || cmd.Name() != "doctor") {
+		todo = hint.Do(hint.Words("to see what works and what does not: "), hint.Run("doctor").For(a.flags.profile, a.flags.account)).Text(a.given)
+	}
 	var byHand []byte
 	if e, ok := errors.AsType[*handError](err); ok {
 		byHand = e.text
@@ -170,6 +173,15 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 		fmt.Fprintf(a.Stderr, "hint: %s\n", todo)
 	}
 	return code
+}
+
+// doctorMayKnow is of failures that doctor looks for.
+func doctorMayKnow(code int) bool {
+	switch code {
+	case exitConfig, exitStore, exitUnreachable, exitVerify, exitRefused:
+		return true
+	}
+	return false
 }
 
 // shortTimeout is a --timeout that is over before a lock can be got, held or not.
