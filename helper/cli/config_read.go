@@ -256,7 +256,7 @@ func checkProfile(name string, p profileConfig) error {
 	for n, list := range [][]string{p.Scopes, p.Audience, p.Required} {
 		for _, s := range list {
 			if s == "" || strings.ContainsAny(s, " \t\r\n") {
-				return wrong([]string{"scopes", "audience", "required_scopes"}[n], "%q is not one scope or audience", shownWord(s))
+				return wrong([]string{"scopes", "audience", "required_scopes"}[n], "%q is not one scope or audience: it is empty or has a space", shownWord(s))
 			}
 		}
 	}

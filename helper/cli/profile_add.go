@@ -100,7 +100,7 @@ func (a *app) addProfile(ctx context.Context, name string, p profileConfig, secr
 		}
 		return usageError(err)
 	}
-	a.noteCommas(p.Scopes)
+	a.noteCommas(p)
 	if old, ok := c.Profiles[name]; ok {
 		p.ClientAuth, p.Narrow = p.auth(), old.Narrow // which no flag names
 		old.Issuer = p.Issuer                         // as typed; its exact name is not known yet
@@ -226,7 +226,7 @@ func (a *app) editProfile(cmd *cobra.Command, name string, typed profileConfig, 
 	if err := checkProfile(name, p); err != nil {
 		return usageError(fmt.Errorf("profile %s: %w", name, err))
 	}
-	a.noteCommas(typed.Scopes)
+	a.noteCommas(typed)
 	if cmd.Flags().Changed("issuer") || cmd.Flags().Changed("discovery-url") {
 		if p, err = a.discovered(cmd.Context(), name, p); err != nil {
 			return err
@@ -255,12 +255,17 @@ func (a *app) editProfile(cmd *cobra.Command, name string, typed profileConfig, 
 	return nil
 }
 
-// noteCommas says that a comma is a part of a scope (RFC 6749 §3.3), as other tools take
-// it for the end of one.
-func (a *app) noteCommas(scopes []string) {
-	for _, s := range scopes {
+// noteCommas says that a comma is a part of a scope (RFC 6749 §3.3) or an audience, as other
+// tools take it for the end of one.
+func (a *app) noteCommas(p profileConfig) {
+	for _, s := range p.Scopes {
 		if strings.Contains(s, ",") {
 			fmt.Fprintf(a.Stderr, "note: %s is one scope; spaces separate scopes, and commas do not\n", shownWord(s))
+		}
+	}
+	for _, s := range p.Audience {
+		if strings.Contains(s, ",") {
+			fmt.Fprintf(a.Stderr, "note: %s is one audience; each audience has its own --audience\n", shownWord(s))
 		}
 	}
 }
