@@ -66,7 +66,7 @@ func parseByHand(path string, text []byte) (handConfig, error) {
 		return c, err
 	}
 	if len(c.Identity) > 0 && !filepath.IsAbs(c.Identity[0]) {
-		return c, configErrorf(nil, "configuration %s: identity_command begins with %q, not an absolute path", at(path, text, "identity_command"), shownWord(c.Identity[0]))
+		return c, configErrorf(seeKeys(), "configuration %s: identity_command begins with %q, not an absolute path", at(path, text, "identity_command"), shownWord(c.Identity[0]))
 	}
 	var err error
 	if c.openbao, err = checkOpenBao(path, text, c.Stores.OpenBao); err != nil {
@@ -74,7 +74,7 @@ func parseByHand(path string, text []byte) (handConfig, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Profiles)) {
 		if err := checkProfile(name, c.Profiles[name]); err != nil {
-			return c, configErrorf(nil, "configuration %s: profile %s: %v", atKey(path, text, err, "profiles", name), name, err)
+			return c, configErrorf(seeKeys(), "configuration %s: profile %s: %v", atKey(path, text, err, "profiles", name), name, err)
 		}
 	}
 	return c, nil
@@ -140,7 +140,7 @@ func decodeStrictly(path string, text []byte, into any) error {
 		line, _ := bad.Position()
 		return wrongValue(path, text, line, bad)
 	}
-	return configErrorf(nil, "configuration %s: %v", path, err)
+	return configErrorf(seeKeys(), "configuration %s: %v", path, err)
 }
 
 // at is a file and the line where a key of it is, as in config.toml:3.
@@ -182,6 +182,11 @@ func lineOf(text []byte, key ...string) int {
 		}
 	}
 	return 0
+}
+
+// seeKeys is for a value that its key cannot have.
+func seeKeys() hint.Remedy {
+	return hint.Do(hint.Words("mend it there; what each key wants: "), hint.Run("help", "configuration"))
 }
 
 // A profileError is something wrong with one key of a profile.

@@ -61,7 +61,7 @@ func (g *guide) askClient(ctx context.Context) error {
 	}
 	p := profileConfig{Issuer: g.profile.Issuer, ClientID: id, ClientAuth: auth}
 	if !slices.Contains(methods, auth) {
-		return usageError(fmt.Errorf("%s is not one of these%s", shownWord(auth), didYouMean(auth, methods)))
+		return usageError(fmt.Errorf("%s is not one of these%s", shownWord(auth), meantAuth(auth, methods)))
 	}
 	if auth == bySecret {
 		p.ClientAuth = ""

@@ -244,7 +244,7 @@ func (a *app) editProfile(cmd *cobra.Command, name string, typed profileConfig, 
 	}
 	err = a.changeConfig(cmd.Context(), func(c *config) error {
 		if changedLines(c.Profiles[name], old) != "" {
-			return configErrorf(nil, "profile %s was changed by another command meanwhile", name)
+			return configErrorf(hint.Do(hint.Words("look at it, and type the change again: "), hint.Run("profile", "show", name)), "profile %s was changed by another command meanwhile", name)
 		}
 		return c.saveProfile(name, p)
 	})
