@@ -45,9 +45,6 @@ func (h *Helper) Get(ctx context.Context, r Request) (Credential, error) {
 	if missed == nil && !r.Fresh && enough(cached) {
 		return credential(r, cached), nil
 	}
-	issuer := h.Issuer(r.Profile)
-	issuer.Recall(ctx) // while the store is asked
-	defer issuer.LogHeld()
 	want := store.Want{Enough: enough, Fresh: r.Fresh}
 	var valid time.Duration
 	if missed == nil && !r.Fresh && cached.Binding == binding {
@@ -56,6 +53,9 @@ func (h *Helper) Get(ctx context.Context, r Request) (Credential, error) {
 	}
 	wait, cancel := lockTime(ctx, valid/2)
 	defer cancel()
+	issuer := h.Issuer(r.Profile)
+	issuer.Recall(ctx) // while the store is asked
+	defer issuer.LogHeld()
 	rec, err := h.Store.Refresh(wait, r.key(), want, &refresher{h: h, request: r, issuer: issuer})
 	if err != nil {
 		if missed == nil && !r.Fresh && cached.Binding == binding && cached.Expiry.After(h.Now()) && isTrouble(err) {

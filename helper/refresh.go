@@ -23,9 +23,6 @@ type refresher struct {
 	client oidc.Client
 	found  store.Found
 	answer oidc.Response
-	// verified is to come of the answer's access token, which is verified while the store
-	// keeps the new refresh token; nil where that has not begun.
-	verified chan verification
 	// spent says in words that the refresh token may have been spent before.
 	spent string
 	// narrow is the token of a refresh that asks for fewer scopes; see verifyNarrow.
@@ -131,11 +128,7 @@ func (f *refresher) Send(ctx context.Context, ready func() error) (store.Record,
 	f.answer, err = f.issuer.Spend(ctx, f.client, oidc.RefreshGrant(old.RefreshToken, f.request.Narrow.Scopes...),
 		oidc.Spending{Before: ready, Known: slices.Concat(old.Asked, old.Scopes)})
 	if err == nil || f.answer.RefreshToken != "" {
-		next, verdict, err := f.next(err)
-		if verdict == store.Granted && err == nil && f.request.Narrow.IsZero() {
-			f.beginVerify(ctx, next)
-		}
-		return next, verdict, err
+		return f.next(err)
 	}
 	if refused, words := revokes(err); refused {
 		old.RevokedBy, old.RevokedAt = words, f.h.Now()
@@ -230,15 +223,15 @@ func (f *refresher) explain(err error) error {
 }
 
 // Verify implements store.Spender: the access token of an answer whose refresh token is
-// stored by now. What is shown of the user is what the last verified token says.
+// sealed by now. What is shown of the user is what the last verified token says.
 func (f *refresher) Verify(ctx context.Context, stored store.Record) (store.Record, error) {
-	if f.found.Offline && !stored.Offline { // not said before it is stored, as standard error may block
+	if f.found.Offline && !stored.Offline { // said while it is stored, as standard error may block
 		f.h.Warn("the issuer has changed the offline token into an online one; it will end with the user's session")
 	}
 	if !f.request.Narrow.IsZero() {
 		return f.verifyNarrow(ctx, stored)
 	}
-	token, claims, err := f.endVerify(ctx, stored)
+	token, claims, err := f.h.accept(ctx, f.request, f.issuer, f.answer, expected{subject: stored.Subject, verified: stored.Verified})
 	if err != nil {
 		return stored, keptAlthough(err)
 	}
@@ -255,51 +248,6 @@ func (f *refresher) Verify(ctx context.Context, stored store.Record) (store.Reco
 		token.Scopes = stored.Scopes
 	}
 	return withClaims(stored, token, claims), nil
-}
-
-// A verification is what [Helper.accept] says of an access token.
-type verification struct {
-	token  store.Token
-	claims oidc.Claims
-	err    error
-}
-
-// verifyLimit bounds a verification that nobody waits for any more, such as for keys that
-// do not come.
-const verifyLimit = 15 * time.Second
-
-// beginVerify begins to verify the answer's access token. The caller's time bounds it no
-// longer, and endVerify bounds the wait for it.
-func (f *refresher) beginVerify(ctx context.Context, next store.Record) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), verifyLimit)
-	verified := make(chan verification, 1)
-	f.verified = verified
-	go func() {
-		defer cancel()
-		defer close(verified)
-		defer func() { _ = recover() }() // endVerify meets it again, where a panic is reported without its value
-		var v verification
-		v.token, v.claims, v.err = f.verify(ctx, next)
-		verified <- v
-	}()
-}
-
-// endVerify is what came of beginVerify, or verifies now.
-func (f *refresher) endVerify(ctx context.Context, stored store.Record) (store.Token, oidc.Claims, error) {
-	if f.verified != nil {
-		select {
-		case v, ok := <-f.verified:
-			if ok {
-				return v.token, v.claims, v.err
-			}
-		case <-ctx.Done():
-		}
-	}
-	return f.verify(ctx, stored)
-}
-
-func (f *refresher) verify(ctx context.Context, rec store.Record) (store.Token, oidc.Claims, error) {
-	return f.h.accept(ctx, f.request, f.issuer, f.answer, expected{subject: rec.Subject, verified: rec.Verified})
 }
 
 // withClaims is a record with a verified token and what it tells.

@@ -123,13 +123,17 @@ func (r *spending) unanswered() {
 
 // giveUp releases a claim that had no outcome. The doubt stays.
 func (r *spending) giveUp(ctx context.Context) {
-	if r.claim == nil {
+	c := r.claim
+	if r.claim = nil; c == nil {
 		return
+	}
+	if c.check != nil {
+		if _, err := c.check(); errors.Is(err, backend.ErrConflict) {
+			return
+		}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
 	defer cancel()
-	c := r.claim
-	r.claim = nil
 	left := c.item
 	left.Claim, left.Doubt = nil, c.doubt
 	if left.Record == "" {
@@ -268,11 +272,20 @@ func (r *spending) grantedShared(ctx context.Context, sp Spender, next Record, u
 	if done {
 		kept, unfit = wait()
 	}
+	st := r.st
+	rest := func() (Record, error) {
+		r.s.locks.countRefresh(r.name)
+		r.s.keepHere(r.k, st.used(r.s.opt.Now(), kept, unfit), kept)
+		return kept, unfit
+	}
+	if done && sealErr == nil {
+		rest = meanwhile(kept, rest)
+	}
 	r.holdsClaim = !done
-	err := r.saveFilled(ctx, kept, sealErr)
+	err := r.save(ctx, kept, sealErr)
 	r.holdsClaim = false
-	r.s.locks.countRefresh(r.name)
 	if err != nil {
+		r.s.locks.countRefresh(r.name)
 		r.claim.doubt.Lost = true
 		return kept, lost(err)
 	}
@@ -281,41 +294,21 @@ func (r *spending) grantedShared(ctx context.Context, sp Spender, next Record, u
 			_ = r.saveItem(ctx, kept) // without it the others refresh once more
 		}
 	}
-	if next.Grant != r.st.rec.Grant {
-		r.dropCopies(r.st.rec.Grant)
-	}
-	r.noteUse(kept, unfit)
-	r.s.keepHere(r.k, r.st, kept)
-	return kept, unfit
+	return rest()
 }
 
 // verified verifies a record whose sealed copy lies on this machine. done is false when
 // that takes so long that the record is to be stored first.
 func (r *spending) verified(ctx context.Context, sp Spender, next Record) (wait func() (Record, error), done bool) {
-	type result struct {
-		rec Record
-		err error
-	}
-	finished := make(chan result, 1)
-	go func() {
-		one := result{rec: next}
-		defer func() { finished <- one }()
-		defer caught(&one.err)
-		one.rec, one.err = sp.Verify(ctx, next)
-	}()
-	var got *result
-	wait = func() (Record, error) {
-		if got == nil {
-			one := <-finished
-			got = &one
-		}
-		return got.rec, got.err
-	}
+	finished := make(chan struct{})
+	wait = meanwhile(next, func() (Record, error) {
+		defer close(finished)
+		return sp.Verify(ctx, next)
+	})
 	timer := time.NewTimer(verifyTime)
 	defer timer.Stop()
 	select {
-	case one := <-finished:
-		got = &one
+	case <-finished:
 		return wait, true
 	case <-timer.C:
 		return wait, false

@@ -48,6 +48,8 @@ type heldClaim struct {
 	// doubt is what stays when the claim is given up without an outcome. earlier is what
 	// was there before the claim.
 	doubt, earlier *doubt
+	// check waits for the check that the claim replaced what was read; nil when it was.
+	check func() (Record, error)
 }
 
 // takeClaim is waitForClaim. Then the account's copies are settled.
@@ -173,16 +175,29 @@ func (r *spending) claimItem(ctx context.Context, now item, rev backend.Revision
 	if err != nil {
 		return err
 	}
-	same := r.sameItem(ctx, read, rev, claimed)
-	if errors.Is(same, backend.ErrConflict) {
-		return same
-	}
 	r.st.rev = claimed
 	r.claim = &heldClaim{item: now, until: begun + s.terms.Lease, doubt: now.Doubt, earlier: earlier}
-	if same != nil {
+	r.claim.check = meanwhile(Record{}, func() (Record, error) { return Record{}, r.sameItem(ctx, read, rev, claimed) })
+	if spends { // there is more to make ready first
+		return nil
+	}
+	return r.checkClaim(ctx)
+}
+
+// checkClaim waits for the check of a claim, and gives up one that failed. With ErrConflict
+// the claim was on another item, which was put back.
+func (r *spending) checkClaim(ctx context.Context) error {
+	if r.claim == nil || r.claim.check == nil {
+		return nil
+	}
+	_, err := r.claim.check()
+	switch {
+	case errors.Is(err, backend.ErrConflict):
+		r.claim = nil
+	case err != nil:
 		r.giveUp(ctx)
 	}
-	return same
+	return err
 }
 
 // newClaim is a claim of this process.
@@ -272,6 +287,11 @@ func (r *spending) settleClaimed(ctx context.Context, before *claim) error {
 	copies, err := s.findCopies(r.k, grant)
 	if err != nil {
 		return err
+	}
+	if len(copies) > 0 {
+		if err := r.checked(ctx); err != nil {
+			return err
+		}
 	}
 	for _, c := range copies {
 		if err := r.settleCopy(ctx, &c); err != nil {

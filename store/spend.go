@@ -15,7 +15,7 @@ import (
 
 // A spending is a refresh under way: locked, room made, marked, sent, answered, saved,
 // verified. Each step is a method, and what an interruption before the next one leaves
-// is settled by look.
+// is settled by look. The last two are under way together.
 type spending struct {
 	s    *Store
 	k    Key
@@ -40,13 +40,10 @@ type spending struct {
 // saveLimit bounds everything that is left to do once the issuer has answered.
 const saveLimit = 10 * time.Second
 
-// errLockLost says that the lock file was removed. Nothing was sent, and the refresh
-// begins again.
-var errLockLost = errors.New("store: the lock file was removed")
-
-// errLeaseOver says that the claim on a shared store lasted no longer, such as while the
-// engine had no leader. Nothing was sent, and the refresh begins again.
-var errLeaseOver = errors.New("store: the claim has run out before the refresh token was to be sent")
+// errAgain says that nothing was sent, and the refresh begins again: the lock file was
+// removed, the claim on a shared store lasted no longer, such as while the engine had no
+// leader, or it was on another item.
+var errAgain = errors.New("store: the refresh begins again")
 
 // Refresh returns a record with a token that is enough: the cached one if another
 // process got it meanwhile, else one that the spender gets for the refresh token. The
@@ -65,7 +62,7 @@ func (s *Store) Refresh(ctx context.Context, k Key, want Want, sp Spender) (Reco
 	}
 	for {
 		rec, err := s.refreshOnce(ctx, k, want, sp, before)
-		if !errors.Is(err, errLockLost) && !errors.Is(err, errLeaseOver) {
+		if !errors.Is(err, errAgain) {
 			return rec, err
 		}
 	}
@@ -140,9 +137,12 @@ func (r *spending) run(ctx context.Context, sp Spender, asked bool) (Record, err
 	defer cancel()
 	prepared, err := sp.Prepare(leased, found)
 	if err != nil {
+		if err := r.checked(ctx); err != nil {
+			return Record{}, err
+		}
 		if isZero(prepared) {
 			if r.claim != nil && errors.Is(leased.Err(), context.DeadlineExceeded) && ctx.Err() == nil {
-				err = fmt.Errorf("%w: %w", errLeaseOver, err)
+				err = fmt.Errorf("%w: %w", errAgain, err)
 			}
 			return Record{}, err
 		}
@@ -153,6 +153,9 @@ func (r *spending) run(ctx context.Context, sp Spender, asked bool) (Record, err
 	}
 	if err := r.makeRoom(ctx, prepared); err != nil {
 		return Record{}, unspent(err)
+	}
+	if err := r.checked(ctx); err != nil {
+		return Record{}, errors.Join(r.notSent(), unspent(err))
 	}
 	if err := r.mark(); err != nil {
 		return Record{}, errors.Join(r.notSent(), unspent(err))
@@ -177,6 +180,15 @@ func (r *spending) run(ctx context.Context, sp Spender, asked bool) (Record, err
 	r.room.close() // the mark stays
 	r.unanswered()
 	return Record{}, err
+}
+
+// checked is checkClaim before the refresh token is sent.
+func (r *spending) checked(ctx context.Context) error {
+	err := r.checkClaim(ctx)
+	if errors.Is(err, backend.ErrConflict) {
+		return fmt.Errorf("%w: %w", errAgain, err)
+	}
+	return err
 }
 
 // saving bounds what is left to do once the issuer has answered. Nobody may interrupt it.
@@ -221,7 +233,7 @@ func unspent(err error) error { return fmt.Errorf("%w; so nothing was spent", er
 // ready is asked right before the first byte leaves: the lock is still ours.
 func (r *spending) ready() error {
 	if err := r.lock.lost(); err != nil {
-		return fmt.Errorf("%w: %w", errLockLost, err)
+		return fmt.Errorf("%w: %w", errAgain, err)
 	}
 	return r.checkLease()
 }
@@ -234,39 +246,61 @@ func (r *spending) notSent() error {
 	return r.room.restore(r.st.mark)
 }
 
-// granted keeps the new refresh token, first sealed and then in the item, and only then
-// has the access token verified. Refused or not, the refresh token stays.
+// granted keeps the new refresh token, first sealed beside the item and then in it. Once
+// it is sealed, the access token is verified and cached while the item is saved. Refused or
+// not, the refresh token stays.
 func (r *spending) granted(ctx context.Context, sp Spender, next Record, unfit error) (Record, error) {
 	if r.claim != nil {
 		return r.grantedShared(ctx, sp, next, unfit)
 	}
-	err := r.save(ctx, next, nil) // nothing comes between the answer and this
-	r.s.locks.countRefresh(r.name)
-	if err != nil { // this goes before what is wrong with the access token
+	sealErr := r.seal(next) // nothing comes between the answer and this
+	st := r.st
+	rest := func() (Record, error) {
+		r.s.locks.countRefresh(r.name)
+		verified, err := next, unfit
+		if unfit == nil {
+			verified, err = sp.Verify(ctx, next)
+		}
+		r.s.keepRest(ctx, r.k, st.used(r.s.opt.Now(), verified, err), verified)
+		return verified, err
+	}
+	if sealErr == nil {
+		rest = meanwhile(next, rest)
+	}
+	if err := r.save(ctx, next, sealErr); err != nil { // this goes before what is wrong with the access token
+		r.s.locks.countRefresh(r.name)
 		return next, lost(err)
 	}
-	verified := next
-	if unfit == nil {
-		verified, unfit = sp.Verify(ctx, next)
-	}
+	verified, unfit := rest()
 	if encodeRecord(r.k, verified) != encodeRecord(r.k, next) && r.inItem {
 		if err := r.saveItem(ctx, verified); err != nil { // for display; the next refresh brings it again
 			verified.GrantInfo = next.GrantInfo
 		}
 	}
-	if next.Grant != r.st.rec.Grant {
-		r.dropCopies(r.st.rec.Grant)
-	}
-	r.noteUse(verified, unfit)
-	r.s.keepRest(ctx, r.k, r.st, verified)
 	return verified, unfit
 }
 
-// noteUse writes down when a refresh was that leaves the record's own token as it is, such
-// as one for a narrower token.
-func (r *spending) noteUse(verified Record, unfit error) {
-	if unfit == nil && verified.Token.equal(r.st.rec.Token) {
-		r.st.note.Refreshed = r.s.opt.Now()
+// used notes when a refresh was that leaves the record's own token as it is, such as one
+// for a narrower token.
+func (st known) used(now time.Time, verified Record, unfit error) known {
+	if unfit == nil && verified.Token.equal(st.rec.Token) {
+		st.note.Refreshed = now
+	}
+	return st
+}
+
+// meanwhile begins f, which is about rec, and returns what waits for its end.
+func meanwhile(rec Record, f func() (Record, error)) (wait func() (Record, error)) {
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer caught(&err)
+		rec, err = f()
+	}()
+	return func() (Record, error) {
+		<-done
+		return rec, err
 	}
 }
 
@@ -277,23 +311,27 @@ func lost(err error) error {
 	}
 }
 
-// save is the step after the answer. When the item cannot be saved, the sealed copy is
-// kept and a warning says where: that is no error, as nothing is lost. noMark says why
-// there can be no copy.
-func (r *spending) save(ctx context.Context, next Record, noMark error) error {
-	value := encodeRecord(r.k, next)
-	if r.claim == nil && value == encodeRecord(r.k, r.st.rec) {
-		r.inItem = true
-		return r.settled() // the old refresh token goes on, and nothing else is new
+// seal is the first half of the step after the answer. The error says why there can be no
+// sealed copy.
+func (r *spending) seal(next Record) error {
+	if r.same(next) {
+		return nil
 	}
-	if noMark != nil {
-		return r.saveFilled(ctx, next, noMark)
-	}
-	return r.saveFilled(ctx, next, r.room.fill(value))
+	return r.room.fill(encodeRecord(r.k, next))
 }
 
-// saveFilled saves a record whose room was filled, or was not.
-func (r *spending) saveFilled(ctx context.Context, next Record, sealErr error) error {
+// same says that the old refresh token goes on, and nothing else is new.
+func (r *spending) same(next Record) bool {
+	return r.claim == nil && encodeRecord(r.k, next) == encodeRecord(r.k, r.st.rec)
+}
+
+// save is the second half. When the item cannot be saved, the sealed copy is kept and a
+// warning says where: that is no error, as nothing is lost.
+func (r *spending) save(ctx context.Context, next Record, sealErr error) error {
+	if r.same(next) {
+		r.inItem = true
+		return r.settled()
+	}
 	err := r.saveItem(ctx, next)
 	if err == nil {
 		return r.settled()

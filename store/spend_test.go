@@ -216,6 +216,13 @@ func TestRefresh_interruptedAtEachStep(t *testing.T) {
 		"answered": {func(r *spending, next Record) error {
 			return errors.Join(r.makeRoom(context.Background(), r.st.rec), r.mark(), r.room.fill(encodeRecord(alice, next)))
 		}, second, false},
+		"verified before it is saved": {func(r *spending, next Record) error {
+			err := errors.Join(r.makeRoom(context.Background(), r.st.rec), r.mark(), r.seal(next))
+			next.Token = sampleToken("of-" + second.Reveal())
+			r.s.locks.countRefresh(r.name)
+			r.s.keepRest(context.Background(), alice, r.st, next)
+			return err
+		}, second, false},
 		"saved": {func(r *spending, next Record) error {
 			return errors.Join(r.makeRoom(context.Background(), r.st.rec), r.mark(), r.room.fill(encodeRecord(alice, next)),
 				r.saveItem(context.Background(), next))
@@ -488,6 +495,44 @@ func TestRefresh_freshByTheCount(t *testing.T) {
 	if asked != 2 {
 		t.Errorf("asked %d times, though another process had just been answered", asked)
 	}
+}
+
+// verifies tells when it is asked to verify.
+type verifies struct {
+	spender
+	asked chan struct{}
+}
+
+func (v *verifies) Verify(ctx context.Context, stored Record) (Record, error) {
+	close(v.asked)
+	return v.spender.Verify(ctx, stored)
+}
+
+// A sealed token is verified while the item is saved: neither waits for the other.
+func TestRefresh_verifiesWhileTheItemIsSaved(t *testing.T) {
+	s := open(t, fileOptions(t))
+	put(t, s, alice, sampleRecord("g1"))
+	w := watch(s)
+	sp := &verifies{asked: make(chan struct{}), spender: spender{f: func(old Record) (Record, error) {
+		old.RefreshToken = second
+		return old, nil
+	}}}
+	w.refuse = func(op, name string) error {
+		if op != "save" || !isGrant(name) {
+			return nil
+		}
+		select {
+		case <-sp.asked:
+		case <-time.After(5 * time.Second):
+			t.Error("the token is not verified while the item is saved")
+		}
+		return nil
+	}
+	if _, err := s.Refresh(context.Background(), alice, Want{}, sp); err != nil {
+		t.Error(err)
+	}
+	stored(t, s, second)
+	gone(t, s)
 }
 
 // Somebody who does not take our lock has stored another record of the same grant: what

@@ -62,8 +62,8 @@ type Spender interface {
 	// Granted the new refresh token, with Refused the mark that the grant is revoked, or
 	// the zero Record for no change.
 	Send(ctx context.Context, ready func() error) (Record, Verdict, error)
-	// Verify verifies the access token of a record that is stored by now, and returns the
-	// record with the token and with what its claims tell. Beside an error the record
-	// counts too.
+	// Verify verifies the access token of a record that is sealed by now and is being
+	// stored, and returns the record with the token and with what its claims tell. Beside
+	// an error the record counts too.
 	Verify(ctx context.Context, stored Record) (Record, error)
 }

@@ -148,7 +148,11 @@ func (r *spending) keep(ctx context.Context, rec Record) error {
 	r.keepsDoubt = rec.Grant == r.st.rec.Grant // no refresh token was sent
 	var err error
 	if r.room != nil {
-		err = r.save(ctx, rec, r.mark())
+		noCopy := r.mark()
+		if noCopy == nil {
+			noCopy = r.seal(rec)
+		}
+		err = r.save(ctx, rec, noCopy)
 	} else if err = r.saveItem(ctx, rec); err != nil {
 		err = fmt.Errorf("store the credential of account %v: %w", r.k, err)
 	}

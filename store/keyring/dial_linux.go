@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -49,17 +50,25 @@ func dial(ctx op, addresses string) (*dbus.Conn, error) {
 			continue
 		}
 		var conn *dbus.Conn
-		if conn, err = dbus.NewConn(&stream{socket, bufio.NewReader(socket)}); err == nil {
-			return greet(conn)
+		if conn, err = greet(socket); err == nil {
+			return conn, nil
 		}
 		_ = socket.Close()
 	}
 	return nil, err
 }
 
-// greet authenticates and says hello. It does not wait for the answer, which comes before
-// that to the first question. A bus that refuses ends the connection.
-func greet(conn *dbus.Conn) (*dbus.Conn, error) {
+// greet authenticates and says hello, and waits for no answer: each wait costs a refresh its
+// time, and all answers come before that to the first question. The bus knows us by the
+// socket. A bus that refuses ends the connection.
+func greet(socket *net.UnixConn) (*dbus.Conn, error) {
+	if _, err := socket.Write([]byte("\x00AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n")); err != nil {
+		return nil, err
+	}
+	conn, err := dbus.NewConn(&stream{UnixConn: socket, buffered: bufio.NewReader(socket), script: strings.NewReader("REJECTED EXTERNAL\r\nOK bus\r\n")})
+	if err != nil {
+		return nil, err
+	}
 	if err := conn.Auth(nil); err != nil {
 		_ = conn.Close()
 		return nil, err
@@ -121,11 +130,39 @@ func checkPeer(socket *net.UnixConn) error {
 	return err
 }
 
-// A stream is a socket that is read in large pieces.
+// A stream is a socket that is read in large pieces, and on which the authentication was
+// sent already: godbus has its own, line by line, answered by a script.
 type stream struct {
 	*net.UnixConn
 	buffered *bufio.Reader
+	script   *strings.Reader
+	// begun says that godbus is done with its authentication, and accepted that the bus is
+	// done with ours.
+	begun, accepted bool
+}
+
+// Write implements io.Writer.
+func (s *stream) Write(p []byte) (int, error) {
+	if s.begun {
+		return s.UnixConn.Write(p)
+	}
+	s.begun = string(p) == "BEGIN\r\n"
+	return len(p), nil
 }
 
 // Read implements io.Reader.
-func (s *stream) Read(p []byte) (int, error) { return s.buffered.Read(p) }
+func (s *stream) Read(p []byte) (int, error) {
+	if s.script.Len() > 0 {
+		return s.script.Read(p)
+	}
+	for !s.accepted {
+		line, err := s.buffered.ReadSlice('\n')
+		if err != nil {
+			return 0, err
+		}
+		if s.accepted = bytes.HasPrefix(line, []byte("OK ")); !s.accepted && string(line) != "DATA\r\n" {
+			return 0, errors.New("the bus refuses us")
+		}
+	}
+	return s.buffered.Read(p)
+}

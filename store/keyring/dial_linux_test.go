@@ -3,7 +3,10 @@ package keyring
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -34,5 +37,44 @@ func TestDial_unixSocketsAlone(t *testing.T) {
 	if conn, err := l.Accept(); err == nil {
 		_ = conn.Close()
 		t.Error("the bus was connected to")
+	}
+}
+
+// TestGreet_waitsForNoAnswer: all that authenticates is sent at once. A bus that refuses ends
+// the connection with its first answer, and one that never answers holds nothing up.
+func TestGreet_waitsForNoAnswer(t *testing.T) {
+	for answer, refused := range map[string]bool{"DATA\r\nOK 0123456789abcdef\r\n": false, "REJECTED DBUS_COOKIE_SHA1\r\n": true, strings.Repeat("DATA", 4000): true} {
+		l, err := net.Listen("unix", filepath.Join(t.TempDir(), "bus"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := dial(op{Context: t.Context()}, "unix:path="+l.Addr().String())
+		if err != nil {
+			t.Fatalf("before the bus has answered: %v", err)
+		}
+		bus, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		const all = "\x00AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n"
+		got := make([]byte, len(all)+1) // and the first byte of the hello
+		if _, err := io.ReadFull(bus, got); err != nil || string(got) != all+"l" && string(got) != all+"B" {
+			t.Errorf("the bus was told %q, %v", got, err)
+		}
+		if _, err := io.WriteString(bus, answer); err != nil {
+			t.Error(err)
+		}
+		call := conn.BusObject().Go("org.example.Ask", 0, nil)
+		select {
+		case <-call.Done:
+			if !refused || call.Err == nil {
+				t.Errorf("%.20q: %v", answer, call.Err)
+			}
+		case <-time.After(200 * time.Millisecond):
+			if refused {
+				t.Errorf("%.20q: the connection goes on", answer)
+			}
+		}
+		_ = errors.Join(conn.Close(), bus.Close(), l.Close())
 	}
 }
