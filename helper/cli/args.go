@@ -150,8 +150,11 @@ func flagError(cmd *cobra.Command, err error) error {
 // where the flags are listed.
 func unknownFlag(cmd *cobra.Command, unknown *pflag.NotExistError) error {
 	name, dashes := unknown.GetSpecifiedName(), "--"
-	if unknown.GetSpecifiedShortnames() != "" {
+	if letters := unknown.GetSpecifiedShortnames(); letters != "" {
 		dashes = "-"
+		if long := longFlag(cmd, letters); long != "" {
+			return usageError(fmt.Errorf("unknown flag: -%s; did you mean --%s?", long, long))
+		}
 	}
 	near := ""
 	for _, same := range sameFlags(name) {
@@ -177,6 +180,16 @@ func unknownFlag(cmd *cobra.Command, unknown *pflag.NotExistError) error {
 		e.Remedy = hint.Do(hint.Words(usageLine(cmd)+"; all flags: "), hint.Run(append(strings.Fields(verb(cmd)), "--help")...))
 	}
 	return e
+}
+
+// longFlag is the flag that was meant by its name behind one dash, as in -fresh. The letters
+// come with a value behind =, if there is one.
+func longFlag(cmd *cobra.Command, letters string) string {
+	name, _, _ := strings.Cut(letters, "=")
+	if f := cmd.Flags().Lookup(name); f != nil {
+		return f.Name
+	}
+	return ""
 }
 
 // whoHasFlag says which commands have a flag that the one at hand does not have, if they are
