@@ -31,11 +31,11 @@ func (h *Helper) clientWith(ctx context.Context, p Profile, stored func(what str
 		c.AssertionAudience, c.AssertionType = p.AssertionAudience, p.AssertionType
 		// Others can read it in a Kubernetes volume; that it is not theirs to write counts.
 		c.Assertion = func() (secret.Secret, error) {
-			return readSecretFile("client_assertion_file", p.AssertionFile, safefile.Ours)
+			return p.readSecretFile("client_assertion_file", p.AssertionFile, safefile.Ours)
 		}
 	case oidc.AuthTLS:
 		var certificate secret.Secret
-		if certificate, err = readSecretFile("client_cert_file", p.CertFile, anybody); err == nil {
+		if certificate, err = p.readSecretFile("client_cert_file", p.CertFile, anybody); err == nil {
 			c.Certificate = certificate.Reveal() // it is no secret
 			c.Key, err = clientKey(p, stored)
 		}
@@ -52,7 +52,7 @@ func clientSecret(ctx context.Context, p Profile, stored func(what string) (secr
 	case len(p.SecretCommand) > 0:
 		value, err = secretFromCommand(ctx, p.SecretCommand)
 	case p.SecretFile != "":
-		value, err = readSecretFile("client_secret_file", p.SecretFile, ownerOnly)
+		value, err = p.readSecretFile("client_secret_file", p.SecretFile, ownerOnly)
 	default:
 		return stored("client secret")
 	}
@@ -69,7 +69,7 @@ func clientKey(p Profile, stored func(what string) (secret.Secret, error)) (secr
 	if p.KeyFile == "" {
 		return stored("client key")
 	}
-	return readSecretFile("client_key_file", p.KeyFile, ownerOnly)
+	return p.readSecretFile("client_key_file", p.KeyFile, ownerOnly)
 }
 
 // stored is the profile's secret, or its key, in the store.
@@ -119,7 +119,7 @@ const (
 // in it that others may read is refused, as ssh does. (systemd gives a service's user
 // its right to a credential by an ACL, whose mask looks like the group's right; those
 // directories are the service's alone.)
-func readSecretFile(key, path string, trust safefile.Trust) (secret.Secret, error) {
+func (p Profile) readSecretFile(key, path string, trust safefile.Trust) (secret.Secret, error) {
 	if strings.HasPrefix(path, "/run/credentials/") {
 		trust = safefile.Anyone
 	}
@@ -127,9 +127,9 @@ func readSecretFile(key, path string, trust safefile.Trust) (secret.Secret, erro
 	if err == nil {
 		return secret.WithoutLineEnd(b), nil
 	}
-	remedy := hint.Do(hint.Words("put the file there, or name another in the profile: "), hint.Run("profile", "show"))
+	remedy := hint.Do(hint.Words("put the file there, or name another in the profile: "), hint.Run("profile", "show", p.Name))
 	switch {
-	case errors.Is(err, safefile.ErrNotRegular):
+	case errors.Is(err, safefile.ErrNotRegular) && key == "client_secret_file":
 		remedy = hint.Say("for what is made when it is asked for there is client_secret_command")
 	case errors.Is(err, safefile.ErrNotOurs):
 		remedy = nil // err knows the repair

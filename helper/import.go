@@ -156,7 +156,7 @@ func checkRefreshToken(r ImportRequest, now time.Time) error {
 	refuse := func(remedy hint.Remedy, format string, args ...any) error {
 		return &hint.Error{Kind: ErrSubjectToken, Detail: "the token cannot be imported: " + fmt.Sprintf(format, args...), Remedy: remedy}
 	}
-	if err := checkAlone(r.RefreshToken, r.command("import"), refuse); err != nil {
+	if err := checkAlone(r.RefreshToken, "refresh_token", r.command("import"), refuse); err != nil {
 		return err
 	}
 	peek, ok := oidc.ParseUnverified(r.RefreshToken)

@@ -88,7 +88,11 @@ func (r LoginRequest) ask(ctx context.Context, issuer *oidc.Issuer, client oidc.
 		done()
 		return answer, func(error) {}, err
 	}
-	back, err := listen(ctx, r.Ports, hint.Run("login", "--device").For(r.Profile.Name, r.Account))
+	again, byCode := r.command("login", "--device"), true
+	if meta, unknown := issuer.Metadata(ctx); unknown == nil && meta.DeviceEndpoint == "" {
+		again, byCode = r.command("login", "--browser"), false
+	}
+	back, err := listen(ctx, r.Ports, again, byCode)
 	if err != nil {
 		return oidc.Response{}, nil, err
 	}

@@ -40,6 +40,7 @@ type loopback struct {
 	ended  chan error      // how the login ended, for the page
 	shown  chan struct{}   // closed when the page was written
 	again  hint.Command
+	byCode bool  // again needs no redirect URI
 	users  []int // whose browser may take part, beside ours and root's; set before begin
 
 	authorization atomic.Pointer[oidc.Authorization]
@@ -52,8 +53,8 @@ const (
 
 // listen opens the first of the ports that is free, or any. IPv4 by name: some
 // systems resolve localhost to an address that the browser cannot reach.
-// Again is the command for a new login, if this one is abused.
-func listen(ctx context.Context, ports []int, again hint.Command) (*loopback, error) {
+// Again is the command for a new login, if this one is abused. With byCode it needs no port.
+func listen(ctx context.Context, ports []int, again hint.Command, byCode bool) (*loopback, error) {
 	if len(ports) == 0 {
 		ports = []int{0}
 	}
@@ -66,9 +67,14 @@ func listen(ctx context.Context, ports []int, again hint.Command) (*loopback, er
 		}
 	}
 	if err != nil {
-		return nil, &hint.Error{Kind: ErrProfile, Detail: "login: no port to listen on for the browser's answer", Err: err, Remedy: hint.Do(hint.Words("name a port that is free with --port, or use a code: "), again)}
+		remedy := hint.Do(hint.Words("name a port that is free with --port, or use a code: "), again)
+		if !byCode {
+			remedy = hint.Do(hint.Words("name a port that is free: "), again.With("--port", "PORT"))
+		}
+		return nil, &hint.Error{Kind: ErrProfile, Detail: "login: no port to listen on for the browser's answer", Err: err, Remedy: remedy}
 	}
 	b := newLoopback(ctx, listener.Addr().String(), again)
+	b.byCode = byCode
 	go func() { _ = b.server.Serve(listener) }() // ends by finish
 	return b, nil
 }
@@ -229,9 +235,14 @@ func (b *loopback) wait(ctx context.Context) (url.Values, error) {
 		if errors.Is(ctx.Err(), context.Canceled) {
 			return nil, ctx.Err()
 		}
+		what := fmt.Sprintf("if the browser showed an error, the redirect URI %s may not be registered with the client; ", b.uri)
+		if b.byCode {
+			what += "without one: "
+		} else {
+			what += "ask its admin to add it, and then: "
+		}
 		return nil, &hint.Error{
-			Kind: ErrLoginRequired, Detail: "login: nobody answered in the browser in time",
-			Remedy: hint.Do(hint.Words(fmt.Sprintf("if the browser showed an error, the redirect URI %s may not be registered with the client; without one: ", b.uri)), b.again),
+			Kind: ErrLoginRequired, Detail: "login: nobody answered in the browser in time", Remedy: hint.Do(hint.Words(what), b.again),
 		}
 	}
 }

@@ -62,7 +62,7 @@ func beginLogin(t *testing.T) *loopback {
 	t.Helper()
 	issuer := oidctest.New()
 	t.Cleanup(issuer.Close)
-	b, err := listen(t.Context(), nil, hint.Run("login", "--device"))
+	b, err := listen(t.Context(), nil, hint.Run("login", "--device"), true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,8 @@
 package helper
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -17,8 +19,8 @@ const newToken = "get a new access token for the user, then run the exchange aga
 type refusal func(remedy hint.Remedy, format string, args ...any) error
 
 // checkAlone wants the token to be there, alone, and of characters that tokens have. It
-// says what was seen instead.
-func checkAlone(token secret.Secret, command hint.Command, refuse refusal) error {
+// says what was seen instead. Member is what an issuer's answer calls such a token.
+func checkAlone(token secret.Secret, member string, command hint.Command, refuse refusal) error {
 	v := token.Reveal() // looked at, not passed on
 	alone := hint.Say("give the token alone, on one line")
 	switch {
@@ -37,7 +39,11 @@ func checkAlone(token secret.Secret, command hint.Command, refuse refusal) error
 	case v[0] == '"' || v[0] == '\'' || v[len(v)-1] == '"' || v[len(v)-1] == '\'':
 		return refuse(hint.Say("leave the quotes out; jq -r prints a string without them"), "it is in quotes")
 	case v[0] == '{' || v[0] == '[':
-		return refuse(hint.Say("take the member of that name out of it: jq -r .access_token"), "it is a JSON text, not the token in it")
+		return refuseJSON(v, member, refuse)
+	case isPage(v):
+		return refuse(hint.Say(lookAtMaker), "it is an HTML page")
+	case isBase64JWT(v):
+		return refuse(hint.Say("decode it first: base64 -d"), "it is a token in base64, as a Kubernetes Secret has it")
 	}
 	for n := 0; n < len(v); n++ {
 		if v[n] <= ' ' || v[n] >= 0x7f {
@@ -45,6 +51,36 @@ func checkAlone(token secret.Secret, command hint.Command, refuse refusal) error
 		}
 	}
 	return nil
+}
+
+// lookAtMaker is for a file that a command has filled with something else than a token.
+const lookAtMaker = "look at the command that made the file: it got no token"
+
+// refuseJSON says what a JSON text has: the token, an issuer's error, or neither.
+func refuseJSON(v, member string, refuse refusal) error {
+	var answer map[string]any
+	if json.Unmarshal([]byte(v), &answer) == nil {
+		_, found := answer[member]
+		if code, ok := answer["error"].(string); ok && !found {
+			return refuse(hint.Say(lookAtMaker), "it is an issuer's answer with the error %q", oidc.Clean(code))
+		}
+		if !found {
+			return refuse(hint.Say(lookAtMaker), "it is a JSON text, and has no %s", member)
+		}
+	}
+	return refuse(hint.Say("take the member of that name out of it: jq -r ."+member), "it is a JSON text, not the token in it")
+}
+
+func isPage(v string) bool {
+	begin := strings.ToLower(v[:min(len(v), 9)])
+	return strings.HasPrefix(begin, "<html") || strings.HasPrefix(begin, "<!doctype")
+}
+
+// isBase64JWT reports whether a JWT was encoded once more. The parts of a JWT are encoded
+// themselves, so its first letters are always the same.
+func isBase64JWT(v string) bool {
+	text, err := base64.StdEncoding.DecodeString(v)
+	return err == nil && strings.HasPrefix(string(text), "eyJ")
 }
 
 // hasName reports whether a token stands behind a name, as in a form, a shell's line or a
@@ -65,7 +101,7 @@ func checkSubjectToken(r ExchangeRequest, now time.Time) error {
 	refuse := func(remedy hint.Remedy, format string, args ...any) error {
 		return &hint.Error{Kind: ErrSubjectToken, Detail: "the token cannot be exchanged: " + fmt.Sprintf(format, args...), Remedy: remedy}
 	}
-	if err := checkAlone(r.SubjectToken, r.command("exchange"), refuse); err != nil {
+	if err := checkAlone(r.SubjectToken, "access_token", r.command("exchange"), refuse); err != nil {
 		return err
 	}
 	peek, ok := oidc.ParseUnverified(r.SubjectToken)

@@ -59,7 +59,7 @@ func meantFlag(cmd *cobra.Command) string {
 			return "; did you mean --" + name + "?"
 		}
 	}
-	if cmd.GroupID == groupCredentials && cmd.Name() != "list" {
+	if cmd.GroupID == groupCredentials || slices.Contains([]string{"doctor", "keepalive"}, cmd.Name()) {
 		return "; did you mean --profile?"
 	}
 	return ""
@@ -67,10 +67,7 @@ func meantFlag(cmd *cobra.Command) string {
 
 // oneArg wants one argument, which the command's usage line names.
 func oneArg(cmd *cobra.Command, args []string) error {
-	if len(args) == 1 {
-		return nil
-	}
-	if len(args) == 0 {
+	if len(args) < 2 {
 		return someArgs(cmd, args)
 	}
 	name := argumentName(cmd)
@@ -79,16 +76,20 @@ func oneArg(cmd *cobra.Command, args []string) error {
 
 // oneArgAtMost wants one argument or none.
 func oneArgAtMost(cmd *cobra.Command, args []string) error {
-	if len(args) <= 1 {
+	if len(args) == 0 {
 		return nil
 	}
 	return oneArg(cmd, args)
 }
 
-// someArgs wants at least one argument, which the command's usage line names.
+// someArgs wants at least one argument, which the command's usage line names. An empty one
+// is what a shell makes of a variable that is not set.
 func someArgs(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
+	if len(args) > 0 && args[0] != "" {
 		return nil
+	}
+	if len(args) > 0 {
+		return usageError(fmt.Errorf("%s wants a %s, and what was typed is empty", verb(cmd), argumentName(cmd)))
 	}
 	return usageError(fmt.Errorf("%s wants a %s", verb(cmd), argumentName(cmd)))
 }
@@ -149,8 +150,11 @@ func flagError(cmd *cobra.Command, err error) error {
 // where the flags are listed.
 func unknownFlag(cmd *cobra.Command, unknown *pflag.NotExistError) error {
 	name, dashes := unknown.GetSpecifiedName(), "--"
-	if unknown.GetSpecifiedShortnames() != "" {
+	if letters := unknown.GetSpecifiedShortnames(); letters != "" {
 		dashes = "-"
+		if long := longFlag(cmd, letters); long != "" {
+			return usageError(fmt.Errorf("unknown flag: -%s; did you mean --%s?", long, long))
+		}
 	}
 	near := ""
 	for _, same := range sameFlags(name) {
@@ -164,13 +168,51 @@ func unknownFlag(cmd *cobra.Command, unknown *pflag.NotExistError) error {
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
 		near = nearest(name, known)
 	}
+	others := ""
+	if near == "" && dashes == "--" {
+		others = whoHasFlag(name)
+	}
 	e := &hint.Error{Kind: errUsage, Detail: "unknown flag: " + dashes + shownWord(name)}
 	if near != "" {
 		e.Detail += "; did you mean --" + near + "?"
 	} else {
+		e.Detail += others
 		e.Remedy = hint.Do(hint.Words(usageLine(cmd)+"; all flags: "), hint.Run(append(strings.Fields(verb(cmd)), "--help")...))
 	}
 	return e
+}
+
+// longFlag is the flag that was meant by its name behind one dash, as in -fresh. The letters
+// come with a value behind =, if there is one.
+func longFlag(cmd *cobra.Command, letters string) string {
+	name, _, _ := strings.Cut(letters, "=")
+	if f := cmd.Flags().Lookup(name); f != nil {
+		return f.Name
+	}
+	return ""
+}
+
+// whoHasFlag says which commands have a flag that the one at hand does not have, if they are
+// few. erase is not named: what its flags do is not taken back.
+func whoHasFlag(name string) string {
+	var has []string
+	var look func(*cobra.Command)
+	look = func(cmd *cobra.Command) {
+		if cmd.Name() != "erase" && cmd.HasParent() && cmd.LocalNonPersistentFlags().Lookup(name) != nil {
+			has = append(has, verb(cmd))
+		}
+		for _, sub := range cmd.Commands() {
+			look(sub)
+		}
+	}
+	look(Commands())
+	switch {
+	case len(has) == 1:
+		return "; " + has[0] + " has it"
+	case len(has) > 1 && len(has) <= 4:
+		return "; " + strings.Join(has[:len(has)-1], ", ") + " and " + has[len(has)-1] + " have it"
+	}
+	return ""
 }
 
 // missingFlags is cobra's error of flags that must be given, in our words; else err.

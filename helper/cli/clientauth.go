@@ -37,13 +37,26 @@ func clientAuths() []string {
 	return []string{oidc.AuthBasic, oidc.AuthPost, oidc.AuthNone, oidc.AuthKeyJWT, oidc.AuthSecretJWT, oidc.AuthTLS, oidc.AuthJWTFile}
 }
 
+// meantAuth proposes a method for one that is not known. Issuers' documents have longer names
+// for some of ours.
+func meantAuth(typed string, known []string) string {
+	longer := map[string]string{
+		"client_secret_basic": oidc.AuthBasic, "client_secret_post": oidc.AuthPost, "tls_client_auth": oidc.AuthTLS,
+		"self_signed_tls_client_auth": oidc.AuthTLS, "public": oidc.AuthNone,
+	}
+	if ours, ok := longer[strings.ToLower(typed)]; ok {
+		return "; did you mean " + ours + "?"
+	}
+	return didYouMean(typed, known)
+}
+
 // checkClientAuth refuses what does not go together: a key that is never used would be
 // trusted in.
 func checkClientAuth(p profileConfig) error {
 	known, auth := clientAuths(), p.auth()
 	switch {
 	case auth != "" && !slices.Contains(known, auth):
-		return fmt.Errorf("client_auth is %q, not one of %s", shownWord(auth), strings.Join(known, ", "))
+		return fmt.Errorf("client_auth is %q, not one of %s%s", shownWord(auth), strings.Join(known, ", "), meantAuth(auth, known))
 	case auth == oidc.AuthTLS && p.CertFile == "":
 		return errors.New("client_auth is tls, and client_cert_file is missing")
 	case auth == oidc.AuthJWTFile && p.AssertionFile == "":

@@ -34,6 +34,7 @@ type config struct {
 	set     settings          // what settings.toml says
 	from    map[string]string // the file of each profile
 	guided  bool              // a person can answer the questions of init
+	inEnv   string            // the profile that T2_CRED_PROFILE names
 	missing bool              // it was named, and its file does not exist
 }
 
@@ -166,7 +167,7 @@ func (a *app) readConfig() (*config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &config{path: files.hand, files: files, from: map[string]string{}, guided: a.guided(), missing: text == nil && a.flags.config != ""}
+	c := &config{path: files.hand, files: files, from: map[string]string{}, guided: a.guided(), inEnv: a.Getenv("T2_CRED_PROFILE"), missing: text == nil && a.flags.config != ""}
 	if c.byHand, err = parseByHand(files.hand, text); err != nil {
 		return nil, err
 	}
@@ -328,6 +329,9 @@ func (c *config) profile(name string) (helper.Profile, error) {
 		return helper.Profile{}, configErrorf(c.begin(), "%s", detail)
 	case name == "":
 		return helper.Profile{}, configErrorf(chooseOne(name, names), "several profiles and no default_profile")
+	case name == c.inEnv:
+		return helper.Profile{}, configErrorf(hint.Say("set it to one of these, or unset it: "+listed(names)),
+			"T2_CRED_PROFILE: no profile %q in %s%s", shownWord(name), c.path, didYouMean(name, names))
 	}
 	return helper.Profile{}, configErrorf(chooseOne(name, names), "no profile %q in %s%s", shownWord(name), c.path, didYouMean(name, names))
 }
@@ -354,12 +358,17 @@ func chooseOne(typed string, names []string) hint.Remedy {
 	if near := nearest(typed, names); typed != "" && near != "" {
 		return hint.Say("type it again with --profile " + near)
 	}
+	return hint.Say("choose one: --profile " + listed(names))
+}
+
+// listed are names for one line.
+func listed(names []string) string {
 	const most = 20
 	more := ""
 	if len(names) > most {
 		names, more = names[:most], " | …"
 	}
-	return hint.Say("choose one: --profile " + strings.Join(names, " | ") + more)
+	return strings.Join(names, " | ") + more
 }
 
 func (p profileConfig) named(name string) helper.Profile {

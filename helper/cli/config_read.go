@@ -51,6 +51,8 @@ func unreadableFile(path string, err error) error {
 		remedy = hint.Do(hint.Shell(mendable.Repair()...))
 	case errors.Is(err, safefile.ErrNotOurs):
 		remedy = hint.Do(hint.Shell("chmod", "go-w", path, filepath.Dir(path)))
+	case errors.Is(err, safefile.ErrNotRegular):
+		remedy = hint.Say("put a file there, or name one: --config FILE")
 	case errors.Is(err, fs.ErrPermission):
 		remedy = hint.Do(hint.Shell("ls", "-ld", filepath.Dir(path), path))
 	}
@@ -64,7 +66,7 @@ func parseByHand(path string, text []byte) (handConfig, error) {
 		return c, err
 	}
 	if len(c.Identity) > 0 && !filepath.IsAbs(c.Identity[0]) {
-		return c, configErrorf(nil, "configuration %s: identity_command begins with %q, not an absolute path", at(path, text, "identity_command"), shownWord(c.Identity[0]))
+		return c, configErrorf(seeKeys(), "configuration %s: identity_command begins with %q, not an absolute path", at(path, text, "identity_command"), shownWord(c.Identity[0]))
 	}
 	var err error
 	if c.openbao, err = checkOpenBao(path, text, c.Stores.OpenBao); err != nil {
@@ -72,7 +74,7 @@ func parseByHand(path string, text []byte) (handConfig, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Profiles)) {
 		if err := checkProfile(name, c.Profiles[name]); err != nil {
-			return c, configErrorf(nil, "configuration %s: profile %s: %v", atKey(path, text, err, "profiles", name), name, err)
+			return c, configErrorf(seeKeys(), "configuration %s: profile %s: %v", atKey(path, text, err, "profiles", name), name, err)
 		}
 	}
 	return c, nil
@@ -138,7 +140,7 @@ func decodeStrictly(path string, text []byte, into any) error {
 		line, _ := bad.Position()
 		return wrongValue(path, text, line, bad)
 	}
-	return configErrorf(nil, "configuration %s: %v", path, err)
+	return configErrorf(seeKeys(), "configuration %s: %v", path, err)
 }
 
 // at is a file and the line where a key of it is, as in config.toml:3.
@@ -180,6 +182,11 @@ func lineOf(text []byte, key ...string) int {
 		}
 	}
 	return 0
+}
+
+// seeKeys is for a value that its key cannot have.
+func seeKeys() hint.Remedy {
+	return hint.Do(hint.Words("mend it there; what each key wants: "), hint.Run("help", "configuration"))
 }
 
 // A profileError is something wrong with one key of a profile.
@@ -254,7 +261,7 @@ func checkProfile(name string, p profileConfig) error {
 	for n, list := range [][]string{p.Scopes, p.Audience, p.Required} {
 		for _, s := range list {
 			if s == "" || strings.ContainsAny(s, " \t\r\n") {
-				return wrong([]string{"scopes", "audience", "required_scopes"}[n], "%q is not one scope or audience", shownWord(s))
+				return wrong([]string{"scopes", "audience", "required_scopes"}[n], "%q is not one scope or audience: it is empty or has a space", shownWord(s))
 			}
 		}
 	}

@@ -37,10 +37,18 @@ profiles.d beside it. For another file that --config names, that is FILE.d.`,
 			if err != nil {
 				return err
 			}
+			if _, err := c.profile(a.flags.profile); err != nil && a.flags.profile != "" {
+				a.warn(err.Error())
+			}
 			values := a.configValues(cmd, c)
 			if a.flags.json {
-				return a.printJSON(map[string]any{"values": values})
+				all := map[string]any{"values": values}
+				if unread := a.unread(cmd.Root()); len(unread) > 0 {
+					all["unread"] = unread
+				}
+				return a.printJSON(all)
 			}
+			a.warnOfUnread(cmd, true)
 			var t table
 			for _, v := range values {
 				t.row(v.Key, clean(or(v.Value, "-")), clean(v.Source))

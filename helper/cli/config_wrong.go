@@ -22,6 +22,11 @@ func unknownKey(path string, line int, key []string) error {
 	case last == "client_secret" || last == "client_key":
 		remedy = hint.Do(hint.Words("delete the line; a secret goes into the store: "), hint.Run("profile", "set-secret", "NAME"))
 		detail = "; a secret does not belong here"
+	case len(key) == 1 && last == "profile":
+		detail = "; did you mean default_profile?"
+	case len(key) == 1 && slices.Contains([]string{"account", "timeout", "json", "verbose"}, last):
+		detail = "; it is a flag and no key"
+		remedy = hint.Say(fmt.Sprintf("delete the line; say --%s, or set T2_CRED_%s", last, strings.ToUpper(last)))
 	case len(key) > 1 && key[0] == "stores":
 		detail = didYouMean(last, openbaoKeys())
 	case slices.Contains(headKeys(), last):
@@ -60,7 +65,11 @@ func wrongValue(path string, text []byte, line int, bad *toml.DecodeError) error
 	said := strings.TrimPrefix(bad.Error(), "toml: ")
 	key := bad.Key()
 	if !strings.HasPrefix(said, "cannot decode") || len(key) == 0 {
-		return configErrorf(hint.Say(mendLine(text, line)), "configuration %s: line %d: %s", path, line, said)
+		mend := mendLine(text, line)
+		if strings.Contains(said, "already") {
+			mend = "two lines say the same: delete one of them"
+		}
+		return configErrorf(hint.Say(mend), "configuration %s: line %d: %s", path, line, said)
 	}
 	last := key[len(key)-1]
 	must, example := "a string in quotes", ""

@@ -53,6 +53,7 @@ func failing(name string, err error) finding {
 // A doctor looks at one profile and at what all of them need.
 type doctor struct {
 	*app
+	root       *cobra.Command
 	forAdmin   bool
 	config     *config
 	store      *store.Store // nil when it cannot be opened
@@ -76,6 +77,7 @@ func (a *app) doctorCommand() *cobra.Command {
 		Long: `Check, one line each:
 
   - the configuration, and the account
+  - variables that are set for t2-cred, and that it does not read
   - the store: it is read, and room for a renewed credential is made and given back
   - the proxy, private CAs, the issuer's discovery document and keys
   - this machine's clock against the issuer's
@@ -96,7 +98,7 @@ with warnings. Otherwise it is that of the first check that failed: 3 configurat
 		Example: `  t2-cred doctor
   t2-cred doctor --profile gep --for-admin | mail -s "client settings" admin@example.org`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			d := &doctor{app: a, forAdmin: forAdmin}
+			d := &doctor{app: a, root: cmd.Root(), forAdmin: forAdmin}
 			d.examine(cmd.Context())
 			if err := cmd.Context().Err(); errors.Is(err, context.Canceled) {
 				return err
@@ -114,6 +116,7 @@ with warnings. Otherwise it is that of the first check that failed: 3 configurat
 // examine makes all checks, each as far as those before it allow.
 func (d *doctor) examine(ctx context.Context) {
 	d.note(d.checkConfig())
+	d.note(d.checkVariables())
 	for _, check := range []func(context.Context) []finding{
 		d.checkStore, d.checkProxy, d.checkCA, d.checkDiscovery, d.checkClock, d.checkKeys,
 		d.checkClient, d.checkExchange, d.checkNarrow, d.checkLogin, d.checkAccount, d.checkHosts, d.checkHooks,

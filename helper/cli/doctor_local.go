@@ -54,6 +54,14 @@ func (d *doctor) checkConfig() []finding {
 	return []finding{fine(name, "%s", text)}
 }
 
+// checkVariables names the variables that somebody has set for t2-cred in vain.
+func (d *doctor) checkVariables() (found []finding) {
+	for _, u := range d.unread(d.root) {
+		found = append(found, advice("variable", hint.Do(hint.Words("those that it reads: "), hint.Run("help", "environment")), "%s", u.what()))
+	}
+	return found
+}
+
 // checkStore proves the store, without the keyring's own dialog: a locked one is a
 // finding and not a question.
 func (d *doctor) checkStore(ctx context.Context) []finding {
@@ -72,6 +80,11 @@ func (d *doctor) checkStore(ctx context.Context) []finding {
 		return []finding{failing(name, fmt.Errorf("%s: %w", s.Name(), err))}
 	}
 	found := []finding{fine(name, "%s: it can be read, and has room for a renewed credential", s.Name())}
+	_, noted := s.HasOther(store.Key{Profile: d.request.Profile.Name, Account: d.request.Account})
+	if n, where := d.othersAlone(s); n > 0 && !noted { // checkAccount tells of the account itself
+		found = append(found, advice(name, hint.Do(hint.Words("if the home or the configuration was moved, move it back; see "), hint.Run("config", "path")),
+			"nothing is kept for this configuration; %s has notes of accounts for configurations at other paths (%d)", where, n))
+	}
 	for _, f := range s.Probe(ctx) {
 		switch {
 		case f.Err != nil:
@@ -83,6 +96,15 @@ func (d *doctor) checkStore(ctx context.Context) []finding {
 		}
 	}
 	return found
+}
+
+// othersAlone counts the accounts of other configurations where this one has none.
+func (a *app) othersAlone(s *store.Store) (n int, where string) {
+	where, err := a.stateDir()
+	if own, ownErr := s.LocalNotes(); err != nil || ownErr != nil || len(own) > 0 {
+		return 0, ""
+	}
+	return s.OtherAccounts(), where
 }
 
 // checkAccount says how the account's grant is, as far as its record tells.
@@ -97,7 +119,10 @@ func (d *doctor) checkAccount(ctx context.Context) []finding {
 	n, err := d.store.Account(ctx, key)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		if moved := d.elsewhere(d.config, d.store)(ctx, key); moved != nil {
+		switch moved := d.elsewhere(d.config, d.store)(ctx, key); {
+		case errors.Is(moved, helper.ErrLoginRequired): // it may as well be that nothing was kept yet
+			return []finding{advice(name, hint.Of(moved), "%v", moved)}
+		case moved != nil:
 			return []finding{failing(name, moved)}
 		}
 		return []finding{advice(name, again, "%s: nothing is kept yet", who)}

@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
+	"github.com/terradue/t2-cred/helper"
 	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/store"
 )
 
 // elsewhere looks for an account that the store in use does not have in the other
 // stores of this configuration: a move that was interrupted leaves it there. A store
-// without a note of the account is not asked, so that nobody else's keyring is opened.
+// without a note of the account is not asked, so that nobody else's keyring is opened. Last,
+// it looks for a note of another configuration: a home that was moved is another one.
 func (a *app) elsewhere(c *config, s *store.Store) func(context.Context, store.Key) error {
 	return func(ctx context.Context, k store.Key) error {
 		for _, other := range a.otherStores(c, s) {
@@ -27,7 +30,40 @@ func (a *app) elsewhere(c *config, s *store.Store) func(context.Context, store.K
 				Remedy: hint.Do(hint.Run("store", "move", "--to", other.Name())),
 			}
 		}
+		return a.otherConfiguration(c, s, k)
+	}
+}
+
+// otherConfiguration is an error if another configuration has a note of the account. The
+// usual configuration is known by its path, where --config names another.
+func (a *app) otherConfiguration(c *config, s *store.Store, k store.Key) error {
+	usual := *a
+	usual.flags.config = ""
+	var configs []string
+	if files, err := usual.configFiles(); err == nil {
+		configs = append(configs, files.hand)
+	}
+	if named := a.Getenv("T2_CRED_CONFIG"); filepath.IsAbs(named) {
+		configs = append(configs, named)
+	}
+	path, found := s.HasOther(k, configs...)
+	if !found {
 		return nil
+	}
+	nothing := fmt.Sprintf("nothing is stored for %s/%s", k.Profile, clean(k.Account))
+	if path != "" {
+		return &hint.Error{
+			Kind: helper.ErrLoginRequired, Detail: fmt.Sprintf("%s of the configuration %s; the configuration %s has a note of it", nothing, c.path, path),
+			Remedy: hint.Do(hint.Run("status", "--config", path).For(k.Profile, k.Account)),
+		}
+	}
+	state, err := a.stateDir()
+	if err != nil {
+		return err
+	}
+	return &hint.Error{
+		Kind: helper.ErrLoginRequired, Detail: fmt.Sprintf("%s; %s has a note of it for a configuration at another path", nothing, state),
+		Remedy: append(hint.Do(hint.Words("if the home or the configuration was moved, move it back; else: ")), a.comeBack(c.Profiles[k.Profile].Issuer, k.Profile, k.Account)...),
 	}
 }
 

@@ -101,9 +101,13 @@ func cannotRun(name string, err error) error {
 	if search, ok := errors.AsType[*exec.Error](err); ok {
 		err = search.Err // it says the name again
 	}
+	what := "name a command on PATH; see "
+	if strings.Contains(name, " ") {
+		what = "leave out the quotes around the whole command: each of its words is an argument; see "
+	}
 	return &hint.Error{
 		Kind: kind, Detail: fmt.Sprintf("run %q", name), Err: err,
-		Remedy: hint.Do(hint.Words("name a command on PATH; see "), hint.Run("exec", "--help")),
+		Remedy: hint.Do(hint.Words(what), hint.Run("exec", "--help")),
 	}
 }
 

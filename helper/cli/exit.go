@@ -38,6 +38,7 @@ const (
 var (
 	errInterrupted = errors.New("interrupted")
 	errUsage       = errors.New("wrong usage")
+	errVariable    = fmt.Errorf("%w: a variable of the environment", errUsage)
 	errConfig      = errors.New("wrong configuration")
 	errOutput      = errors.New("cannot write the file")
 	errClock       = errors.New("the clock is wrong") // found by doctor; else a token is refused for it
@@ -51,10 +52,9 @@ func usageError(err error) error {
 	return &hint.Error{Kind: errUsage, Detail: err.Error(), Remedy: hint.Of(err)}
 }
 
-// environmentError is the error of a variable of the environment. The command's own usage
-// line would not say what is wrong.
+// environmentError is the error of a variable of the environment.
 func environmentError(err error) error {
-	return &hint.Error{Kind: errUsage, Detail: err.Error(), Remedy: hint.Do(hint.Words("unset it, or see "), hint.Run("help", "environment"))}
+	return &hint.Error{Kind: errVariable, Detail: err.Error(), Remedy: hint.Do(hint.Words("unset it, or see "), hint.Run("help", "environment"))}
 }
 
 // configErrorf is an error of the configuration, or of files that belong to it.
@@ -133,8 +133,15 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 	}
 	code, name := classify(err)
 	message, todo := oneLine(err.Error()), a.hintFor(err)
-	if todo == "" {
-		todo = a.hintByCode(cmd, code)
+	switch {
+	case code != exitUsage:
+	case todo == "":
+		todo = usageLine(cmd)
+	case errors.Is(err, errVariable), errors.Is(err, setup.ErrUsage):
+		todo = usageLine(cmd) + "; " + todo
+	}
+	if todo == "" && doctorMayKnow(code) && (cmd == nil || cmd.Name() != "doctor") {
+		todo = hint.Do(hint.Words("to see what works and what does not: "), hint.Run("doctor").For(a.flags.profile, a.flags.account)).Text(a.given)
 	}
 	var byHand []byte
 	if e, ok := errors.AsType[*handError](err); ok {
@@ -154,6 +161,9 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 		_, _ = a.Stderr.Write(append(printableJSON(text), '\n'))
 		return code
 	}
+	if mayBeUnread(code) {
+		a.warnOfUnread(cmd, true)
+	}
 	_, _ = a.Stderr.Write(byHand)
 	fmt.Fprintf(a.Stderr, "t2-cred: %s\n", message)
 	if c, ok := errors.AsType[*crash](err); ok {
@@ -165,16 +175,13 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 	return code
 }
 
-// hintByCode is what to do about an error that has no remedy of its own, such as one of
-// the operating system: doctor looks at all that could be wrong.
-func (a *app) hintByCode(cmd *cobra.Command, code int) string {
-	switch {
-	case code == exitUsage:
-		return usageLine(cmd)
-	case code == exitInterrupted, cmd != nil && cmd.Name() == "doctor":
-		return ""
+// doctorMayKnow is of failures that doctor looks for.
+func doctorMayKnow(code int) bool {
+	switch code {
+	case exitConfig, exitStore, exitUnreachable, exitVerify, exitRefused:
+		return true
 	}
-	return oneLine(hint.Do(hint.Run("doctor").For(a.flags.profile, "")).Text(a.given))
+	return false
 }
 
 // shortTimeout is a --timeout that is over before a lock can be got, held or not.

@@ -53,6 +53,8 @@ func known(argv []string) []string {
 			argv[n] = "keyring"
 		case "--store":
 			argv[n] = "file"
+		case "--config":
+			argv[n] = usualConfig
 		case "--scope":
 			argv[n] = "openid"
 		case "--host":
@@ -62,6 +64,18 @@ func known(argv []string) []string {
 		default:
 			argv[n] = "git" // a hook's name
 		}
+	}
+	return argv
+}
+
+// usualConfig stands for the path of the configuration.
+const usualConfig = "USUAL"
+
+// inHome is a hint with the path of the home's configuration.
+func inHome(h *home, argv []string) []string {
+	argv = slices.Clone(argv)
+	if n := slices.Index(argv, usualConfig); n >= 0 {
+		argv[n] = filepath.Join(h.env["XDG_CONFIG_HOME"], "t2-cred", "config.toml")
 	}
 	return argv
 }
@@ -144,7 +158,7 @@ func TestHints_run(t *testing.T) {
 			}
 			before := h.stdout.String()
 			for _, argv := range [][]string{known(command), filled(h, known(command))} {
-				code := h.run(argv...)
+				code := h.run(inHome(h, argv)...)
 				if said := h.stderr.String(); code != exitOK && !slices.ContainsFunc(slices.Concat(messages[strconv.Itoa(code)], messages["by its cause"]), func(m *regexp.Regexp) bool { return m.MatchString(said) }) {
 					t.Errorf("%q ends with %d, and its message is not documented: %s", argv, code, said)
 				}

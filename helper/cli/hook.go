@@ -30,7 +30,7 @@ const hookTimeout = "10s"
 func (a *app) hookCommand(p *hook.Protocol) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: map[string]string{ownTimeout: hookTimeout},
-		Use:         p.Name, Short: p.Short, Long: p.Long, DisableFlagParsing: p.RawArgs,
+		Use:         strings.TrimSpace(p.Name + " " + p.Args), Short: p.Short, Long: p.Long, DisableFlagParsing: p.RawArgs,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if !p.RawArgs {
 				return nil
@@ -63,6 +63,7 @@ func (a *app) hookCommand(p *hook.Protocol) *cobra.Command {
 				defer a.silence()()
 				call.Stderr = a.Stderr
 			}
+			a.logUnread(cmd)
 			err := p.Serve(cmd.Context(), call)
 			var next *hook.Next
 			if errors.As(err, &next) {
@@ -74,7 +75,7 @@ func (a *app) hookCommand(p *hook.Protocol) *cobra.Command {
 				return childExit(exit)
 			}
 			if errors.Is(err, hook.ErrUsage) {
-				return misused{calledByTools(p, err)}
+				return misused{calledByTools(cmd, p, err)}
 			}
 			return err
 		},
@@ -115,16 +116,16 @@ type misused struct{ error }
 
 func (m misused) Unwrap() []error { return []error{m.error, usageError(m.error)} }
 
-// calledByTools adds to a hook's error of usage how a tool is told to call it, as a person
-// who typed it wants to know.
-func calledByTools(p *hook.Protocol, err error) error {
+// calledByTools adds to a hook's error of usage its usage line, and how a tool is told to
+// call it, as a person who typed it wants to know.
+func calledByTools(cmd *cobra.Command, p *hook.Protocol, err error) error {
 	if hint.Of(err) != nil {
 		return err
 	}
-	remedy := hint.Do(hint.Words("tools call this; how: "), hint.Run("help", p.Name))
+	remedy := hint.Do(hint.Words(usageLine(cmd)+"; tools call this; how: "), hint.Run("help", p.Name))
 	for _, tool := range setup.Tools() {
 		if tool.Hook == p.Name {
-			remedy = hint.Do(hint.Words("tools call this; to tell "+tool.Name+" to: "), hint.Run("setup", tool.Name))
+			remedy = hint.Do(hint.Words(usageLine(cmd)+"; tools call this; to tell "+tool.Name+" to: "), hint.Run("setup", tool.Name))
 		}
 	}
 	return &hint.Error{Kind: hook.ErrUsage, Detail: err.Error(), Remedy: remedy}

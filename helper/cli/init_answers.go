@@ -88,6 +88,10 @@ func (g *guide) askAudience(context.Context) error {
 	if err != nil {
 		return err
 	}
+	if strings.Contains(typed, ",") && typed != strings.Join(g.profile.Audience, " ") { // the same again is meant
+		g.profile.Audience = strings.Fields(typed)
+		return usageError(errors.New("spaces separate audiences, and commas do not; Enter takes them as they are"))
+	}
 	p := g.profile
 	p.Audience = slices.DeleteFunc(strings.Fields(typed), func(a string) bool { return a == noAudience })
 	if err := checkProfile(g.name, p); err != nil {

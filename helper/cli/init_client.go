@@ -61,7 +61,7 @@ func (g *guide) askClient(ctx context.Context) error {
 	}
 	p := profileConfig{Issuer: g.profile.Issuer, ClientID: id, ClientAuth: auth}
 	if !slices.Contains(methods, auth) {
-		return usageError(fmt.Errorf("%s is not one of these%s", shownWord(auth), didYouMean(auth, methods)))
+		return usageError(fmt.Errorf("%s is not one of these%s", shownWord(auth), meantAuth(auth, methods)))
 	}
 	if auth == bySecret {
 		p.ClientAuth = ""
@@ -102,7 +102,7 @@ func (g *guide) askKeyFiles(p profileConfig) (profileConfig, error) {
 		if p.KeyFile, err = g.askLine("The file with the client's private key", g.profile.KeyFile); err != nil {
 			return p, err
 		}
-		if p.KeyFile == "" {
+		if p.KeyFile = g.fromHome(p.KeyFile); p.KeyFile == "" {
 			return p, usageError(errors.New("the client needs the file with its private key"))
 		}
 	}
@@ -110,6 +110,7 @@ func (g *guide) askKeyFiles(p profileConfig) (profileConfig, error) {
 		if p.CertFile, err = g.askLine("The file with the client's certificate", g.profile.CertFile); err != nil {
 			return p, err
 		}
+		p.CertFile = g.fromHome(p.CertFile)
 	}
 	return p, p.absolute()
 }

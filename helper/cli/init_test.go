@@ -96,7 +96,7 @@ func TestInit_walksThroughMistakes(t *testing.T) {
 		"no name", "gep",
 		"http://127.0.0.1:1", h.issuer.URL(),
 		oidctest.ClientID, "bassic", oidctest.ClientID, "", wrongSecret, "", "", h.issuer.ClientSecret(),
-		"openid offline_access ellip", "",
+		"openid offline_access ellip", oidctest.ClientID + ",other", oidctest.ClientID,
 		"https://a/b/c", "api.example.org *.ellip.example:8443",
 		"", "", // the keyring, which is not there; then the file store
 		"exchange", h.issuer.UserToken("alice", oidctest.Expired()), "exchange", h.issuer.UserToken("alice"),
@@ -113,8 +113,8 @@ func TestInit_walksThroughMistakes(t *testing.T) {
 			t.Errorf("it does not say %q:\n%s", want, said)
 		}
 	}
-	if n := strings.Count(said, "That does not work: "); n != 7 {
-		t.Errorf("%d answers were refused, not 7:\n%s", n, said)
+	if n := strings.Count(said, "That does not work: "); n != 8 {
+		t.Errorf("%d answers were refused, not 8:\n%s", n, said)
 	}
 	for _, command := range []string{"t2-cred get --profile gep", "t2-cred setup git --profile gep", "t2-cred doctor --profile gep"} {
 		if !strings.Contains(h.stdout.String(), command+" ") {

@@ -29,7 +29,9 @@ type Env struct {
 	Stdout io.Writer
 	Stderr io.Writer
 	Getenv func(string) string
-	Now    func() time.Time
+	// Environ lists all variables as NAME=value. It may be nil.
+	Environ func() []string
+	Now     func() time.Time
 	// Prompt asks a person for a secret without echo; an error when there is
 	// nobody to ask.
 	Prompt func(ctx context.Context, label string) (string, error)
@@ -56,7 +58,7 @@ func System() Env {
 	cobra.EnableCommandSorting = false // help has them in the order in which they are used
 	return Env{
 		Name: os.Args[0], Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-		Getenv: os.Getenv, Now: time.Now, Prompt: prompt, Ask: askTerminal,
+		Getenv: os.Getenv, Environ: os.Environ, Now: time.Now, Prompt: prompt, Ask: askTerminal,
 		Attended: isTerminal(os.Stderr), StdinTerminal: isTerminal(os.Stdin), StdoutClosed: stdoutClosed(),
 		StdoutTerminal: isTerminal(os.Stdout), Width: func() int { return widthOf(os.Stdout) },
 	}
@@ -72,6 +74,8 @@ type app struct {
 	deadline *lazyDeadline // set when the flags are known
 	soften   func()        // undoes what harden did
 	answers  []string      // words that a person has typed at questions whose answers are shown
+
+	warnedUnread bool // warnOfUnread has warned
 }
 
 // globals are the flags that every command has, each with an environment twin.
@@ -274,6 +278,9 @@ func (a *app) start(cmd *cobra.Command) error {
 			return environmentError(fmt.Errorf("%s is not an absolute path; no file of the current directory is read", name))
 		}
 	}
+	if err := a.refuseUnread(cmd); err != nil {
+		return err
+	}
 	if given("config") {
 		a.given.Config = a.flags.config
 	}
@@ -283,6 +290,7 @@ func (a *app) start(cmd *cobra.Command) error {
 	if a.flags.verbose {
 		a.log = slog.New(slog.NewTextHandler(a.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
+	a.warnOfUnread(cmd, false)
 	a.deadline = newLazyDeadline(cmd.Context(), a.flags.timeout)
 	cmd.SetContext(a.deadline)
 	return nil

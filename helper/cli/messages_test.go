@@ -51,7 +51,7 @@ type message struct{ text, exit, hint string }
 // kinds are the sentinels that errors are made with, by their name in the source.
 func kinds() map[string]error {
 	return map[string]error{
-		"errUsage": errUsage, "errConfig": errConfig, "errOutput": errOutput, "errClock": errClock, "errCannotRun": errCannotRun,
+		"errUsage": errUsage, "errVariable": errVariable, "errConfig": errConfig, "errOutput": errOutput, "errClock": errClock, "errCannotRun": errCannotRun,
 		"errNoCommand": errNoCommand, "errPromptEnded": errPromptEnded, "errStdout": errStdout, "errInterrupted": errInterrupted,
 		"ErrLoginRequired": helper.ErrLoginRequired, "ErrNotGranted": helper.ErrNotGranted, "ErrSubjectToken": helper.ErrSubjectToken,
 		"ErrProfile": helper.ErrProfile, "ErrNotMine": helper.ErrNotMine, "ErrUnreachable": oidc.ErrUnreachable, "ErrNoSuchFlow": oidc.ErrNoSuchFlow, "ErrNoSigningKey": oidc.ErrNoSigningKey,

@@ -49,7 +49,7 @@ func (a *app) openStoreNamed(c *config, name string) (*store.Store, error) {
 }
 
 func (a *app) storeOptions(c *config) (store.Options, error) {
-	state, err := a.userDir("XDG_STATE_HOME", ".local/state", "LOCALAPPDATA", "Application Support")
+	state, err := a.stateDir()
 	if err != nil {
 		return store.Options{}, err
 	}
@@ -64,6 +64,11 @@ func (a *app) storeOptions(c *config) (store.Options, error) {
 		IssuerOf:        func(profile string) string { return c.Profiles[profile].Issuer },
 		Getenv:          a.Getenv, Now: a.Now, Warn: a.warn, Attended: a.Attended,
 	}, nil
+}
+
+// stateDir is where locks and notes are.
+func (a *app) stateDir() (string, error) {
+	return a.userDir("XDG_STATE_HOME", ".local/state", "LOCALAPPDATA", "Application Support")
 }
 
 // openConfig is what commands about no one profile start with.

@@ -116,11 +116,6 @@ func (a *app) secretFrom(ctx context.Context, file string) (secret.Secret, error
 			file = "standard input"
 		}
 		return "", usageError(fmt.Errorf("%s did not end within --timeout", shownWord(file)))
-	case errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(file, "~/"):
-		return "", &hint.Error{
-			Kind: errUsage, Detail: "there is no directory ~ here: the shell replaces ~ only at the start of a word without quotes",
-			Remedy: hint.Say("put a space in the place of = before ~, and no quotes around it"),
-		}
 	case errors.Is(err, fs.ErrPermission):
 		return "", &hint.Error{Kind: errUsage, Detail: err.Error(), Remedy: hint.Do(hint.Words("see who may read it: "), hint.Shell("ls", "-l", file))}
 	case errors.Is(err, fs.ErrNotExist):

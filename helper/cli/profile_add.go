@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,6 +27,22 @@ func profileFlags(cmd *cobra.Command, p *profileConfig, scope *[]string, scopes 
 	f.StringVar(&p.CertFile, "client-cert-file", "", "PEM file with the client's certificate, for tls")
 	f.StringVar(&p.AssertionFile, "client-assertion-file", "", "file with a JWT that somebody else signs for the client and renews, for jwt_file")
 	f.StringVar(&p.CAFile, "ca-file", "", "PEM file with certificates to trust beside the system's")
+}
+
+// takeLists takes scopes as they were typed, and each word of a list once.
+func (p *profileConfig) takeLists(scopes []string) {
+	for _, s := range scopes {
+		p.Scopes = append(p.Scopes, strings.Fields(s)...)
+	}
+	for _, list := range []*[]string{&p.Scopes, &p.Audience, &p.Hosts} {
+		var once []string
+		for _, word := range *list {
+			if !slices.Contains(once, word) {
+				once = append(once, word)
+			}
+		}
+		*list = once
+	}
 }
 
 func (a *app) profileAdd() *cobra.Command {
@@ -54,9 +71,7 @@ t2-cred profile edit changes it.`,
       --client-id ellip-test-ades --audience ellip-test-ades \
       --scope "openid email profile offline_access ellip gep"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			for _, s := range scope {
-				p.Scopes = append(p.Scopes, strings.Fields(s)...)
-			}
+			p.takeLists(scope)
 			return a.addProfile(cmd.Context(), args[0], p, secretFile, unproven)
 		},
 	}
@@ -85,7 +100,7 @@ func (a *app) addProfile(ctx context.Context, name string, p profileConfig, secr
 		}
 		return usageError(err)
 	}
-	a.noteCommas(p.Scopes)
+	a.noteCommas(p)
 	if old, ok := c.Profiles[name]; ok {
 		p.ClientAuth, p.Narrow = p.auth(), old.Narrow // which no flag names
 		old.Issuer = p.Issuer                         // as typed; its exact name is not known yet
@@ -183,9 +198,7 @@ itself first. A change that the issuer refuses is not made, unless with --unprov
 		Example: `  t2-cred profile edit gep --host api.example.org --host git.example.org
   t2-cred profile edit gep --scope "openid offline_access"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			for _, s := range scope {
-				p.Scopes = append(p.Scopes, strings.Fields(s)...)
-			}
+			p.takeLists(scope)
 			return a.editProfile(cmd, args[0], p, unproven)
 		},
 	}
@@ -213,7 +226,7 @@ func (a *app) editProfile(cmd *cobra.Command, name string, typed profileConfig, 
 	if err := checkProfile(name, p); err != nil {
 		return usageError(fmt.Errorf("profile %s: %w", name, err))
 	}
-	a.noteCommas(typed.Scopes)
+	a.noteCommas(typed)
 	if cmd.Flags().Changed("issuer") || cmd.Flags().Changed("discovery-url") {
 		if p, err = a.discovered(cmd.Context(), name, p); err != nil {
 			return err
@@ -231,7 +244,7 @@ func (a *app) editProfile(cmd *cobra.Command, name string, typed profileConfig, 
 	}
 	err = a.changeConfig(cmd.Context(), func(c *config) error {
 		if changedLines(c.Profiles[name], old) != "" {
-			return configErrorf(nil, "profile %s was changed by another command meanwhile", name)
+			return configErrorf(hint.Do(hint.Words("look at it, and type the change again: "), hint.Run("profile", "show", name)), "profile %s was changed by another command meanwhile", name)
 		}
 		return c.saveProfile(name, p)
 	})
@@ -242,12 +255,17 @@ func (a *app) editProfile(cmd *cobra.Command, name string, typed profileConfig, 
 	return nil
 }
 
-// noteCommas says that a comma is a part of a scope (RFC 6749 §3.3), as other tools take
-// it for the end of one.
-func (a *app) noteCommas(scopes []string) {
-	for _, s := range scopes {
+// noteCommas says that a comma is a part of a scope (RFC 6749 §3.3) or an audience, as other
+// tools take it for the end of one.
+func (a *app) noteCommas(p profileConfig) {
+	for _, s := range p.Scopes {
 		if strings.Contains(s, ",") {
 			fmt.Fprintf(a.Stderr, "note: %s is one scope; spaces separate scopes, and commas do not\n", shownWord(s))
+		}
+	}
+	for _, s := range p.Audience {
+		if strings.Contains(s, ",") {
+			fmt.Fprintf(a.Stderr, "note: %s is one audience; each audience has its own --audience\n", shownWord(s))
 		}
 	}
 }

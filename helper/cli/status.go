@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/terradue/t2-cred/helper/hint"
 	"github.com/terradue/t2-cred/helper/oidc"
 	"github.com/terradue/t2-cred/store"
 )
@@ -27,7 +28,7 @@ func (a *app) listCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List the accounts of all profiles", Args: noArgs,
 		Long: `List the accounts that are kept, of all profiles or of the one given with
---profile. Every record is read; the issuer is not asked. A shared store is asked for what
+--profile, and with --account those of that name alone. Every record is read; the issuer is not asked. A shared store is asked for what
 it shows of many accounts at once: there the time of the last refresh is exact to an hour,
 and only status shows which machine has claimed an account.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -41,8 +42,14 @@ and only status shows which machine has claimed an account.`,
 			}
 			a.warnOfMoved(c, s, accounts)
 			accounts = slices.DeleteFunc(accounts, func(n store.Account) bool {
-				return a.flags.profile != "" && n.Key.Profile != a.flags.profile
+				return a.flags.profile != "" && n.Key.Profile != a.flags.profile ||
+					cmd.Flags().Changed("account") && n.Key.Account != a.flags.account
 			})
+			if len(accounts) == 0 && a.flags.profile != "" { // one that was removed may have left accounts
+				if _, err := c.profile(a.flags.profile); err != nil {
+					return err
+				}
+			}
 			return errors.Join(a.printList(accounts), unreadableAccounts(accounts))
 		},
 	}
@@ -75,7 +82,12 @@ func (a *app) printList(notes []store.Account) error {
 		return a.printJSON(all)
 	}
 	if len(notes) == 0 {
-		fmt.Fprintln(a.Stderr, "no accounts are kept; t2-cred exchange makes one")
+		what := "no accounts are kept"
+		if a.flags.profile != "" || a.flags.account != "default" {
+			what = "no such account is kept"
+		}
+		next := hint.Do(hint.Words("; to make one: "), hint.Run("exchange", "--token-file", "FILE").For(a.flags.profile, a.flags.account))
+		fmt.Fprintln(a.Stderr, what+oneLine(next.Text(a.given)))
 		return nil
 	}
 	var t table

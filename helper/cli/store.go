@@ -176,7 +176,11 @@ The exit code is 5 when the store cannot be read.`,
 			if a.flags.json {
 				return a.printJSON(map[string]any{"store": s.Name(), "chosen_by": a.storeChosenBy(c), "where": s.Where(), "accounts": len(notes)})
 			}
-			_, err = fmt.Fprintf(a.people(), "store     %s (%s)\nwhere     %s\naccounts  %d\nstate     ready\n", s.Name(), a.storeChosenBy(c), s.Where(), len(notes))
+			text := fmt.Sprintf("store     %s (%s)\nwhere     %s\naccounts  %d\nstate     ready\n", s.Name(), a.storeChosenBy(c), s.Where(), len(notes))
+			if n, where := a.othersAlone(s); n > 0 && len(notes) == 0 {
+				text += fmt.Sprintf("others    %d, of configurations at other paths, have notes in %s\n", n, where)
+			}
+			_, err = a.people().Write([]byte(text))
 			return err
 		},
 	}

@@ -21,7 +21,7 @@ const moveEach = 30 * time.Second
 func (a *app) storeMove() *cobra.Command {
 	var to string
 	cmd := &cobra.Command{
-		Use: "move", Short: "Move everything to another store, and use that from then on", Args: noArgs,
+		Use: "move --to STORE", Short: "Move everything to another store, and use that from then on", Args: noArgs,
 		Annotations: map[string]string{ownTimeout: "15m"},
 		Long: `Move all client secrets and accounts of this configuration from the store in use to
 another, and name that one in profiles.d/settings.toml. Each is read back from the new

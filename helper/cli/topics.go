@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/terradue/t2-cred/store"
 )
@@ -105,15 +104,9 @@ func environment() []entry {
 }
 
 func environmentTopic(root *cobra.Command) string {
-	var twins []entry
-	root.PersistentFlags().VisitAll(func(f *pflag.Flag) {
-		if _, name, ok := strings.Cut(f.Usage, "(T2_CRED_"); ok {
-			twins = append(twins, entry{"T2_CRED_" + strings.TrimSuffix(name, ")"), "stands for --" + f.Name})
-		}
-	})
-	return "These variables stand for flags. A flag that is given wins.\n\n" + list(twins) +
+	return "These variables stand for flags. A flag that is given wins.\n\n" + list(twins(root)) +
 		"\nThese have no flag:\n\n" + list(environment()) +
-		"\nNo variable holds a secret. " + tokenVariable + " is what exec, and get --format env,\nset for other programs. t2-cred does not read it."
+		"\nNo variable holds a secret. " + tokenVariable + " is what exec, and get --format env,\nset for other programs. t2-cred does not read it.\nIt warns of a name that is nearly one of these. Hooks do not warn."
 }
 
 // configurationKeys are the keys of config.toml outside of profiles.

@@ -17,6 +17,11 @@ func didYouMean(typed string, known []string) string {
 // didYouMeanCommand proposes a command. It knows the words of other tools too. The first
 // word that is known is proposed, with the flag that may stand behind it.
 func didYouMeanCommand(typed string, known []string) string {
+	for _, word := range known {
+		if strings.EqualFold(word, typed) {
+			return "; did you mean " + word + "?"
+		}
+	}
 	var same []string
 	switch strings.ToLower(typed) {
 	case "ls", "accounts", "users":

@@ -16,7 +16,7 @@ import (
 // aws is credential_process of the AWS SDKs and all that is built on them:
 // https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html
 var aws = Protocol{
-	Name:  "aws",
+	Name: "aws", Args: "[serve]",
 	Short: "AWS credential_process: S3 keys for the token, from an STS",
 	Long: `Get temporary keys from an STS (AWS, MinIO, Ceph) for the access token, by
 AssumeRoleWithWebIdentity, and print them as JSON. In ~/.aws/config:

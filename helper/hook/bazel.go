@@ -14,7 +14,7 @@ import (
 // bazel is Bazel's credential helper:
 // https://github.com/EngFlow/credential-helper-spec/blob/main/spec.md
 var bazel = Protocol{
-	Name: "bazel", Alias: "bazel-credential-t2",
+	Name: "bazel", Args: "get", Alias: "bazel-credential-t2",
 	Short: "Bazel credential helper",
 	Long: `Answer bazel (7 or later), which runs "bazel-credential-t2 get". Make that name a link to
 t2-cred, and in ~/.bazelrc say:

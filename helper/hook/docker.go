@@ -16,7 +16,7 @@ import (
 // docker is a credential helper of docker, podman, skopeo, crane, oras, helm and
 // buildkit: https://github.com/docker/docker-credential-helpers#development
 var docker = Protocol{
-	Name: "docker", Alias: "docker-credential-t2",
+	Name: "docker", Args: "get|store|erase|list|version", Alias: "docker-credential-t2",
 	Short: "docker credential helper",
 	Long: `Answer docker and all that shares its configuration, which run "docker-credential-t2
 get|store|erase|list|version": make that name a link to t2-cred on PATH, and say in

@@ -17,7 +17,7 @@ import (
 // git is a credential helper of git and git-lfs: https://git-scm.com/docs/gitcredentials
 // and https://git-scm.com/docs/git-credential.
 var git = Protocol{
-	Name: "git", Alias: "git-credential-t2",
+	Name: "git", Args: "get|store|erase|capability", Alias: "git-credential-t2",
 	Short: "git credential helper",
 	Long: `Answer git, which runs "git credential-t2 get|store|erase": make git-credential-t2 a link
 to t2-cred on PATH, or give git the whole command. The empty helper comes first, so that no

@@ -18,7 +18,7 @@ import (
 // goauth is a command of GOAUTH: https://go.dev/ref/mod#private-module-proxy-auth
 // and `go help goauth`.
 var goauth = Protocol{
-	Name:  "goauth",
+	Name: "goauth", Args: "[URL]",
 	Short: "GOAUTH command of go",
 	Long: `Answer go (1.24 or later). With
 

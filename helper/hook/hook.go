@@ -97,6 +97,7 @@ type Protocol struct {
 	// run that one. A release makes no link with such a name.
 	Shared  string
 	Flag    string   // the one argument with which a tool calls the program itself, without a command, or empty
+	Args    string   // how its arguments are written in a usage line, or empty
 	Short   string   // one line for help
 	Long    string   // how a tool is told to use it
 	Options []Option // flags of its own, beside those that every command has

@@ -17,7 +17,7 @@ import (
 // keyring is the command line of Python's keyring, as pip and uv call it:
 // https://pip.pypa.io/en/stable/topics/authentication/#keyring-support
 var keyring = Protocol{
-	Name: "keyring", Alias: keyringName, Shared: "pip and uv ask that one", RawArgs: true,
+	Name: "keyring", Args: "get SERVICE USER", Alias: keyringName, Shared: "pip and uv ask that one", RawArgs: true,
 	Short: "keyring command for pip and uv",
 	Long: `Answer pip, uv and pixi, which run "keyring get URL USER" when a package index wants a
 password. Make "keyring" a link to t2-cred, in a directory that comes early on PATH:

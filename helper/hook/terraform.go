@@ -16,7 +16,7 @@ import (
 // terraform is the credentials helper of Terraform and OpenTofu:
 // https://developer.hashicorp.com/terraform/internals/credentials-helpers
 var terraform = Protocol{
-	Name: "terraform", Alias: "terraform-credentials-t2", PluginDir: []string{".terraform.d", "plugins"},
+	Name: "terraform", Args: "get|store|forget HOST", Alias: "terraform-credentials-t2", PluginDir: []string{".terraform.d", "plugins"},
 	Short: "Terraform and OpenTofu credentials helper",
 	Long: `Answer terraform and tofu, which run "terraform-credentials-t2 get HOST". Make that name
 a link to t2-cred in ~/.terraform.d/plugins, and in ~/.terraformrc (~/.tofurc) say:

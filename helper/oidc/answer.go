@@ -204,7 +204,7 @@ func (i *Issuer) refusal(op string, resp *http.Response, found members, sent []s
 	e := i.failed(op, resp, code, words, sent)
 	switch {
 	case e.Code == "" && e.Status >= 300 && e.Status < 400:
-		why := fmt.Errorf("the token endpoint redirects to %s; tokens do not follow redirects", resp.Header.Get("Location"))
+		why := &redirectError{resp.Header.Get("Location")}
 		return &outcomeError{NoAnswer, unreachable(op, why, sent...)}
 	case e.Temporary():
 		return &outcomeError{NoAnswer, e}

@@ -110,6 +110,7 @@ func (i *Issuer) discover(ctx context.Context, id string, how asking, check func
 		slices.Reverse(places) // it was there
 	}
 	var refused error // of the first place with another answer than "not there"
+	noRealm := false
 	for _, place := range places {
 		body, _, err := i.fetch(ctx, discoveryKind, place, how, check)
 		var status *Error
@@ -120,12 +121,19 @@ func (i *Issuer) discover(ctx context.Context, id string, how asking, check func
 		case !errors.As(err, &status) || status.Temporary():
 			return nil, err
 		case status.Status == http.StatusNotFound, status.Status == http.StatusMethodNotAllowed:
+			noRealm = noRealm || status.Code == "Realm does not exist" // Keycloak
 			continue
 		default: // some gateways answer 403 at an address that they do not know
 			status.Remedy = hint.Say(addressHint(id))
 		}
 		if refused == nil {
 			refused = err
+		}
+	}
+	if _, realm, found := strings.Cut(id, "/realms/"); noRealm && found && !strings.Contains(realm, "/") {
+		return nil, &ConfigError{
+			Detail: fmt.Sprintf("discovery: no OpenID provider at %s: the server has no realm %s", Clean(id), Clean(realm)),
+			Remedy: hint.Say("check the spelling of the realm: its admin knows the exact name, also its capitals"),
 		}
 	}
 	if refused != nil {
@@ -154,9 +162,9 @@ func addressHint(id string) string {
 		return "check the issuer's address: its admin knows the exact one; the document lies below it at " + oidcSuffix
 	}
 	if other, ok := strings.CutSuffix(before, "/auth"); ok {
-		return fmt.Sprintf("check the issuer's address; it may be %s/realms/%s", Clean(other), Clean(realm))
+		return fmt.Sprintf("check the issuer's address, and how the realm is spelt; Keycloak 17 and later have it at %s/realms/%s", Clean(other), Clean(realm))
 	}
-	return fmt.Sprintf("check the issuer's address; it may be %s/auth/realms/%s", Clean(before), Clean(realm))
+	return fmt.Sprintf("check the issuer's address, and how the realm is spelt; Keycloak before 17 has it at %s/auth/realms/%s", Clean(before), Clean(realm))
 }
 
 // wellKnown lists where the document of issuer id may be. RFC 8414 §3.1 puts

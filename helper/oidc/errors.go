@@ -126,6 +126,13 @@ type netError struct {
 func (e *netError) Error() string   { return fmt.Sprintf("%s: %s", ErrUnreachable, e.text) }
 func (e *netError) Unwrap() []error { return []error{ErrUnreachable, e.err} }
 
+// A redirectError is the answer of a token endpoint that names another place.
+type redirectError struct{ to string }
+
+func (e *redirectError) Error() string {
+	return fmt.Sprintf("the token endpoint redirects to %s; tokens do not follow redirects", e.to)
+}
+
 // Hint tells a certificate nobody vouches for from a network that is down.
 func (e *netError) Hint() hint.Remedy {
 	var unknown x509.UnknownAuthorityError
@@ -136,7 +143,10 @@ func (e *netError) Hint() hint.Remedy {
 	var proxy *proxyError
 	var failure *proxyFailure
 	var wrong *ConfigError
+	var redirect *redirectError
 	switch {
+	case errors.As(e.err, &redirect):
+		return hint.Say("a gateway or a login page may stand before the issuer; " + AskAdmin + "answer at the token endpoint itself")
 	case errors.As(e.err, &wrong):
 		return wrong.Remedy
 	case errors.As(e.err, &op) && op.Op == "proxyconnect":

@@ -3,7 +3,9 @@ package oidc
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -93,7 +95,10 @@ func (i *Issuer) newClient(certificate *tls.Certificate) (*http.Client, error) {
 			pool = x509.NewCertPool()
 		}
 		if !pool.AppendCertsFromPEM(pem) {
-			return nil, &ConfigError{Detail: fmt.Sprintf("ca_file: no PEM certificate in %s", i.opt.CAFile)}
+			return nil, &ConfigError{
+				Detail: fmt.Sprintf("ca_file: no PEM certificate in %s", i.opt.CAFile),
+				Remedy: hint.Say("name a file with a line -----BEGIN CERTIFICATE-----: ca_file in the profile, or T2_CRED_CA_FILE"),
+			}
 		}
 		conf.RootCAs = pool
 	}
@@ -118,7 +123,12 @@ const maxCAFile = 4 << 20
 
 func (i *Issuer) readCAFile() ([]byte, error) {
 	pem, err := safefile.Read(i.opt.CAFile, safefile.Want{Max: maxCAFile, Trust: safefile.Ours})
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, &ConfigError{
+			Detail: fmt.Sprintf("ca_file: %v", err), Remedy: hint.Say("put the file there, or name another: ca_file in the profile, or T2_CRED_CA_FILE"),
+		}
+	case err != nil:
 		return nil, &ConfigError{Detail: fmt.Sprintf("ca_file: %v", err), Remedy: hint.Say("ca_file is a PEM file that you or root own and that nobody else may write")}
 	}
 	return pem, nil

@@ -20,9 +20,12 @@ func planAWS(e Env, p Profile, o Options) (Plan, error) {
 	if o.Endpoint == "" && !o.Undo {
 		if len(p.Hosts) != 1 {
 			return Plan{}, usageError("which of the profile's hosts is the STS?",
-				hint.Run("setup", "aws", "--endpoint", "https://HOST").With(p.Flags...))
+				hint.Words("here: "), hint.Run("setup", "aws", "--endpoint", "https://HOST").With(p.Flags...))
 		}
 		o.Endpoint = firstURL(p.Hosts[0])
+	}
+	if u, err := url.Parse(o.Endpoint); o.Endpoint != "" && !o.Undo && (err != nil || u.Host == "") {
+		return Plan{}, usageError(fmt.Sprintf("--endpoint %q is not https://HOST[:PORT][/PATH]", helper.Clean(o.Endpoint)))
 	}
 	if o.Endpoint != "" && !Plain(o.Endpoint, ":/.-_[]") {
 		return Plan{}, usageError(fmt.Sprintf("--endpoint %q is not the address of an STS", helper.Clean(o.Endpoint)))

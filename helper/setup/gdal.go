@@ -28,7 +28,7 @@ func planGDAL(e Env, p Profile, o Options) (Plan, error) {
 	case o.Undo:
 	case !filepath.IsAbs(header):
 		return Plan{}, usageError("where is the file with the header to be? XDG_RUNTIME_DIR is not set, so there is no usual place",
-			hint.Run("setup", "gdal", "--header-file", "FILE").With(p.Flags...))
+			hint.Words("here: "), hint.Run("setup", "gdal", "--header-file", "FILE").With(p.Flags...))
 	case !Plain(header, "/._-+:~@"):
 		return Plan{}, usageError(fmt.Sprintf("GDAL and a shell could not both be told the file %q", helper.Clean(header)))
 	}

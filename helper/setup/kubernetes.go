@@ -7,6 +7,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/terradue/t2-cred/helper"
+	"github.com/terradue/t2-cred/helper/hint"
 )
 
 // planKubernetes adds a user. People choose the contexts that use it.
@@ -16,7 +19,8 @@ func planKubernetes(e Env, p Profile, o Options) (Plan, error) {
 		return Plan{}, err
 	}
 	if o.Server != "" && !p.servesAddress(o.Server) && !o.Undo {
-		return Plan{}, usageError(fmt.Sprintf("--url %q is at no host of the profile %s", o.Server, p.Name))
+		return Plan{}, usageError(fmt.Sprintf("--url %q is at no host of the profile %s", helper.Clean(o.Server), p.Name),
+			hint.Words("its hosts: "), hint.Run("profile", "show", p.Name))
 	}
 	k := kubeUser{
 		name: "t2-" + p.Name, program: e.Program, args: append([]string{"kubernetes"}, p.Flags...), server: o.Server, serves: p.servesAddress,

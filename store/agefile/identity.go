@@ -108,8 +108,12 @@ func (s *Store) readIdentities(ctx context.Context) ([]age.Identity, error) {
 // it. Where it is lost for good, the items are moved aside, so that store init can make
 // another.
 func (s *Store) identityLost(from string, items int) error {
+	back := "put it back"
+	if from == s.opt.Getenv("T2_CRED_IDENTITY_FILE") {
+		back += ", or name the right file in T2_CRED_IDENTITY_FILE"
+	}
 	return backend.Errorf(backend.ErrUnavailable, nil,
-		hint.Do(hint.Words("put it back: no other identity opens what is stored; if it is lost for good: "), hint.Shell("mv", s.dir, s.dir+".lost"),
+		hint.Do(hint.Words(back+": no other identity opens what is stored; if it is lost for good: "), hint.Shell("mv", s.dir, s.dir+".lost"),
 			hint.Words(", and then: "), hint.Run("store", "init")),
 		"the identity %s is missing, and %d items are encrypted to it", from, items)
 }
