@@ -61,26 +61,18 @@ func parseKeySet(body []byte) (*keySet, error) {
 
 // candidates are the keys that may have made a signature with this header, in their
 // order: the key id must be the same, the use must be signing, the algorithm the key's
-// own. A key id names one key. A token without one is tried with each key that fits, and
-// so is a key that is published without one (RFC 7517 §4.5 makes it optional).
+// own. A key id names one key. A token without one is tried with each key that fits.
 func (s *keySet) candidates(kid, alg string) []publishedKey {
-	var found, nameless []publishedKey
+	var found []publishedKey
 	for _, k := range s.keys {
-		switch {
-		case !k.signs() || !k.fits(alg):
-		case kid == "" || k.KeyID == kid:
+		if (kid == "" || k.KeyID == kid) && k.signs() && k.fits(alg) {
 			found = append(found, k)
-		case k.KeyID == "":
-			nameless = append(nameless, k)
 		}
 	}
-	switch {
-	case kid == "":
-		return found
-	case s.knows(kid):
-		return found[:min(len(found), 1)]
+	if kid != "" && len(found) > 1 {
+		found = found[:1]
 	}
-	return nameless
+	return found
 }
 
 // fits reports whether a key can be one for an algorithm, by what it says of itself.

@@ -249,9 +249,7 @@ func (s *keySet) verify(ctx context.Context, token secret.Secret, h header) ([]b
 		if verifyErr == nil {
 			return payload, nil
 		}
-		if k.KeyID != "" || h.Kid == "" { // else the key that is named may be published soon
-			err = fmt.Errorf("%w: it was not made by the issuer's key", errSignature)
-		}
+		err = fmt.Errorf("%w: it was not made by the issuer's key", errSignature)
 	}
 	return nil, err
 }

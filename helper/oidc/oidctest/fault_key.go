@@ -50,7 +50,7 @@ func signingKeyFaults() []Fault {
 		}),
 		signing("jwks-modulus-huge", "a modulus of 65,536 bits in place of the signing key's", func(k map[string]any) { k["n"] = b64([]byte(randomText(8192))) }),
 		signing("jwks-exponent-1", "a public exponent of 1", func(k map[string]any) { k["e"] = "AQ" }),
-		signing("jwks-kid-missing", "the signing key has no kid", without("kid")).harmless(),
+		signing("jwks-kid-missing", "the signing key has no kid", without("kid")),
 		signing("jwks-kid-number", "the signing key's kid is a number", func(k map[string]any) { k["kid"] = 7 }),
 		signing("jwks-use-missing", "the signing key has no use and no alg", without("use", "alg")).harmless(),
 		signing("jwks-use-enc", "the signing key is said to be for encryption", func(k map[string]any) { k["use"] = "enc" }),
