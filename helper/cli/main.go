@@ -11,7 +11,6 @@ import (
 	"log"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -270,12 +269,6 @@ func (a *app) start(cmd *cobra.Command) error {
 	if v := a.Getenv("T2_CRED_ACCOUNT"); v != "" && !given("account") {
 		if err := (store.Key{Profile: "any", Account: v}).Validate(); err != nil {
 			return environmentError(fmt.Errorf("T2_CRED_ACCOUNT: %w", err))
-		}
-	}
-	for _, name := range []string{"T2_CRED_CONFIG", "T2_CRED_CA_FILE"} {
-		if v := a.Getenv(name); v != "" && !filepath.IsAbs(v) && (name != "T2_CRED_CONFIG" || !given("config")) {
-			// A tool runs its helper in a directory that may be anybody's, such as a clone.
-			return environmentError(fmt.Errorf("%s is not an absolute path; no file of the current directory is read", name))
 		}
 	}
 	if err := a.refuseUnread(cmd); err != nil {

@@ -15,7 +15,7 @@ import (
 
 // refuseUnread is an error of a value that the shell has not made what was meant: a ~ that
 // it left alone, or nothing in the place of a variable. Another file, profile or store would
-// be used without a word.
+// be used without a word. So would it for a relative path in the environment.
 func (a *app) refuseUnread(cmd *cobra.Command) (err error) {
 	if slices.Contains([]string{cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd}, cmd.Name()) {
 		return nil // what was typed is not complete
@@ -35,8 +35,13 @@ func (a *app) refuseUnread(cmd *cobra.Command) (err error) {
 		}
 	})
 	for _, name := range []string{"T2_CRED_CONFIG", "T2_CRED_IDENTITY_FILE", "T2_CRED_CA_FILE"} {
-		if err == nil && isTilde(a.Getenv(name)) {
+		switch value := a.Getenv(name); {
+		case err != nil, value == "", filepath.IsAbs(value), name == "T2_CRED_CONFIG" && cmd.Flags().Changed("config"):
+		case isTilde(value):
 			err = environmentError(fmt.Errorf("%s: there is no directory ~ here: write the path of the home in its place", name))
+		case name == "T2_CRED_IDENTITY_FILE": // the store looks at it
+		default: // a tool runs its helper in a directory that may be anybody's, such as a clone
+			err = environmentError(fmt.Errorf("%s is not an absolute path; no file of the current directory is read", name))
 		}
 	}
 	return err
