@@ -142,7 +142,7 @@ func (h *Helper) idSubject(ctx context.Context, issuer *oidc.Issuer, answer oidc
 	if answer.IDToken == "" {
 		return ""
 	}
-	want.What, want.IDToken = "id_token", true
+	want.What, want.IDToken, want.Unproven = "id_token", true, false
 	claims, err := issuer.Verify(ctx, answer.IDToken, want)
 	if err != nil {
 		h.Log.Debug("the ID token is not taken for its subject", "error", err)

@@ -232,7 +232,7 @@ func TestOddIssuers_sharedProvesNothing(t *testing.T) {
 	}))
 	h.works("exchange", "--token-file", h.userToken("alice"))
 	h.works("status")
-	if out := h.stdout.String(); strings.Contains(out, "mallory") || h.statusOf().Subject == h.issuer.Sub("mallory") {
+	if out := h.stdout.String(); strings.Contains(out, "mallory") || h.statusOf().Subject != "" {
 		t.Errorf("status says %s", out)
 	}
 	h.check()
