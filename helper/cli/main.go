@@ -11,6 +11,7 @@ import (
 	"log"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -190,7 +191,7 @@ func (a *app) addCommands(root *cobra.Command) {
 	root.AddCommand(a.topics(root)...)
 	explainHelp(root)
 	explainCompletion(root)
-	if len(a.Args) > 0 && (a.Args[0] == cobra.ShellCompRequestCmd || a.Args[0] == cobra.ShellCompNoDescRequestCmd) {
+	if len(a.Args) > 0 && slices.Contains(completionRequests(), a.Args[0]) {
 		a.complete(root)
 	}
 }
@@ -241,37 +242,20 @@ const ownTimeout = "timeout"
 // sets the deadline that covers everything.
 func (a *app) start(cmd *cobra.Command) error {
 	given := cmd.Flags().Changed
-	if v := a.Getenv("T2_CRED_TIMEOUT"); v != "" && !given("timeout") {
-		d, err := time.ParseDuration(v)
-		if err != nil {
-			return environmentError(fmt.Errorf("T2_CRED_TIMEOUT: %q is not a duration such as 30s", v))
-		}
-		if d <= 0 {
-			return environmentError(errors.New("T2_CRED_TIMEOUT must be positive"))
-		}
-		a.flags.timeout = d
-	}
-	if own := cmd.Annotations[ownTimeout]; own != "" && !given("timeout") && a.Getenv("T2_CRED_TIMEOUT") == "" {
+	if own := cmd.Annotations[ownTimeout]; own != "" && !given("timeout") {
 		d, err := time.ParseDuration(own)
 		if err != nil {
 			return err
 		}
 		a.flags.timeout = d
 	}
+	if err := a.readEnvironment(given); err != nil && !showsTexts(cmd) {
+		return err
+	}
 	if a.flags.timeout <= 0 {
 		return usageError(errors.New("--timeout must be positive"))
 	}
-	for _, name := range []string{"T2_CRED_JSON", "T2_CRED_VERBOSE"} {
-		if v := a.Getenv(name); v != "" && v != "0" && v != "false" && !truthy(v) {
-			return environmentError(fmt.Errorf("%s: %q is neither 1 nor 0", name, v))
-		}
-	}
-	if v := a.Getenv("T2_CRED_ACCOUNT"); v != "" && !given("account") {
-		if err := (store.Key{Profile: "any", Account: v}).Validate(); err != nil {
-			return environmentError(fmt.Errorf("T2_CRED_ACCOUNT: %w", err))
-		}
-	}
-	if err := a.refuseUnread(cmd); err != nil {
+	if err := refuseUnexpanded(cmd); err != nil {
 		return err
 	}
 	if given("config") {
@@ -287,6 +271,32 @@ func (a *app) start(cmd *cobra.Command) error {
 	a.deadline = newLazyDeadline(cmd.Context(), a.flags.timeout)
 	cmd.SetContext(a.deadline)
 	return nil
+}
+
+// readEnvironment takes the timeout from the environment, and refuses values that no variable
+// can have.
+func (a *app) readEnvironment(given func(flag string) bool) error {
+	if v := a.Getenv("T2_CRED_TIMEOUT"); v != "" && !given("timeout") {
+		d, err := time.ParseDuration(v)
+		if err != nil {
+			return environmentError(fmt.Errorf("T2_CRED_TIMEOUT: %q is not a duration such as 30s", v))
+		}
+		if d <= 0 {
+			return environmentError(errors.New("T2_CRED_TIMEOUT must be positive"))
+		}
+		a.flags.timeout = d
+	}
+	for _, name := range []string{"T2_CRED_JSON", "T2_CRED_VERBOSE"} {
+		if v := a.Getenv(name); v != "" && v != "0" && v != "false" && !truthy(v) {
+			return environmentError(fmt.Errorf("%s: %q is neither 1 nor 0", name, v))
+		}
+	}
+	if v := a.Getenv("T2_CRED_ACCOUNT"); v != "" && !given("account") {
+		if err := (store.Key{Profile: "any", Account: v}).Validate(); err != nil {
+			return environmentError(fmt.Errorf("T2_CRED_ACCOUNT: %w", err))
+		}
+	}
+	return a.checkVariablePaths(given)
 }
 
 // warn says one line that is not an error.

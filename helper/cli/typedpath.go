@@ -13,11 +13,11 @@ import (
 	"github.com/terradue/t2-cred/helper/hint"
 )
 
-// refuseUnread is an error of a value that the shell has not made what was meant: a ~ that
-// it left alone, or nothing in the place of a variable. Another file, profile or store would
-// be used without a word. So would it for a relative path in the environment.
-func (a *app) refuseUnread(cmd *cobra.Command) (err error) {
-	if slices.Contains([]string{cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd}, cmd.Name()) {
+// refuseUnexpanded is an error of a flag's value that the shell has not made what was meant: a
+// ~ that it left alone, or nothing in the place of a variable. Another file, profile or store
+// would be used without a word.
+func refuseUnexpanded(cmd *cobra.Command) (err error) {
+	if slices.Contains(completionRequests(), cmd.Name()) {
 		return nil // what was typed is not complete
 	}
 	cmd.Flags().Visit(func(f *pflag.Flag) {
@@ -34,17 +34,23 @@ func (a *app) refuseUnread(cmd *cobra.Command) (err error) {
 			err = usageError(fmt.Errorf("--%s is empty: leave it out to use the default", f.Name))
 		}
 	})
+	return err
+}
+
+// checkVariablePaths refuses a ~ in a path of the environment, and a relative one: a tool runs
+// its helper in a directory that may be anybody's, such as a clone.
+func (a *app) checkVariablePaths(given func(flag string) bool) error {
 	for _, name := range []string{"T2_CRED_CONFIG", "T2_CRED_IDENTITY_FILE", "T2_CRED_CA_FILE"} {
 		switch value := a.Getenv(name); {
-		case err != nil, value == "", filepath.IsAbs(value), name == "T2_CRED_CONFIG" && cmd.Flags().Changed("config"):
+		case value == "", filepath.IsAbs(value), name == "T2_CRED_CONFIG" && given("config"):
 		case isTilde(value):
-			err = environmentError(fmt.Errorf("%s: there is no directory ~ here: write the path of the home in its place", name))
+			return environmentError(fmt.Errorf("%s: there is no directory ~ here: write the path of the home in its place", name))
 		case name == "T2_CRED_IDENTITY_FILE": // the store looks at it
-		default: // a tool runs its helper in a directory that may be anybody's, such as a clone
-			err = environmentError(fmt.Errorf("%s is not an absolute path; no file of the current directory is read", name))
+		default:
+			return environmentError(fmt.Errorf("%s is not an absolute path; no file of the current directory is read", name))
 		}
 	}
-	return err
+	return nil
 }
 
 // isTilde reports whether a path begins with a ~ that no directory is called.

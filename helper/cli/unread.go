@@ -148,8 +148,7 @@ func sameVariables(word string) []string {
 
 // warnOfUnread warns of variables that were meant for another one: the command goes on with
 // another profile, account or store. With unsure it warns of those too of which nothing more
-// is known. Hooks never warn, since tools show
-// their users what a hook says. With --json, standard error has the error alone.
+// is known. Hooks never warn, since tools show their users what a hook says. With --json, standard error has the error alone.
 func (a *app) warnOfUnread(cmd *cobra.Command, unsure bool) {
 	if cmd == nil || a.flags.json || staysQuiet(cmd) {
 		return
@@ -165,15 +164,30 @@ func (a *app) warnOfUnread(cmd *cobra.Command, unsure bool) {
 // mayBeUnread reports whether a failure may come of a variable that is not read.
 func mayBeUnread(code int) bool { return code == exitUsage || code == exitConfig || code == exitLogin }
 
-// staysQuiet is for hooks, for what a shell reads at its start, for doctor, which has a line
-// for each, and for what shows texts.
+// staysQuiet is for hooks, for what a shell asks, for doctor, which has a line for each, and
+// for what shows texts.
 func staysQuiet(cmd *cobra.Command) bool {
+	first := firstCommand(cmd)
+	return first.GroupID == groupHooks || first.Name() == "doctor" || slices.Contains(completionRequests(), first.Name()) || showsTexts(cmd)
+}
+
+// showsTexts is of commands that read nothing of what the environment names. A shell runs one
+// at its start, and a hint about a wrong variable names another.
+func showsTexts(cmd *cobra.Command) bool {
+	return slices.Contains([]string{"completion", "help", "version"}, firstCommand(cmd).Name())
+}
+
+// completionRequests are cobra's commands with which a shell asks for completions.
+func completionRequests() []string {
+	return []string{cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd}
+}
+
+// firstCommand is the command behind t2-cred, for one that may lie below it.
+func firstCommand(cmd *cobra.Command) *cobra.Command {
 	for cmd.HasParent() && cmd.Parent().HasParent() {
 		cmd = cmd.Parent()
 	}
-	return cmd.GroupID == groupHooks || slices.Contains([]string{
-		"completion", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd, "help", "version", "doctor",
-	}, cmd.Name())
+	return cmd
 }
 
 // logUnread says the same for a hook, to those who ask with -v.
