@@ -43,6 +43,8 @@ type bus struct {
 	mu   sync.Mutex
 	now  *talk // nil: to be looked for
 	conn *dbus.Conn
+	// dialled is the address of conn.
+	dialled string
 	// ahead asks for what callers of talk wait to ask, once it is likely which collection
 	// will be taken. It may be nil.
 	ahead func(ctx op, t *talk)
@@ -118,6 +120,9 @@ func (b *bus) look(ctx op) (*talk, error) {
 	service := t.object(secretsPath)
 	var paths dbus.Variant
 	if err := answer(ctx, goCall(ctx, service, getProperty, ifaceService, "Collections"), &paths); err != nil {
+		if ctx.Err() == nil && busEnded(err) {
+			return nil, noBus(b.dialled, err)
+		}
 		return nil, providerError(ctx, err)
 	}
 	name := goCall(ctx, conn.BusObject(), "org.freedesktop.DBus.GetNameOwner", secretsName)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -26,10 +27,23 @@ func (b *bus) connect(ctx op) (*dbus.Conn, error) {
 	}
 	conn, err := dial(ctx, address)
 	if err != nil {
-		return nil, backend.Errorf(backend.ErrUnavailable, err, orFile("log in again, or unset DBUS_SESSION_BUS_ADDRESS"), "cannot connect to the session bus at %s", address)
+		return nil, noBus(address, err)
 	}
-	b.conn = conn
+	b.conn, b.dialled = conn, address
 	return conn, nil
+}
+
+// busEnded reports whether the bus has ended the connection, as one does that refuses us.
+func busEnded(err error) bool {
+	_, broken := errors.AsType[*net.OpError](err)
+	return broken || errors.Is(err, errRefuses) || errors.Is(err, io.EOF) || errors.Is(err, dbus.ErrClosed)
+}
+
+// errRefuses is of a bus that does not take us for its user.
+var errRefuses = errors.New("the bus refuses us")
+
+func noBus(address string, err error) error {
+	return backend.Errorf(backend.ErrUnavailable, err, orFile("log in again, or unset DBUS_SESSION_BUS_ADDRESS"), "cannot connect to the session bus at %s", address)
 }
 
 // errNotASocket is of a bus whose owner nobody can tell.
@@ -157,11 +171,11 @@ func (s *stream) Read(p []byte) (int, error) {
 	}
 	for !s.accepted {
 		line, err := s.buffered.ReadSlice('\n')
-		if err != nil {
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return 0, err
 		}
 		if s.accepted = bytes.HasPrefix(line, []byte("OK ")); !s.accepted && string(line) != "DATA\r\n" {
-			return 0, errors.New("the bus refuses us")
+			return 0, errRefuses
 		}
 	}
 	return s.buffered.Read(p)

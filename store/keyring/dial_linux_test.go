@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/terradue/t2-cred/store/backend"
 )
 
 // TestDial_unixSocketsAlone: nobody knows whose the other end of a TCP connection is, so
@@ -76,6 +78,31 @@ func TestGreet_waitsForNoAnswer(t *testing.T) {
 			}
 		}
 		_ = errors.Join(conn.Close(), bus.Close(), l.Close())
+	}
+}
+
+// TestTalk_namesTheBusThatRefuses: the error of a bus that ended the connection names the bus,
+// and no keyring service, which was not asked.
+func TestTalk_namesTheBusThatRefuses(t *testing.T) {
+	for _, answer := range []string{"REJECTED DBUS_COOKIE_SHA1\r\n", "", "DATA\r\nOK 0123456789abcdef\r\n"} {
+		l, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", filepath.Join(t.TempDir(), "bus"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			if conn, err := l.Accept(); err == nil {
+				_, _ = io.WriteString(conn, answer)
+				_ = conn.Close()
+			}
+		}()
+		b := &bus{getenv: func(name string) string {
+			return map[string]string{addressVariable: "unix:path=" + l.Addr().String()}[name]
+		}}
+		_, err = b.talk(op{Context: t.Context()})
+		if err == nil || !errors.Is(err, backend.ErrUnavailable) || !strings.Contains(err.Error(), "cannot connect to the session bus at unix:path="+l.Addr().String()) {
+			t.Errorf("after %q: %v", answer, err)
+		}
+		_ = l.Close()
 	}
 }
 
