@@ -33,7 +33,7 @@ With --all every account of the profile is erased, up to 8 at once, after a ques
 a terminal. One that fails does not stop the others. Run it again after an interruption
 or a failure: it goes on with the accounts that are left.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			chosen := cmd.Flags().Changed("account") || a.Getenv("T2_CRED_ACCOUNT") != ""
+			chosen := a.namesAccount(cmd)
 			if e.all && chosen {
 				return usageError(errors.New("--all erases every account, and --account (T2_CRED_ACCOUNT) names one; choose one of the two"))
 			}

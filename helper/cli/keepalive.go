@@ -66,7 +66,7 @@ failure.`,
 				return err
 			}
 			account := ""
-			if cmd.Flags().Changed("account") || a.Getenv("T2_CRED_ACCOUNT") != "" {
+			if a.namesAccount(cmd) {
 				account = a.flags.account
 			}
 			accounts, err := a.toKeep(cmd.Context(), c, s, account)

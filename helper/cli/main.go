@@ -299,6 +299,11 @@ func (a *app) readEnvironment(given func(flag string) bool) error {
 	return a.checkVariablePaths(given)
 }
 
+// namesAccount reports whether an account was named, by the flag or by its variable.
+func (a *app) namesAccount(cmd *cobra.Command) bool {
+	return cmd.Flags().Changed("account") || a.Getenv("T2_CRED_ACCOUNT") != ""
+}
+
 // warn says one line that is not an error.
 func (a *app) warn(msg string) { fmt.Fprintf(a.Stderr, "t2-cred: warning: %s\n", oneLine(msg)) }
 

@@ -28,9 +28,10 @@ func (a *app) listCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List the accounts of all profiles", Args: noArgs,
 		Long: `List the accounts that are kept, of all profiles or of the one given with
---profile, and with --account those of that name alone. Every record is read; the issuer is not asked. A shared store is asked for what
-it shows of many accounts at once: there the time of the last refresh is exact to an hour,
-and only status shows which machine has claimed an account.`,
+--profile, and with --account those of that name alone. Every record is read; the issuer
+is not asked. A shared store is asked for what it shows of many accounts at once: there
+the time of the last refresh is exact to an hour, and only status shows which machine has
+claimed an account.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, s, err := a.openConfig()
 			if err != nil {
@@ -41,16 +42,16 @@ and only status shows which machine has claimed an account.`,
 				return err
 			}
 			a.warnOfMoved(c, s, accounts)
+			one := a.namesAccount(cmd)
 			accounts = slices.DeleteFunc(accounts, func(n store.Account) bool {
-				return a.flags.profile != "" && n.Key.Profile != a.flags.profile ||
-					cmd.Flags().Changed("account") && n.Key.Account != a.flags.account
+				return a.flags.profile != "" && n.Key.Profile != a.flags.profile || one && n.Key.Account != a.flags.account
 			})
 			if len(accounts) == 0 && a.flags.profile != "" { // one that was removed may have left accounts
 				if _, err := c.profile(a.flags.profile); err != nil {
 					return err
 				}
 			}
-			return errors.Join(a.printList(accounts), unreadableAccounts(accounts))
+			return errors.Join(a.printList(accounts, one), unreadableAccounts(accounts))
 		},
 	}
 }
@@ -73,7 +74,8 @@ func unreadableAccounts(accounts []store.Account) error {
 	return fmt.Errorf("list: %d of %d records cannot be read, the first %w", failed, len(accounts), first)
 }
 
-func (a *app) printList(notes []store.Account) error {
+// printList prints accounts. With one, those of one name were asked for.
+func (a *app) printList(notes []store.Account, one bool) error {
 	if a.flags.json {
 		all := make([]map[string]any, len(notes))
 		for i, n := range notes {
@@ -83,7 +85,7 @@ func (a *app) printList(notes []store.Account) error {
 	}
 	if len(notes) == 0 {
 		what := "no accounts are kept"
-		if a.flags.profile != "" || a.flags.account != "default" {
+		if a.flags.profile != "" || one {
 			what = "no such account is kept"
 		}
 		next := hint.Do(hint.Words("; to make one: "), hint.Run("exchange", "--token-file", "FILE").For(a.flags.profile, a.flags.account))
