@@ -9,8 +9,9 @@
 // that is lost, so the lock is held around the request that spends it. Room for the new
 // record is made before anything is sent: a copy beside the item. The copy's first line
 // then marks the token as being spent, and the copy takes the new record, sealed, before
-// the item is saved. Meanwhile the access token is verified. Only an outcome removes it. What a killed process left is settled by
-// the next one (look.go). No copy is in clear.
+// the item is saved. Only an outcome removes the copy. What a killed process left is settled
+// by the next one (look.go). No copy is in clear. The access token is verified while the item
+// is saved.
 //
 // A record has three homes, by what its parts need:
 //
