@@ -260,14 +260,18 @@ func (r *spending) adoptShared(ctx context.Context, c foundCopy, newer secret.Se
 // grantedShared is granted on a shared store. The sealed copy is made first, and one save
 // then brings the record and the verified token, and gives the claim up. A verification
 // that takes long is not waited for: the record is saved under the claim, and the token
-// after it.
+// after it. So it is where no copy could be made.
 func (r *spending) grantedShared(ctx context.Context, sp Spender, next Record, unfit error) (Record, error) {
 	r.claim.doubt = r.s.newDoubt(r.claim.item.Claim)
 	sealErr := r.room.fill(encodeRecord(r.k, next))
 	kept, wait := next, func() (Record, error) { return next, unfit }
 	done := unfit != nil
-	if unfit == nil {
+	switch {
+	case done:
+	case sealErr == nil:
 		wait, done = r.verified(ctx, sp, next)
+	default: // nothing comes before the save
+		wait = func() (Record, error) { return sp.Verify(ctx, next) }
 	}
 	if done {
 		kept, unfit = wait()

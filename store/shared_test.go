@@ -104,6 +104,54 @@ func TestShared_writes(t *testing.T) {
 	f.once(2)
 }
 
+// TestShared_unsealedIsSavedFirst: a new refresh token that no sealed copy holds is saved
+// before anything is verified.
+func TestShared_unsealedIsSavedFirst(t *testing.T) {
+	for _, sealed := range []bool{true, false} {
+		f := newFleet(t, 1)
+		ctx := context.Background()
+		s := f.machine()
+		s.copyKernel.off = true
+		r := &spending{s: s, k: alice, name: alice.item(kindGrant)}
+		if _, err := r.takeClaim(ctx, true, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(r.makeRoom(ctx, r.st.rec), r.checked(ctx)); err != nil {
+			t.Fatal(err)
+		}
+		if !sealed {
+			r.room.close()
+		}
+		next := r.st.rec
+		next.RefreshToken = second
+		sp := &verifier{member: &member{f: f}, verify: func() bool {
+			return strings.Contains(f.item().Record, second.Reveal())
+		}}
+		rec, err := r.granted(ctx, sp, next, nil)
+		if err != nil || rec.Token.AccessToken == "" || !strings.Contains(f.item().Record, second.Reveal()) {
+			t.Errorf("sealed %v: %v", sealed, err)
+		}
+		if sp.saved == sealed {
+			t.Errorf("sealed %v: saved before it was verified: %v", sealed, sp.saved)
+		}
+		if i := f.item(); i.Claim != nil || i.Doubt != nil {
+			t.Errorf("sealed %v: left: %+v, %+v", sealed, i.Claim, i.Doubt)
+		}
+	}
+}
+
+// A verifier is a member that looks at something while it verifies.
+type verifier struct {
+	*member
+	verify func() bool
+	saved  bool
+}
+
+func (v *verifier) Verify(ctx context.Context, stored Record) (Record, error) {
+	v.saved = v.verify()
+	return v.member.Verify(ctx, stored)
+}
+
 // TestShared_waiterLeaves as soon as the item has a token, and claims nothing.
 func TestShared_waiterLeaves(t *testing.T) {
 	f := newFleet(t, 1)
