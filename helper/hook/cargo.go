@@ -76,15 +76,18 @@ func serveCargo(ctx context.Context, c *Call) error {
 		return err
 	}
 	in := bufio.NewReaderSize(c.Stdin, maxInput)
-	for {
+	for answered := false; ; answered = true {
 		line, err := in.ReadSlice('\n')
-		if errors.Is(err, io.EOF) && len(line) == 0 {
+		switch {
+		case err == nil || len(line) > 0:
+		case errors.Is(err, io.EOF):
 			return nil
+		case answered && !errors.Is(err, context.Canceled):
+			return nil // the time was up; cargo would drop the answer for an exit code
+		default:
+			return err // there is no request to answer
 		}
 		if err != nil && !errors.Is(err, io.EOF) {
-			if len(line) == 0 {
-				return err // there is no request to answer
-			}
 			if errors.Is(err, bufio.ErrBufferFull) {
 				err = fmt.Errorf("it is longer than %d bytes", maxInput)
 			}

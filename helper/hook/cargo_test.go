@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/iotest"
 )
 
 func cargoLine(t testing.TB, index string) string {
@@ -42,6 +43,21 @@ func TestCargo_hostileInput(t *testing.T) {
 	}
 	if _, _, err := runTool(cargo, &toolGetter{}, nil, nil, good); err == nil || !strings.HasPrefix(err.Error(), "usage: ") {
 		t.Errorf("without %s: %v", cargoFlag, err)
+	}
+}
+
+// TestCargo_timeUpAfterAnAnswer is no failure: cargo has what it asked for.
+func TestCargo_timeUpAfterAnAnswer(t *testing.T) {
+	late := errors.New("the time was up")
+	for in, want := range map[io.Reader]error{
+		strings.NewReader(cargoLine(t, "sparse+https://tool.example.org/index/")): nil, strings.NewReader(""): late,
+	} {
+		var out strings.Builder
+		c := newCall(cargo, &toolGetter{hosts: []string{"tool.example.org"}})
+		c.Args, c.Stdin, c.Stdout = []string{cargoFlag}, io.MultiReader(in, iotest.ErrReader(late)), &out
+		if err := cargo.Serve(t.Context(), c); !errors.Is(err, want) || want == nil && !strings.Contains(out.String(), `"token":"Bearer token-1"`) {
+			t.Errorf("%q, %v", out.String(), err)
+		}
 	}
 }
 
