@@ -56,12 +56,12 @@ func checkNarrow(p profileConfig) error {
 			return wrong("scopes", "scopes or audience is missing: what the hosts get")
 		}
 		for _, s := range slices.Concat(t.Scopes, t.Audience) {
-			if s == "" || strings.ContainsAny(s, " \t\r\n") {
+			if !isOneWord(s) {
 				key := "scopes"
 				if slices.Contains(t.Audience, s) {
 					key = "audience"
 				}
-				return wrong(key, "%q is not one scope or audience", shownWord(s))
+				return wrong(key, "%q is not one scope or audience: it is empty or has a space", shownWord(s))
 			}
 		}
 		for _, host := range t.Hosts {

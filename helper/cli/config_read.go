@@ -242,6 +242,9 @@ func neverMatches(entry string, why error) string {
 	return text
 }
 
+// isOneWord reports whether a text can be one scope or audience.
+func isOneWord(s string) bool { return s != "" && !strings.ContainsAny(s, " \t\r\n") }
+
 func checkProfile(name string, p profileConfig) error {
 	wrong := func(key, format string, args ...any) error {
 		return &profileError{key: key, why: fmt.Sprintf(format, args...)}
@@ -260,7 +263,7 @@ func checkProfile(name string, p profileConfig) error {
 	}
 	for n, list := range [][]string{p.Scopes, p.Audience, p.Required} {
 		for _, s := range list {
-			if s == "" || strings.ContainsAny(s, " \t\r\n") {
+			if !isOneWord(s) {
 				return wrong([]string{"scopes", "audience", "required_scopes"}[n], "%q is not one scope or audience: it is empty or has a space", shownWord(s))
 			}
 		}
