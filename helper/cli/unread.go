@@ -148,7 +148,8 @@ func sameVariables(word string) []string {
 
 // warnOfUnread warns of variables that were meant for another one: the command goes on with
 // another profile, account or store. With unsure it warns of those too of which nothing more
-// is known. Hooks never warn, since tools show their users what a hook says. With --json, standard error has the error alone.
+// is known. Hooks never warn, since tools show their users what a hook says. With --json,
+// standard error has the error alone.
 func (a *app) warnOfUnread(cmd *cobra.Command, unsure bool) {
 	if cmd == nil || a.flags.json || staysQuiet(cmd) {
 		return
