@@ -40,9 +40,9 @@ type spending struct {
 // saveLimit bounds everything that is left to do once the issuer has answered.
 const saveLimit = 10 * time.Second
 
-// errAgain says that nothing was sent, and the refresh begins again: the lock file was
-// removed, the claim on a shared store lasted no longer, such as while the engine had no
-// leader, or it was on another item.
+// errAgain says that nothing was sent, and the refresh begins again. Either the lock file was
+// removed, or the claim on a shared store was on another item. Or it lasted no longer, such
+// as while the engine had no leader.
 var errAgain = errors.New("store: the refresh begins again")
 
 // Refresh returns a record with a token that is enough: the cached one if another
