@@ -11,5 +11,16 @@ import (
 )
 
 func main() {
+	growStack(0)
 	os.Exit(cli.Main(context.Background(), cli.System()))
+}
+
+// growStack makes the stack as large as a cached get needs, 16 KiB, while two functions
+// lie on it. The Go runtime would double it twice, and move all the functions that lie
+// on it by then, which takes 3 % of such a get.
+//
+//go:noinline
+func growStack(i int) byte {
+	var room [10 << 10]byte
+	return room[i]
 }
