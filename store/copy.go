@@ -129,14 +129,16 @@ func (s *Store) copyKey(k Key, grant string) string {
 
 // makeRoom takes the place for a record of about that size, before anything is sent.
 // The error wraps ErrUnavailable when neither disk nor kernel has any.
-func (s *Store) makeRoom(ctx context.Context, k Key, head copyHead, size int) (*room, error) {
+func (s *Store) makeRoom(ctx context.Context, k Key, head copyHead, size int, needs *supplies) (*room, error) {
 	if head.state == "" {
 		head.state = stateRoom
 	}
 	if err := s.checkOwner(); err != nil {
 		return nil, err
 	}
-	to, err := s.recipient(ctx)
+	needs.beginRecipient(ctx, s)
+	needs.beginPlace(s, k)
+	to, err := needs.recipient()
 	if err != nil {
 		return nil, err
 	}
@@ -145,11 +147,12 @@ func (s *Store) makeRoom(ctx context.Context, k Key, head copyHead, size int) (*
 	if _, err := s.readCopy(r.path); err != nil {
 		return nil, err // it may hold the only good refresh token
 	}
-	fileErr := safefile.MakeDir(s.copyDir())
+	place, fileErr := needs.place()
 	if fileErr == nil {
-		r.file, fileErr = safefile.Reserve(r.path, head.line(), backend.MaxValue+sealOverhead)
+		fileErr = place.Settle(r.path, head.line())
 	}
 	if fileErr == nil {
+		r.file = place
 		if _, fileErr = s.readCopy(r.path); fileErr == nil {
 			return r, nil
 		}

@@ -58,7 +58,7 @@ func TestCopy_whole(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := s.makeRoom(t.Context(), alice, copyHead{grant: old.rec.Grant, base: old.base}, 1000)
+		r, err := s.makeRoom(t.Context(), alice, copyHead{grant: old.rec.Grant, base: old.base}, 1000, &supplies{})
 		if err != nil || r.file == nil {
 			t.Fatalf("no room on disk: %v", err)
 		}

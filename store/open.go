@@ -202,7 +202,9 @@ func (s *Store) CheckWritable(ctx context.Context) error {
 		return err
 	}
 	defer lock.release()
-	r, err := s.makeRoom(ctx, Key{}, copyHead{}, 0)
+	var needs supplies
+	defer needs.drop()
+	r, err := s.makeRoom(ctx, Key{}, copyHead{}, 0, &needs)
 	if err != nil {
 		return err
 	}

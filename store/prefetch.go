@@ -51,15 +51,19 @@ func (s *Store) loadAhead(ctx context.Context, name string) (secret.Secret, erro
 	return value, err
 }
 
-// loadAhead begins to load what a refresh wants after the record. What it began before, for
+// loadAhead begins what a refresh wants after the record. What it began to load before, for
 // a claim that was refused, may be old by now.
 func (r *spending) loadAhead(ctx context.Context) {
-	r.forgetAhead()
+	if r.forget != nil {
+		r.forget()
+	}
+	r.needs.beginPlace(r.s, r.k)
 	r.forget = r.s.begin(ctx, itemName(kindClient, r.k.Profile), kindSeal)
 }
 
 // forgetAhead forgets what was loaded and not taken.
 func (r *spending) forgetAhead() {
+	r.needs.drop()
 	if r.forget != nil {
 		r.forget()
 	}

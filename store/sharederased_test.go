@@ -59,7 +59,7 @@ func TestRefresh_erasedSinceTheRead(t *testing.T) {
 				t.Fatal(err)
 			}
 			if copied {
-				room, err := a.makeRoom(ctx, alice, copyHead{grant: "g1", base: "of-an-earlier-item", state: stateSent}, 100)
+				room, err := a.makeRoom(ctx, alice, copyHead{grant: "g1", base: "of-an-earlier-item", state: stateSent}, 100, &supplies{})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -30,6 +30,7 @@ type spending struct {
 	inItem bool
 
 	forget func()     // of what loadAhead has begun to load; nil for nothing
+	needs  supplies   // of the room
 	claim  *heldClaim // of the item of a shared store; nil when it is given up
 	// keepsDoubt says that a save leaves the doubt of the claim as it is.
 	keepsDoubt bool
@@ -135,6 +136,7 @@ func (r *spending) run(ctx context.Context, sp Spender, asked bool) (Record, err
 	found := Found{Record: old, Doubt: r.st.doubt, Asked: asked, Elsewhere: old.Machine != "" && machine != "" && old.Machine != machine}
 	leased, cancel := r.leaseContext(ctx)
 	defer cancel()
+	r.needs.beginRecipient(ctx, r.s)
 	prepared, err := sp.Prepare(leased, found)
 	if err != nil {
 		if err := r.checked(ctx); err != nil {
@@ -214,7 +216,7 @@ func (r *spending) makeRoom(ctx context.Context, rec Record) (err error) {
 	if r.st.mark != nil {
 		head.state = stateSent
 	}
-	r.room, err = r.s.makeRoom(ctx, r.k, head, len(value))
+	r.room, err = r.s.makeRoom(ctx, r.k, head, len(value), &r.needs)
 	return err
 }
 
@@ -289,18 +291,19 @@ func (st known) used(now time.Time, verified Record, unfit error) known {
 	return st
 }
 
-// meanwhile begins f, which is about rec, and returns what waits for its end.
-func meanwhile(rec Record, f func() (Record, error)) (wait func() (Record, error)) {
+// meanwhile begins f, and returns what waits for its end. After a panic of f the value is
+// the one that is given here.
+func meanwhile[T any](value T, f func() (T, error)) (wait func() (T, error)) {
 	var err error
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		defer caught(&err)
-		rec, err = f()
+		value, err = f()
 	}()
-	return func() (Record, error) {
+	return func() (T, error) {
 		<-done
-		return rec, err
+		return value, err
 	}
 }
 

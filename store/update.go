@@ -116,7 +116,8 @@ func (s *Store) change(ctx context.Context, k Key, room bool, f func(Record) (Re
 		return Record{}, stillWaits(k, w)
 	}
 	if room {
-		if r.room, err = s.makeRoom(ctx, k, copyHead{grant: newGrant, base: r.st.base}, backend.MaxValue/16); err != nil {
+		defer r.needs.drop()
+		if r.room, err = s.makeRoom(ctx, k, copyHead{grant: newGrant, base: r.st.base}, backend.MaxValue/16, &r.needs); err != nil {
 			return Record{}, err
 		}
 	}

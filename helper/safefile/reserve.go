@@ -3,23 +3,24 @@ package safefile
 import (
 	"crypto/rand"
 	"errors"
+	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
 )
 
 // A Reservation is a file whose place on disk is taken before its content is known,
-// so that writing the content cannot fail for want of room.
+// so that writing the content cannot fail for want of room. It is to be settled or
+// dropped.
 type Reservation struct {
 	f    *os.File
+	tmp  string // its name until it is settled
 	head int64
 }
 
-// Reserve makes the file at path: the head, then size bytes to be overwritten. What
-// was at path is there until the new file is whole. Its directory must exist, and the
-// caller must exclude other writers. The bytes are random, as a file system that
-// compresses would keep no room for others.
-func Reserve(path string, head []byte, size int) (*Reservation, error) {
-	tmp := reserveName(path)
+// Reserve takes size bytes of disk, in a file at tmp. What a crash left there is removed.
+// Its directory must exist, and the caller must exclude other writers. The bytes are
+// random, as a file system that compresses would keep no room for others.
+func Reserve(tmp string, size int) (*Reservation, error) {
 	if err := Remove(tmp, false); err != nil {
 		return nil, err
 	}
@@ -27,19 +28,38 @@ func Reserve(path string, head []byte, size int) (*Reservation, error) {
 	if err != nil {
 		return nil, err
 	}
-	room := make([]byte, len(head)+size)
-	copy(room, head)
-	_, _ = rand.Read(room[len(head):]) // never fails
-	_, err = f.Write(room)
-	if err == nil {
-		err = settle(tmp, path)
-	}
-	if err != nil {
-		err = errors.Join(err, f.Close())
-		_ = os.Remove(tmp)
+	var seed [32]byte
+	_, _ = rand.Read(seed[:]) // never fails
+	room := make([]byte, size)
+	_, _ = mathrand.NewChaCha8(seed).Read(room)
+	r := &Reservation{f: f, tmp: tmp}
+	if _, err := f.Write(room); err != nil {
+		r.Drop()
 		return nil, err
 	}
-	return &Reservation{f: f, head: int64(len(head))}, nil
+	return r, nil
+}
+
+// Settle writes the head over the first bytes, and moves the file to path. What was at
+// path is there until then.
+func (r *Reservation) Settle(path string, head []byte) error {
+	r.head = int64(len(head))
+	if err := r.Rewrite(head); err != nil {
+		return err
+	}
+	if err := r.move(path); err != nil {
+		return err
+	}
+	r.tmp = ""
+	return nil
+}
+
+// Drop removes a reservation that was not settled.
+func (r *Reservation) Drop() {
+	if r.tmp != "" {
+		_ = r.f.Close()
+		_ = os.Remove(r.tmp)
+	}
 }
 
 // Rewrite writes another head over the first one. It must be as long.

@@ -81,7 +81,16 @@ func patiently(do func() error) error {
 
 func syncDir(string) error { return nil }
 
-// reserveName is the reservation's own name: Windows does not rename an open file.
-func reserveName(path string) string { return path }
-
-func settle(_, _ string) error { return nil }
+// move closes the file meanwhile: Windows does not rename an open one.
+func (r *Reservation) move(path string) error {
+	if err := r.f.Close(); err != nil {
+		return err
+	}
+	if err := patiently(func() error { return os.Rename(r.tmp, path) }); err != nil {
+		return err
+	}
+	return patiently(func() (err error) {
+		r.f, err = os.OpenFile(path, os.O_RDWR, FileMode)
+		return err
+	})
+}

@@ -153,10 +153,18 @@ func TestReplace_atOnce(t *testing.T) {
 func TestReserve(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	for range 2 { // the second replaces what the first left
-		r, err := safefile.Reserve(path, []byte("head\n"), 4096)
+		before, _ := os.ReadFile(path)
+		r, err := safefile.Reserve(safefile.Temporary(path), 5+4096)
 		if err != nil {
 			t.Fatal(err)
 		}
+		if now, _ := os.ReadFile(path); !bytes.Equal(now, before) {
+			t.Error("what was there is gone before the reservation is settled")
+		}
+		if err := r.Settle(path, []byte("head\n")); err != nil {
+			t.Fatal(err)
+		}
+		r.Drop() // of a settled one does nothing
 		if info, _ := os.Stat(path); info.Size() != 5+4096 || info.Mode().Perm() != safefile.FileMode {
 			t.Errorf("reserved: %d bytes, %v", info.Size(), info.Mode())
 		}
@@ -167,6 +175,19 @@ func TestReserve(t *testing.T) {
 		if rest, ok := strings.CutPrefix(string(text), "head\ncontent"); !ok || len(rest) != 4096-len("content") {
 			t.Errorf("filled: %d bytes, %q", len(text), text[:min(len(text), 20)])
 		}
+	}
+}
+
+func TestReserve_dropped(t *testing.T) {
+	dir := t.TempDir()
+	tmp := write(t, filepath.Join(dir, "tmp"), "what a crash left", 0o400)
+	r, err := safefile.Reserve(tmp, 4096)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Drop()
+	if left, _ := os.ReadDir(dir); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
 	}
 }
 

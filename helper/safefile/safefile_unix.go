@@ -174,8 +174,4 @@ func syncDir(dir string) error {
 	return d.Sync()
 }
 
-// reserveName is the name under which a reservation is filled.
-func reserveName(path string) string { return Temporary(path) }
-
-// settle gives a filled reservation, which is still open, its own name.
-func settle(tmp, path string) error { return os.Rename(tmp, path) }
+func (r *Reservation) move(path string) error { return os.Rename(r.tmp, path) }
