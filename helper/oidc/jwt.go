@@ -39,13 +39,17 @@ type claimSet struct {
 // token is refused; claims for display and at_hash are left out when they have another, as
 // an e-mail address that is a list (Keycloak's mappers, ADFS).
 func parseClaims(payload []byte) (c claimSet, err error) {
+	var claims members
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		return c, err
+	}
 	for name, shown := range map[string]*string{"preferred_username": &c.Username, "email": &c.Email, "sid": &c.SessionID, "at_hash": &c.ATHash} {
 		var s string
-		if parseExactly(payload, map[string]any{name: &s}) == nil {
+		if claims.into(map[string]any{name: &s}) == nil {
 			*shown = s
 		}
 	}
-	return c, parseExactly(payload, map[string]any{
+	return c, claims.into(map[string]any{
 		"iss": &c.Issuer, "sub": &c.Subject, "aud": &c.Audience, "azp": &c.Azp,
 		"client_id": &c.ClientID, "cid": &c.CID, "appid": &c.AppID,
 		"exp": &c.Expiry, "nbf": &c.NotBefore, "iat": &c.IssuedAt, "typ": &c.Type, "scope": &c.Scope, "scp": &c.Scp,
@@ -60,12 +64,17 @@ func (c claimSet) clients() []string { return []string{c.ClientID, c.Azp, c.CID,
 // encoding/json would also take "SUB" for sub, and claim names are
 // case-sensitive (RFC 7519 §4).
 func parseExactly(object []byte, into map[string]any) error {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(object, &members); err != nil {
+	var m members
+	if err := json.Unmarshal(object, &m); err != nil {
 		return err
 	}
-	for name, to := range into {
-		if raw, ok := members[name]; ok {
+	return m.into(into)
+}
+
+// into reads members as what their names stand for.
+func (m members) into(values map[string]any) error {
+	for name, to := range values {
+		if raw, ok := m[name]; ok {
 			err := json.Unmarshal(raw, to)
 			if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 				kind, _, _ := strings.Cut(wrong.Value, " ") // the value is not repeated
