@@ -186,12 +186,32 @@ func (v *vault) search(ctx op, t *talk, collection dbus.ObjectPath, name string)
 }
 
 // secret returns an item's value.
-func (t *talk) secret(ctx op, item dbus.ObjectPath) (string, error) {
-	var s ss.Secret
-	err := t.opened(ctx, item, func() error {
-		return answer(ctx, goCall(ctx, t.object(item), ifaceItem+".GetSecret", t.session), &s)
+func (t *talk) secret(ctx op, item dbus.ObjectPath) (value string, err error) {
+	err = t.opened(ctx, item, func() (err error) {
+		value, err = valueIn(ctx, t.getSecret(ctx, item))
+		return err
 	})
-	return string(s.Value), err
+	return value, err
+}
+
+func (t *talk) getSecret(ctx op, item dbus.ObjectPath) *dbus.Call {
+	return goCall(ctx, t.object(item), ifaceItem+".GetSecret", t.session)
+}
+
+// valueIn is the value in the answer to GetSecret. godbus would store the whole secret byte
+// by byte, each by reflection.
+func valueIn(ctx op, call *dbus.Call) (string, error) {
+	if err := answer(ctx, call); err != nil {
+		return "", err
+	}
+	if len(call.Body) == 1 {
+		if members, ok := call.Body[0].([]any); ok && len(members) == 4 {
+			if value, ok := members[2].([]byte); ok {
+				return string(value), nil
+			}
+		}
+	}
+	return "", errors.New("the keyring service gave something that is no secret")
 }
 
 // opened does something to an item, and again once it is unlocked when it is
@@ -255,17 +275,17 @@ func (v *vault) known(ctx op, t *talk, name string) (dbus.ObjectPath, error) {
 
 // renew gives an item another value and returns the one that it has then. It asks
 // for that at once: what is asked on one connection arrives in its order.
-func (t *talk) renew(ctx op, item dbus.ObjectPath, secret ss.Secret) (string, error) {
-	var back ss.Secret
-	err := t.opened(ctx, item, func() error {
+func (t *talk) renew(ctx op, item dbus.ObjectPath, secret ss.Secret) (back string, err error) {
+	err = t.opened(ctx, item, func() (err error) {
 		write := goCall(ctx, t.object(item), ifaceItem+".SetSecret", secret)
-		read := goCall(ctx, t.object(item), ifaceItem+".GetSecret", t.session)
+		read := t.getSecret(ctx, item)
 		if err := answer(ctx, write); err != nil {
 			return err
 		}
-		return answer(ctx, read, &back)
+		back, err = valueIn(ctx, read)
+		return err
 	})
-	return string(back.Value), err
+	return back, err
 }
 
 // create makes an item, or replaces the one that was made in between.
