@@ -63,14 +63,10 @@ func (i *Issuer) metadata(ctx context.Context, how asking) (*Metadata, error) {
 	if m != nil && how != anew {
 		return m, nil
 	}
-	body, err := i.discover(ctx, i.id, how, func(body []byte) error {
-		_, err := parseMetadata(body, i.id)
+	err := i.discover(ctx, i.id, how, func(body []byte) (err error) {
+		m, err = parseMetadata(body, i.id)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	m, err = parseMetadata(body, i.id)
 	if err != nil {
 		return nil, err
 	}
@@ -95,31 +91,32 @@ func (i *Issuer) Product() Product {
 
 // discover fetches id's document: OpenID Connect Discovery first, RFC 8414's
 // place second, whatever refusal or page the first one gives.
-func (i *Issuer) discover(ctx context.Context, id string, how asking, check func([]byte) error) ([]byte, error) {
+func (i *Issuer) discover(ctx context.Context, id string, how asking, read func([]byte) error) error {
 	places, err := wellKnown(id)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if i.opt.DiscoveryURL != "" {
 		if _, err := secureURL(i.opt.DiscoveryURL, id); err != nil {
-			return nil, &ConfigError{Detail: "discovery_url: " + err.Error()}
+			return &ConfigError{Detail: "discovery_url: " + err.Error()}
 		}
 		places = []string{i.opt.DiscoveryURL}
 	}
-	if kept, ok := i.readCache(discoveryKind); ok && len(places) == 2 && kept.URL == places[1] {
+	kept, _ := i.readCache(discoveryKind)
+	if len(places) == 2 && kept.URL == places[1] {
 		slices.Reverse(places) // it was there
 	}
 	var refused error // of the first place with another answer than "not there"
 	noRealm := false
 	for _, place := range places {
-		body, _, err := i.fetch(ctx, discoveryKind, place, how, check)
+		_, err := i.fetch(ctx, discoveryKind, place, kept, how, read)
 		var status *Error
 		switch {
 		case err == nil:
-			return body, nil
+			return nil
 		case errors.Is(err, errNoJSON): // a page for each address that a server does not know
 		case !errors.As(err, &status) || status.Temporary():
-			return nil, err
+			return err
 		case status.Status == http.StatusNotFound, status.Status == http.StatusMethodNotAllowed:
 			noRealm = noRealm || status.Code == "Realm does not exist" // Keycloak
 			continue
@@ -131,15 +128,15 @@ func (i *Issuer) discover(ctx context.Context, id string, how asking, check func
 		}
 	}
 	if _, realm, found := strings.Cut(id, "/realms/"); noRealm && found && !strings.Contains(realm, "/") {
-		return nil, &ConfigError{
+		return &ConfigError{
 			Detail: fmt.Sprintf("discovery: no OpenID provider at %s: the server has no realm %s", Clean(id), Clean(realm)),
 			Remedy: hint.Say("check the spelling of the realm: its admin knows the exact name, also its capitals"),
 		}
 	}
 	if refused != nil {
-		return nil, refused
+		return refused
 	}
-	return nil, &ConfigError{
+	return &ConfigError{
 		Detail: fmt.Sprintf("discovery: no OpenID provider at %s (neither %s nor its RFC 8414 place is there)", Clean(id), oidcSuffix),
 		Remedy: hint.Say(addressHint(id)),
 	}
@@ -317,31 +314,23 @@ func Find(ctx context.Context, typed string, opt Options) (i *Issuer, notes []st
 	id, notes := normalize(typed)
 	i = New(id, opt)
 	other := ""
-	accept := func(body []byte) error {
-		m, err := readMetadata(body)
-		if err != nil {
+	var m *Metadata
+	accept := func(body []byte) (err error) {
+		if m, err = readMetadata(body); err != nil {
 			return err
 		}
 		if sameIssuer(m.Issuer) != sameIssuer(id) {
 			other = m.Issuer
 			return otherIssuer(id, m)
 		}
-		_, err = parseMetadata(body, m.Issuer)
+		m, err = parseMetadata(body, m.Issuer)
 		return err
 	}
-	body, err := i.discover(ctx, id, anew, accept)
-	if err != nil {
+	if err := i.discover(ctx, id, anew, accept); err != nil {
 		return nil, notes, i.tryOther(ctx, other, err)
-	}
-	m, err := readMetadata(body)
-	if err != nil {
-		return nil, notes, err
 	}
 	if m.Issuer != id {
 		notes = append(notes, fmt.Sprintf("the issuer writes itself %s; saved so", m.Issuer))
-	}
-	if m, err = parseMetadata(body, m.Issuer); err != nil {
-		return nil, notes, err
 	}
 	i.id, i.meta = m.Issuer, m
 	return i, notes, nil

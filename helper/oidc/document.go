@@ -61,19 +61,19 @@ type document struct {
 	Body         json.RawMessage
 }
 
-// fetch returns the document of a kind at url: from disk while it is fresh, else from
-// the issuer (a conditional request when an older copy is at hand). check decides
-// whether a body may be cached. asked tells whether the issuer has just confirmed it.
-func (i *Issuer) fetch(ctx context.Context, kind, url string, how asking, check func([]byte) error) (body []byte, asked bool, err error) {
-	kept, ok := i.readCache(kind)
-	ok = ok && kept.URL == url && check(kept.Body) == nil
+// fetch has the document of a kind at url read: that from disk, which is kept, while it is
+// fresh, else the issuer's (a conditional request when an older copy is at hand). What read
+// refuses is not cached; the last body that it was given is the document. asked tells
+// whether the issuer has just confirmed it.
+func (i *Issuer) fetch(ctx context.Context, kind, url string, kept document, how asking, read func([]byte) error) (asked bool, err error) {
+	ok := kept.URL == url && read(kept.Body) == nil
 	age := i.opt.Now().Sub(kept.Checked)
 	ok = ok && age >= -leeway // a time to come is no proof of anything
 	if ok && how != anew && age < freshFor {
-		return kept.Body, false, nil
+		return false, nil
 	}
 	if how == never {
-		return nil, false, errNotCached
+		return false, errNotCached
 	}
 	if !ok || how == anew {
 		kept = document{URL: url} // the issuer must not confirm a copy that is in doubt (304)
@@ -84,15 +84,15 @@ func (i *Issuer) fetch(ctx context.Context, kind, url string, how asking, check 
 		gone := errors.As(err, &refused) && !refused.Temporary()
 		if ok && how == whenStale && !gone && age < staleFor {
 			i.opt.Log.Debug("using a cached document", "url", url, "age", age.Round(time.Second), "error", err.Error())
-			return kept.Body, false, nil
+			return false, nil
 		}
-		return nil, false, err
+		return false, err
 	}
-	if err := check(doc.Body); err != nil {
-		return nil, false, err
+	if err := read(doc.Body); err != nil {
+		return false, err
 	}
 	i.writeCache(kind, doc)
-	return doc.Body, true, nil
+	return true, nil
 }
 
 // download asks the issuer, twice more when it is overloaded and once is not set: a GET

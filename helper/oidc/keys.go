@@ -134,8 +134,9 @@ func (i *Issuer) keySet(ctx context.Context, how asking) (*keySet, error) {
 		i.dropCachedMetadata() // the next document may name one
 		return nil, &hint.Error{Kind: ErrOpaque, Detail: "the issuer's discovery document names no jwks_uri, so its tokens cannot be verified"}
 	}
-	body, confirmed, err := i.fetch(ctx, keysKind, meta.JWKSURI, how, func(body []byte) error {
-		_, err := parseKeySet(body)
+	kept, _ := i.readCache(keysKind)
+	confirmed, err := i.fetch(ctx, keysKind, meta.JWKSURI, kept, how, func(body []byte) (err error) {
+		set, err = parseKeySet(body)
 		return err
 	})
 	if errors.Is(err, errNotCached) {
@@ -147,9 +148,6 @@ func (i *Issuer) keySet(ctx context.Context, how asking) (*keySet, error) {
 		if errors.As(err, &refused) && !refused.Temporary() {
 			refused.Remedy = hint.Say(AskAdmin + "let clients read the keys at " + Clean(meta.JWKSURI) + ", which the discovery document names")
 		}
-		return nil, err
-	}
-	if set, err = parseKeySet(body); err != nil {
 		return nil, err
 	}
 	set.asked = confirmed
