@@ -9,7 +9,7 @@ import (
 
 // A prefetch holds items that are being loaded while a record is, as a refresh wants
 // them next: a keyring that is asked two things at once answers sooner than one that
-// is asked twice.
+// is asked twice. A shared store is asked one after the other, while it writes a claim.
 type prefetch struct{ m sync.Map } // item name to chan secret.Secret
 
 // begin starts to load items, and returns what forgets those that nobody took. It
@@ -19,6 +19,7 @@ func (s *Store) begin(ctx context.Context, names ...string) (forget func()) {
 		return func() {}
 	}
 	started := map[string]chan secret.Secret{}
+	var one sync.Mutex
 	for _, name := range names {
 		c := make(chan secret.Secret, 1)
 		if _, taken := s.ahead.m.LoadOrStore(name, c); taken {
@@ -28,6 +29,11 @@ func (s *Store) begin(ctx context.Context, names ...string) (forget func()) {
 		go func() {
 			defer close(c)
 			defer func() { _ = recover() }() // loadAhead meets it again, where a panic is reported without its value
+			// One connection beside the claim's will do: a TLS handshake costs more than waiting.
+			if s.shared() {
+				one.Lock()
+				defer one.Unlock()
+			}
 			if value, _, err := s.quiet.Load(ctx, name); err == nil {
 				c <- value
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,7 +12,8 @@ import (
 )
 
 // TestShared_loadsAhead: what a refresh wants next is asked for while the engine writes the
-// claim. A process that finds a good token asks for nothing more.
+// claim, one after the other: each that is asked beside another needs a connection of its
+// own. A process that finds a good token asks for nothing more.
 func TestShared_loadsAhead(t *testing.T) {
 	f := newFleet(t, 1)
 	s := f.machine()
@@ -21,6 +23,15 @@ func TestShared_loadsAhead(t *testing.T) {
 	var mu sync.Mutex
 	asked, claims := map[string]int{}, 0
 	client, seal := make(chan bool, 10), make(chan bool, 10)
+	var loads atomic.Int32
+	load := func(loaded chan<- bool) {
+		if loads.Add(1) > 1 {
+			t.Error("two items are asked for at once")
+		}
+		time.Sleep(20 * time.Millisecond)
+		loads.Add(-1)
+		loaded <- true
+	}
 	f.engine.Set(func(faults *baotest.Faults) {
 		faults.Before = func(method, path string) {
 			mu.Lock()
@@ -32,9 +43,9 @@ func TestShared_loadsAhead(t *testing.T) {
 			mu.Unlock()
 			switch {
 			case method == "GET" && strings.HasSuffix(path, "/"+itemName(kindClient, alice.Profile)):
-				client <- true
+				load(client)
 			case method == "GET" && strings.HasSuffix(path, "/"+kindSeal):
-				seal <- true
+				load(seal)
 			case claim:
 				for _, loaded := range []chan bool{client, seal} {
 					select {

@@ -85,7 +85,7 @@ func newClient(cfg Config, opt backend.Options) *client {
 // open makes the HTTP client. The proxies of the environment are for the issuer and are
 // not used: they would see every grant of the machines.
 func (c *client) open() (*http.Client, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(0)}
 	if c.cfg.CAFile != "" {
 		text, err := safefile.Read(c.cfg.CAFile, safefile.Want{Max: 4 << 20, Trust: safefile.Ours})
 		if err != nil {
