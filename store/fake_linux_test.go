@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"sync"
 	"testing"
 
@@ -26,6 +27,9 @@ type fakeService struct {
 	promptCreate, promptDelete bool
 	// completed is how a dialog ends: nil: never.
 	completed []any
+	// together changes the answer when several secrets are asked for at once; nil: there is
+	// no such method.
+	together func(items []dbus.ObjectPath, values map[dbus.ObjectPath]fakeSecret) *dbus.Error
 	// onPrompt runs when a dialog is asked for.
 	onPrompt func(f *fakeService)
 }
@@ -48,7 +52,7 @@ func newFakeService(t *testing.T, b *privateBus, f *fakeService) *fakeService {
 			t.Fatal(err)
 		}
 	}
-	must(f.conn.ExportMethodTable(map[string]any{
+	service := map[string]any{
 		"OpenSession": func(string, dbus.Variant) (dbus.Variant, dbus.ObjectPath, *dbus.Error) {
 			f.called("OpenSession")
 			return dbus.MakeVariant(""), "/org/freedesktop/secrets/session/s1", nil
@@ -58,7 +62,22 @@ func newFakeService(t *testing.T, b *privateBus, f *fakeService) *fakeService {
 		"SearchItems": func(a map[string]string) (unlocked, locked []dbus.ObjectPath, e *dbus.Error) {
 			return f.search(a), []dbus.ObjectPath{}, nil
 		},
-	}, secretsPath, ifaceService))
+	}
+	if f.together != nil {
+		service["GetSecrets"] = func(items []dbus.ObjectPath, session dbus.ObjectPath) (map[dbus.ObjectPath]fakeSecret, *dbus.Error) {
+			f.called("GetSecrets")
+			values := map[dbus.ObjectPath]fakeSecret{}
+			f.set(func() {
+				for name, value := range f.items {
+					if slices.Contains(items, itemPath(name)) {
+						values[itemPath(name)] = fakeSecret{session, []byte{}, value, "text/plain"}
+					}
+				}
+			})
+			return values, f.together(items, values)
+		}
+	}
+	must(f.conn.ExportMethodTable(service, secretsPath, ifaceService))
 	must(f.conn.ExportMethodTable(map[string]any{
 		"Get": func(_, name string) (dbus.Variant, *dbus.Error) {
 			f.called("Get " + name)

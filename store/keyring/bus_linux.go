@@ -45,9 +45,10 @@ type bus struct {
 	conn *dbus.Conn
 	// dialled is the address of conn.
 	dialled string
-	// ahead asks for what callers of talk wait to ask, once it is likely which collection
-	// will be taken. It may be nil.
-	ahead func(ctx op, t *talk)
+	// ahead searches in login for what callers of talk wait to ask for, once it is likely
+	// that it is the collection that will be taken. If it is, take takes what was found.
+	// It may be nil.
+	ahead func(ctx op, t *talk) (take func())
 }
 
 // A talk is with one provider, which has answered, about the collection that
@@ -58,7 +59,7 @@ type talk struct {
 	to                  string // the provider's name on the bus
 	collection, session dbus.ObjectPath
 	found               sync.Map // name to the path of its item, for the set that follows
-	sought              sync.Map // name to the call that searches for its item, by ahead
+	taken               sync.Map // name to a taken item, by ahead
 }
 
 func (t *talk) object(path dbus.ObjectPath) dbus.BusObject { return t.conn.Object(t.to, path) }
@@ -109,8 +110,9 @@ func (b *bus) end(t *talk) {
 
 // look asks for the collections, and only when it has the answer for anything
 // else. That question is also the ping: it tells a provider that answers from one
-// that does not, and lets gnome-keyring get to know this client. When it is locked,
-// the talk comes with the error.
+// that does not, and lets gnome-keyring get to know this client. The question whether login
+// is locked would do as well, but as the first one it brought gnome-keyring 42.1 down, once
+// in some hundred times. When it is locked, the talk comes with the error.
 func (b *bus) look(ctx op) (*talk, error) {
 	conn, err := b.connect(ctx)
 	if err != nil {
@@ -128,8 +130,9 @@ func (b *bus) look(ctx op) (*talk, error) {
 	name := goCall(ctx, conn.BusObject(), "org.freedesktop.DBus.GetNameOwner", secretsName)
 	open := goCall(ctx, service, ifaceService+".OpenSession", "plain", dbus.MakeVariant(""))
 	all, _ := paths.Value().([]dbus.ObjectPath)
+	take := func() {}
 	if slices.Contains(all, loginCollection) && b.ahead != nil {
-		b.ahead(ctx, t)
+		take = b.ahead(ctx, t)
 	}
 	locked, err := t.choose(ctx, all)
 	if err != nil {
@@ -150,6 +153,9 @@ func (b *bus) look(ctx op) (*talk, error) {
 	}
 	if err := answer(ctx, name, &t.to); err != nil {
 		return nil, providerError(ctx, err)
+	}
+	if t.collection == loginCollection {
+		take()
 	}
 	return t, nil
 }

@@ -3,6 +3,7 @@ package keyring
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -95,10 +96,11 @@ func (v *vault) get(ctx op, name string) (value string, err error) {
 	v.waiting.Store(name, true)
 	err = v.with(ctx, func(t *talk) (err error) {
 		v.waiting.Delete(name)
-		if search, ok := t.sought.LoadAndDelete(name); ok && t.collection == loginCollection {
-			if value, err = v.readOf(ctx, t, name, search.(*dbus.Call)); err == nil {
-				return nil
-			} // another provider may have answered that
+		if one, ok := t.taken.LoadAndDelete(name); ok {
+			one := one.(taken)
+			t.found.Store(name, one.item)
+			value = one.value
+			return nil
 		}
 		value, err = v.read(ctx, t, name)
 		return err
@@ -107,12 +109,43 @@ func (v *vault) get(ctx op, name string) (value string, err error) {
 	return value, err
 }
 
-// seek searches for the items that callers of get wait to ask for.
-func (v *vault) seek(ctx op, t *talk) {
+// A taken item is one that seek has read.
+type taken struct {
+	item  dbus.ObjectPath
+	value string
+}
+
+// seek searches for the items that callers of get wait to ask for, and take asks for all
+// their values at once. What it does not bring, get asks for again: there is no such item,
+// there are several, it is locked, or another provider has answered.
+func (v *vault) seek(ctx op, t *talk) (take func()) {
+	searches := map[string]*dbus.Call{}
 	v.waiting.Range(func(name, _ any) bool {
-		t.sought.Store(name, v.search(ctx, t, loginCollection, name.(string)))
+		searches[name.(string)] = v.search(ctx, t, loginCollection, name.(string))
 		return true
 	})
+	return func() {
+		names := map[dbus.ObjectPath]string{}
+		for name, search := range searches {
+			var found []dbus.ObjectPath
+			if answer(ctx, search, &found) == nil && len(found) == 1 {
+				names[found[0]] = name
+			}
+		}
+		if len(names) == 0 {
+			return
+		}
+		all := goCall(ctx, t.object(secretsPath), ifaceService+".GetSecrets", slices.Collect(maps.Keys(names)), t.session)
+		if answer(ctx, all) != nil || len(all.Body) != 1 {
+			return
+		}
+		secrets, _ := all.Body[0].(map[dbus.ObjectPath][]any)
+		for item, name := range names {
+			if value, ok := bytesOf(secrets[item]); ok {
+				t.taken.Store(name, taken{item, value})
+			}
+		}
+	}
 }
 
 // again reads the item that the last get of that name has found, without another search,
@@ -133,12 +166,7 @@ func (v *vault) again(ctx op, name string) (value string, err error) {
 }
 
 func (v *vault) read(ctx op, t *talk, name string) (string, error) {
-	return v.readOf(ctx, t, name, v.search(ctx, t, t.collection, name))
-}
-
-// readOf is read once the search was sent.
-func (v *vault) readOf(ctx op, t *talk, name string, search *dbus.Call) (string, error) {
-	item, err := v.find(ctx, t, name, search)
+	item, err := v.find(ctx, t, name, v.search(ctx, t, t.collection, name))
 	if err != nil {
 		return "", err
 	}
@@ -205,13 +233,21 @@ func valueIn(ctx op, call *dbus.Call) (string, error) {
 		return "", err
 	}
 	if len(call.Body) == 1 {
-		if members, ok := call.Body[0].([]any); ok && len(members) == 4 {
-			if value, ok := members[2].([]byte); ok {
-				return string(value), nil
-			}
+		members, _ := call.Body[0].([]any)
+		if value, ok := bytesOf(members); ok {
+			return value, nil
 		}
 	}
 	return "", errors.New("the keyring service gave something that is no secret")
+}
+
+// bytesOf is the value of a secret of the Secret Service, which has four members.
+func bytesOf(members []any) (string, bool) {
+	if len(members) != 4 {
+		return "", false
+	}
+	value, ok := members[2].([]byte)
+	return string(value), ok
 }
 
 // opened does something to an item, and again once it is unlocked when it is

@@ -10,7 +10,8 @@ engine of three nodes on one disk. The probes and a busy machine add to each ste
 
 - The keyring store waits three times for the bus or the Secret Service before it sends. The
   first wait is for the connection, the authentication and the collections. The second is for
-  the lock, the session and three searches, and the third for three secrets.
+  the lock, the session and three searches, and the third for the secrets, asked for at once.
+  Meanwhile the file is written that the new record may need.
 - After the answer it waits twice more: for the comparison with the stored item, and for the
   write. gnome-keyring writes its whole file and waits for the disk. The value is read back in
   the same wait. The token is verified, cached and noted meanwhile.
@@ -18,7 +19,8 @@ engine of three nodes on one disk. The probes and a busy machine add to each ste
   The identity for copies is read each time, because a copy that nobody can open is lost.
 - A refresh through OpenBao waits five times: for the item with a new TLS connection, the
   claim, the check of the claim, the issuer, and the save. The client's secret and the identity
-  for copies are read while the claim is written. Room is made while the claim is checked.
+  for copies are read while the claim is written, on one more connection. Room is made while the
+  claim is checked.
 - The claim is the mark that no machine may miss, so it is written before the token is sent.
   The two writes are most of the time. Each one waits for the disks of two nodes.
 - The check of the claim stays. An item that was erased and made again counts its versions
