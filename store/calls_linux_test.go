@@ -74,9 +74,11 @@ func TestKeyring_secretsAtOnce(t *testing.T) {
 					t.Fatalf("%s: %+v", mode, got)
 				}
 			}
-			if !slices.Contains(f.calls, "GetSecrets") {
-				t.Errorf("calls: %q", f.calls)
-			}
+			f.set(func() {
+				if !slices.Contains(f.calls, "GetSecrets") {
+					t.Errorf("calls: %q", f.calls)
+				}
+			})
 			if got := runOutcome(t, b.child(t, "load", c)); got.Kind != "ok" || !strings.HasSuffix(got.Refresh, "''") {
 				t.Errorf("%+v", got)
 			}
