@@ -10,10 +10,11 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// mostCalls are the calls of a refresh that rotates: the collections, whether it
-// is locked, a session; a search for the record, the client's secret and the identity for
-// copies; all their secrets; the record's secret once more, to compare; the new value and the
-// same read back. Two more are for a load that comes too late to be one of three.
+// mostCalls are the calls of a refresh that rotates. The first three ask for the collections,
+// whether login is locked, and a session. Three search for the record, the client's secret and
+// the identity for copies, and one asks for all their secrets. One reads the record again, to
+// compare. Two write the new value and read it back. Two more are for a load that comes too
+// late to be one of three.
 const mostCalls = 12
 
 // TestKeyring_refreshIsFewCalls counts what a whole refresh asks gnome-keyring.

@@ -61,10 +61,10 @@ type document struct {
 	Body         json.RawMessage
 }
 
-// fetch has the document of a kind at url read: that from disk, which is kept, while it is
-// fresh, else the issuer's (a conditional request when an older copy is at hand). What read
-// refuses is not cached; the last body that it was given is the document. asked tells
-// whether the issuer has just confirmed it.
+// fetch gives read the document of a kind at url. That is kept, the one from disk, while it
+// is fresh. Else it is the issuer's, by a conditional request when an older copy is at hand.
+// The last body that read was given is the document. What it refuses is not cached. asked
+// tells whether the issuer has just confirmed it.
 func (i *Issuer) fetch(ctx context.Context, kind, url string, kept document, how asking, read func([]byte) error) (asked bool, err error) {
 	ok := kept.URL == url && read(kept.Body) == nil
 	age := i.opt.Now().Sub(kept.Checked)
