@@ -21,6 +21,11 @@ type supplies struct {
 // headRoom is more than the head of a copy takes, in bytes.
 const headRoom = 1 << 10
 
+// placePath is of the file until room is made of it. A killed process may leave it.
+func (s *Store) placePath(k Key) string {
+	return safefile.Temporary(filepath.Join(s.copyDir(), itemName(kindCopy, k.Profile, k.Account)))
+}
+
 // beginPlace takes the place on disk. The account's lock must be held.
 func (p *supplies) beginPlace(s *Store, k Key) {
 	if p.place != nil {
@@ -33,8 +38,7 @@ func (p *supplies) beginPlace(s *Store, k Key) {
 		if err := safefile.MakeDir(s.copyDir()); err != nil {
 			return nil, err
 		}
-		tmp := safefile.Temporary(filepath.Join(s.copyDir(), itemName(kindCopy, k.Profile, k.Account)))
-		return safefile.Reserve(tmp, headRoom+backend.MaxValue+sealOverhead)
+		return safefile.Reserve(s.placePath(k), headRoom+backend.MaxValue+sealOverhead)
 	})
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/terradue/t2-cred/helper/safefile"
@@ -33,6 +32,7 @@ func TestRefresh_thePlaceIsGivenBack(t *testing.T) {
 			}
 			return spends(s, &outcomeOf{verdict: NotSent, err: trouble})
 		},
+		"deleted": func(_ *testing.T, s *Store) error { return s.Delete(context.Background(), alice) },
 		"obtained": func(_ *testing.T, s *Store) error {
 			_, err := s.Obtain(context.Background(), alice, func(Record) (Record, error) { return sampleRecord("g2"), nil })
 			return err
@@ -41,7 +41,7 @@ func TestRefresh_thePlaceIsGivenBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := open(t, fileOptions(t))
 			put(t, s, alice, sampleRecord("g1"))
-			taken := safefile.Temporary(filepath.Join(s.copyDir(), itemName(kindCopy, alice.Profile, alice.Account)))
+			taken := s.placePath(alice)
 			if err := safefile.MakeDir(s.copyDir()); err != nil {
 				t.Fatal(err)
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/terradue/t2-cred/helper/safefile"
 	"github.com/terradue/t2-cred/store/backend"
 )
 
@@ -253,6 +254,7 @@ func (r *spending) deleteAll(ctx context.Context) error {
 	for _, c := range copies {
 		c.remove()
 	}
+	_ = safefile.Remove(s.placePath(k), false) // random bytes, under the account's name
 	remove := r.deleteEmpty
 	if !s.shared() {
 		remove = func(ctx context.Context) error { return s.backend.Delete(ctx, r.name) }
