@@ -19,7 +19,7 @@ func TestGrammarsRefuse(t *testing.T) {
 		}},
 		"git": {readGitConfig, []string{
 			"if x\n", "[a\n", "[a \"b\n\"]\n", "[a b]\n", "[a \"b\" ]\n", "[a]\n1 = 2\n", "[a]\nb ; c\n", "[a]\nb = \"c\n", "[a]\nb = \\x\n", "[a]\n= b\n", "[a_b]\n",
-			"[a]\nb_c = d\n", "[a]\n\x00",
+			"[a]\nb_c = d\n", "[a]\n\x00", "[a]\nb = c\n\f\n", "\v[a]\n",
 		}},
 		"npm":    {readNpmrc, []string{"=a\n", "a=b\x00\n", "a=b\rc=d\n"}},
 		"go":     {readGoEnv, []string{"A=b\x00\n"}},
@@ -57,6 +57,10 @@ func TestGrammarsRead(t *testing.T) {
 		"git": {
 			readGitConfig, "\ufeff# c\n[A \"x\\\"Y\"] k = v\n\tL\n  m = \"a ; b\" c ; d\n[B.C]\nn = p\\\n q\\tr\r\n o =  \n",
 			[]setting{{"a.x\"Y", "k", "v"}, {"a.x\"Y", "l", "true"}, {"a.x\"Y", "m", "a ; b c"}, {"b.c", "n", "p q\tr"}, {"b.c", "o", ""}},
+		},
+		"git's white space has no form feed": {
+			readGitConfig, "[a]\nb = \fc\v\n",
+			[]setting{{"a", "b", "\fc\v"}},
 		},
 		"npm": {readNpmrc, "; c\n//h/:_authToken=x=y\r\nflag\n[s]\na = b", []setting{{"", "//h/:_authToken", "x=y"}, {"", "flag", ""}, {"s", "a", "b"}}},
 		"go":  {readGoEnv, "# c\nGOFLAGS=-a=b \nlower=x\nGOX", []setting{{"", "GOFLAGS", "-a=b "}}},
