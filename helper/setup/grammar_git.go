@@ -20,7 +20,7 @@ func readGitConfig(text string) (all []setting, err error) {
 	section := ""
 	for r.at < len(r.text) {
 		switch c := r.text[r.at]; {
-		case strings.IndexByte(" \t\n\r\v\f", c) >= 0:
+		case strings.IndexByte(" \t\n\r", c) >= 0:
 			r.at++
 		case c == '#' || c == ';':
 			for r.at < len(r.text) && r.text[r.at] != '\n' {
@@ -119,7 +119,7 @@ func (r *gitReader) value() (string, error) {
 		switch {
 		case comment:
 			continue
-		case !quoted && strings.IndexByte(" \t\r\v\f", c) >= 0:
+		case !quoted && strings.IndexByte(" \t\r", c) >= 0:
 			if b.Len() > 0 {
 				b.WriteByte(c)
 			}

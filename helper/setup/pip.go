@@ -68,11 +68,16 @@ func pipNotices(file string) (notices []string) {
 		return nil // pip reports it
 	}
 	for _, s := range says {
-		if strings.ReplaceAll(s.key, "_", "-") == "keyring-provider" && s.value != "subprocess" {
+		if pipKey(s.key) == "keyring-provider" && s.value != "subprocess" {
 			notices = append(notices, fmt.Sprintf("%s has a keyring-provider in [%s], which pip may take instead; take it out", file, helper.Clean(s.section)))
 		}
 	}
 	return notices
+}
+
+// pipKey is a key as pip takes it, which is that of its option: --keyring_provider too.
+func pipKey(key string) string {
+	return strings.TrimPrefix(strings.ReplaceAll(strings.ToLower(key), "_", "-"), "--")
 }
 
 // pipConfig is the file to which pip config set writes, or PIP_CONFIG_FILE: https://pip.pypa.io/en/stable/topics/configuration/#location
@@ -115,7 +120,7 @@ func pipEdit(file string) *edit {
 		want: func(string, []setting) []setting { return []setting{{"global", "keyring-provider", "subprocess"}} },
 		refuse: func(says []setting) error {
 			for _, s := range says {
-				if strings.ReplaceAll(s.key, "_", "-") == "keyring-provider" && s.value != "subprocess" {
+				if pipKey(s.key) == "keyring-provider" && s.value != "subprocess" {
 					return Profile{}.taken("pip", "a keyring-provider in ["+s.section+"]", "")
 				}
 			}
