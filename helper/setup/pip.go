@@ -3,6 +3,7 @@ package setup
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -14,12 +15,14 @@ import (
 
 // planPip is for pip and uv. It depends on no profile: both run the program keyring, and
 // t2-cred finds the profile by the host.
-func planPip(e Env, _ Profile, o Options) (Plan, error) {
+func planPip(e Env, p Profile, o Options) (Plan, error) {
 	pip, err1 := e.pipConfig()
 	uv, err2 := e.uvConfig()
+	ofPip := pipEdit(pip)
+	ofPip.notice = p.noticePip
 	plan := Plan{
 		why:   "pip and uv run the program keyring of PATH for an index that wants a password; t2-cred passes what is not for it to the next keyring. uv asks only for an index with a user in its URL, or with authenticate = \"always\"; pip before 26.2 only for the former.",
-		edits: []*edit{pipEdit(pip), uvEdit(uv)},
+		edits: []*edit{ofPip, uvEdit(uv)},
 		links: []string{e.linkNamed("keyring")},
 	}
 	for _, name := range []string{"PIP_KEYRING_PROVIDER", "UV_KEYRING_PROVIDER"} {
@@ -70,6 +73,25 @@ func pipNotices(file string) (notices []string) {
 	for _, s := range says {
 		if pipKey(s.key) == "keyring-provider" && s.value != "subprocess" {
 			notices = append(notices, fmt.Sprintf("%s has a keyring-provider in [%s], which pip may take instead; take it out", file, helper.Clean(s.section)))
+		}
+	}
+	return notices
+}
+
+// noticePip warns of an index of ours with a password in its URL, which pip sends and
+// then asks no keyring.
+func (p Profile) noticePip(says []setting) (notices []string) {
+	for _, s := range says {
+		if key := pipKey(s.key); key == "index-url" || key == "extra-index-url" {
+			for _, index := range strings.Fields(s.value) {
+				u, err := url.Parse(index)
+				if err != nil || !slices.Contains(p.Hosts, strings.ToLower(u.Host)) {
+					continue
+				}
+				if _, password := u.User.Password(); password {
+					notices = append(notices, fmt.Sprintf("%s in [%s] has a password for %s, which pip sends instead; take the password out", key, helper.Clean(s.section), strings.ToLower(u.Host)))
+				}
+			}
 		}
 	}
 	return notices
