@@ -106,6 +106,9 @@ func (k kubeUser) serverOf(says []setting) string {
 // one that was there.
 func emptyUsers() []string { return []string{"users: []", "users: null", "users: {}"} }
 
+// noEndUsers follows the empty list in the note where the file ended with that list.
+const noEndUsers = " without a line end"
+
 func (k kubeUser) item(indent string) []string {
 	args := strings.Join(k.args, ", ")
 	switch {
@@ -202,8 +205,11 @@ func (k kubeUser) cutBlock(text string, start, stop int, note string) (rest stri
 	header = header[1:] // without our comment
 	eol, follows := eolOf(text), itemFollows(after)
 	empty := strings.TrimSuffix(strings.TrimPrefix(note, " ("), " before)")
+	empty, noEnd := strings.CutSuffix(empty, noEndUsers)
 	head, first := strings.CutSuffix(before, "users:"+eol)
 	switch wasEmpty := slices.Contains(emptyUsers(), empty); {
+	case wasEmpty && first && noEnd && after == "":
+		return head + empty, true, nil
 	case wasEmpty && first && !follows:
 		return head + empty + eol + after, true, nil
 	case wasEmpty && strings.HasPrefix(after, "# t2-cred "):
@@ -347,8 +353,11 @@ func (k kubeUser) findUsers(text string) (users, error) {
 			inside, list.line, list.start = true, raw, at
 			value := strings.TrimSpace(m[2])
 			switch {
-			case slices.Contains(emptyUsers(), line) && raw != line:
+			case slices.Contains(emptyUsers(), line):
 				list.empty = line
+				if !ended {
+					list.empty += noEndUsers
+				}
 			case value != "" && value[0] != '#':
 				return list, fmt.Errorf("line %d: users, not as a list in YAML's block style", number)
 			}

@@ -28,7 +28,7 @@ func orderEdits(name string) []*edit {
 // in any order, and the last one leaves the file as it was.
 func FuzzOrder(f *testing.F) {
 	for _, seed := range []string{
-		"", "x", "users:", "[a]\nx = 1", "a = 1\r\n", "users: []\n", "users:\n", "users:\n- name: a\n", "users: null\nkind: Config", "apiVersion: v1", "# c\n", "{}", `{"credHelpers": {}}`,
+		"", "x", "users:", "[a]\nx = 1", "a = 1\r\n", "users: []\n", "users: []", "users:\n", "users:\n- name: a\n", "users: null\nkind: Config", "apiVersion: v1", "# c\n", "{}", `{"credHelpers": {}}`,
 		"{\n \"auths\": {},\n \"credHelpers\": {\"a\": \"b\"}\n}",
 		"[p1]\ntype = webdav\nurl = https://p1.example.org/\n[p2]\ntype = webdav\nurl = https://p2.example.org/\n[p3]\nurl = https://p3.example.org/\ntype = webdav",
 		"[registries]\np1.index = \"https://p1.example.org/\"\n[registries.p2]\nindex = \"sparse+https://p2.example.org/\"\n[registries.p3]\nindex = \"https://p3.example.org\"",

@@ -71,12 +71,12 @@ func testKubeEdit() *edit {
 func TestKubeconfigUndoesItself(t *testing.T) {
 	const rest = "apiVersion: v1\nkind: Config # mine\n\nclusters:\n- cluster: {server: \"https://k.example\"}\n  name: users\n"
 	undoesItself(t, testKubeEdit(), "", "\n", "# mine\n", rest, strings.TrimSuffix(rest, "\n"),
-		rest+"users: []\n", rest+"users: null\nkind2: x\n", "users: []\r\n"+strings.ReplaceAll(rest, "\n", "\r\n"),
+		rest+"users: []\n", "users: []", rest+"users: null", strings.ReplaceAll(rest+"users: {}", "\n", "\r\n"), rest+"users: null\nkind2: x\n", "users: []\r\n"+strings.ReplaceAll(rest, "\n", "\r\n"),
 		rest+"users:\n", rest+"users:", "---\nusers:\n# first\n- name: a\n  user: {token: x}\n"+rest,
 		rest+"users:\n  # odd\n  -   name: a\n      user:\n        exec:\n          command: t2-cred\n\n  - name: t2-gep2\n    user: {}\n"+"extensions: x\n",
 		"\"users\":  # whose\n  - name: b\n    user: {}\n")
 	refuses(t, testKubeEdit(), `{"users": []}`, "users: [{name: a}]\n", "users: &a\n- name: x\n", "users:\n- name: x\nusers:\n", "users: []\n---\nusers: []\n",
-		"\tusers:\n", "users: []", "nothing\n", "users:\n- name: t2-gep\n  user: {token: x}\n", "users:\n  - user: {token: x}\n    name: \"t2-gep\" # mine\n  - name: y\n", "users:\n- name: |\n  x\n%\n",
+		"\tusers:\n", "nothing\n", "users:\n- name: t2-gep\n  user: {token: x}\n", "users:\n  - user: {token: x}\n    name: \"t2-gep\" # mine\n  - name: y\n", "users:\n- name: |\n  x\n%\n",
 		"users:\n-    name: t2-gep\n     user: {}\n", "users:\n- {name: t2-gep, user: {}}\n", "users:\n- {user: {}, name: 't2-gep'}\n")
 }
 
