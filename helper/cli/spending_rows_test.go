@@ -281,3 +281,30 @@ func TestRefresh_theLargestToken(t *testing.T) {
 		}
 	}
 }
+
+// TestErase_revokedAndNotDeleted: the store cannot delete what the issuer has revoked. The
+// message tells both, and the next erase finishes it.
+func TestErase_revokedAndNotDeleted(t *testing.T) {
+	for _, args := range [][]string{{"erase"}, {"erase", "--all", "--yes"}} {
+		h, _ := grantedHome(t)
+		inTheWay := ""
+		for grant := range h.stored() {
+			inTheWay = filepath.Join(filepath.Dir(grant), "keys,gep,default.age")
+		}
+		if err := os.MkdirAll(filepath.Join(inTheWay, "full"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		code := h.run(args...)
+		said := h.stderr.String()
+		if code != exitStore || !strings.Contains(said, "revoked at the issuer, but not deleted here: ") || h.issuer.Grants("alice") != 0 {
+			t.Errorf("%q: %d, %d grants live: %s", args, code, h.issuer.Grants("alice"), said)
+		}
+		if err := os.RemoveAll(inTheWay); err != nil {
+			t.Fatal(err)
+		}
+		if code := h.run(args...); code != exitOK || len(h.stored()) != 0 {
+			t.Errorf("%q, then: %d: %s", args, code, h.stderr.String())
+		}
+		h.check()
+	}
+}
