@@ -308,3 +308,23 @@ func TestErase_revokedAndNotDeleted(t *testing.T) {
 		h.check()
 	}
 }
+
+// TestExchange_withoutAnswer: the request left and no answer came, so the issuer may have made
+// a grant. Where nothing was served, nothing of the kind is said.
+func TestExchange_withoutAnswer(t *testing.T) {
+	h := newHome(t)
+	for name, may := range map[string]bool{"cut-after": true, "reset-after": true, "hang-after": true, "cut-before": true, "status-503": false} {
+		f := oidctest.FaultNamed(name)
+		h.shorten(f)
+		if name == "hang-after" {
+			h.timeout = time.Second
+		}
+		remove := h.issuer.Inject(f)
+		code := h.run("exchange", "--token-file", h.userToken("alice"))
+		remove()
+		h.timeout = longTimeout
+		if said := h.stderr.String(); code != exitUnreachable || strings.Contains(said, "the issuer may have made a grant, which then lives on there") != may {
+			t.Errorf("%s: %d: %s", name, code, said)
+		}
+	}
+}
