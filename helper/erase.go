@@ -44,6 +44,9 @@ func (h *Helper) Erase(ctx context.Context, r Request, localOnly bool) (Erasure,
 		done, err = h.revoke(ctx, r, old)
 		return store.Record{}, err
 	})
+	if err != nil && done.Revoked {
+		err = fmt.Errorf("revoked at the issuer, but not deleted here: %w", err)
+	}
 	return done, err
 }
 

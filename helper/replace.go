@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
@@ -160,6 +161,9 @@ const abandonTime = 10 * time.Second
 // abandon sees to a grant that the issuer has given and that is not kept. It is revoked
 // where that is known to end nothing else; otherwise the error names it as alive.
 func (h *Helper) abandon(ctx context.Context, r Request, token secret.Secret, subject string, why error) error {
+	if token == "" && oidc.OutcomeOf(why) == oidc.NoAnswer && errors.Is(why, oidc.ErrUnreachable) {
+		return fmt.Errorf("%w (the issuer may have made a grant, which then lives on there until it ends or an admin ends it)", why)
+	}
 	if token == "" {
 		return why
 	}

@@ -281,3 +281,50 @@ func TestRefresh_theLargestToken(t *testing.T) {
 		}
 	}
 }
+
+// TestErase_revokedAndNotDeleted: the store cannot delete what the issuer has revoked. The
+// message tells both, and the next erase finishes it.
+func TestErase_revokedAndNotDeleted(t *testing.T) {
+	for _, args := range [][]string{{"erase"}, {"erase", "--all", "--yes"}} {
+		h, _ := grantedHome(t)
+		inTheWay := ""
+		for grant := range h.stored() {
+			inTheWay = filepath.Join(filepath.Dir(grant), "keys,gep,default.age")
+		}
+		if err := os.MkdirAll(filepath.Join(inTheWay, "full"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		code := h.run(args...)
+		said := h.stderr.String()
+		if code != exitStore || !strings.Contains(said, "revoked at the issuer, but not deleted here: ") || h.issuer.Grants("alice") != 0 {
+			t.Errorf("%q: %d, %d grants live: %s", args, code, h.issuer.Grants("alice"), said)
+		}
+		if err := os.RemoveAll(inTheWay); err != nil {
+			t.Fatal(err)
+		}
+		if code := h.run(args...); code != exitOK || len(h.stored()) != 0 {
+			t.Errorf("%q, then: %d: %s", args, code, h.stderr.String())
+		}
+		h.check()
+	}
+}
+
+// TestExchange_withoutAnswer: the request left and no answer came, so the issuer may have made
+// a grant. Where nothing was served, nothing of the kind is said.
+func TestExchange_withoutAnswer(t *testing.T) {
+	h := newHome(t)
+	for name, may := range map[string]bool{"cut-after": true, "reset-after": true, "hang-after": true, "cut-before": true, "status-503": false} {
+		f := oidctest.FaultNamed(name)
+		h.shorten(f)
+		if name == "hang-after" {
+			h.timeout = time.Second
+		}
+		remove := h.issuer.Inject(f)
+		code := h.run("exchange", "--token-file", h.userToken("alice"))
+		remove()
+		h.timeout = longTimeout
+		if said := h.stderr.String(); code != exitUnreachable || strings.Contains(said, "the issuer may have made a grant, which then lives on there") != may {
+			t.Errorf("%s: %d: %s", name, code, said)
+		}
+	}
+}

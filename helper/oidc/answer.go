@@ -150,6 +150,17 @@ func fromForm(body []byte) members {
 	return found
 }
 
+// behindText reads the object that stands behind something else: a server with debugging
+// on writes its warnings before the answer, and another wraps the answer in a list.
+func behindText(body []byte) members {
+	start := bytes.Index(body, []byte(`{"`))
+	if start < 0 {
+		return nil
+	}
+	found, _ := readMembers(body[start:])
+	return found
+}
+
 // readAnswer makes a Response or an error of the token endpoint's answer. cut is the
 // error that ended the body early. The refresh token is read before all else is
 // looked at: whatever is odd in the answer, it is kept.
@@ -158,6 +169,8 @@ func (i *Issuer) readAnswer(g Grant, resp *http.Response, body []byte, cut error
 	if found == nil {
 		if found = fromForm(body); found != nil {
 			broken = nil
+		} else {
+			found = behindText(body) // and broken stays: no access token is taken from there
 		}
 	}
 	noAnswer := func(err error) error { return &outcomeError{NoAnswer, unreachable(g.op, err, sent...)} }
@@ -192,10 +205,16 @@ func (i *Issuer) readAnswer(g Grant, resp *http.Response, body []byte, cut error
 // put the status there. The access token is not used.
 func beside(found members, g Grant) Response {
 	token, _ := found.text("refresh_token")
-	if _, refused := found["error"]; refused || !g.spends || len(token) > maxToken {
+	if found.namesError() || !g.spends || len(token) > maxToken {
 		return Response{}
 	}
 	return Response{RefreshToken: secret.Secret(token)}
+}
+
+// namesError reports whether there is an error. Some frameworks write each member of their
+// answers, with nothing in those that do not apply.
+func (m members) namesError() bool {
+	return !slices.Contains([]string{"", "null", `""`, "false"}, string(m["error"]))
 }
 
 // refusal is the error of an answer that is none of success.

@@ -59,6 +59,35 @@ func TestAnswer_keepsTheRefreshToken(t *testing.T) {
 	}
 }
 
+// TestAnswer_behindText: of an answer that stands behind something else, the refresh token
+// is kept and the access token is not used.
+func TestAnswer_behindText(t *testing.T) {
+	for _, body := range []string{
+		"<br />\n<b>Notice</b>: Undefined index: x in {main} on line 7<br />\n" + goodBody, ")]}',\n" + goodBody, `[` + goodBody + `]`, "while(1);" + goodBody, `answer(` + goodBody + `);`,
+	} {
+		resp := &http.Response{StatusCode: 200, Header: http.Header{}}
+		r, err := at("https://issuer.example", "").readAnswer(RefreshGrant(oldToken), resp, []byte(body), nil, nil)
+		if _, unfit := errors.AsType[*VerifyError](err); r.RefreshToken != newToken || r.AccessToken != "" || !unfit || OutcomeOf(err) != Answered {
+			t.Errorf("%.20s: kept %t, %v", body, r.RefreshToken == newToken, err)
+		}
+	}
+}
+
+// TestAnswer_noError: a member error with nothing in it is none, whatever the status. With
+// something in it, the refresh token beside it is not believed.
+func TestAnswer_noError(t *testing.T) {
+	for value, kept := range map[string]bool{`null`: true, `""`: true, `false`: true, `"invalid_grant"`: false, `{"code":400}`: false, `true`: false} {
+		for _, status := range []int{400, 401, 403, 500, 503} {
+			resp := &http.Response{StatusCode: status, Header: http.Header{}}
+			body := strings.TrimSuffix(strings.TrimSpace(goodBody), "}") + `,"error":` + value + "}"
+			r, err := at("https://issuer.example", "").readAnswer(RefreshGrant(oldToken), resp, []byte(body), nil, nil)
+			if (r.RefreshToken == newToken) != kept || r.AccessToken != "" || err == nil {
+				t.Errorf("%d, error is %s: kept %t, %v", status, value, r.RefreshToken == newToken, err)
+			}
+		}
+	}
+}
+
 // TestAnswer_cutOff: a refresh token that arrived whole is kept; half of one is not.
 func TestAnswer_cutOff(t *testing.T) {
 	i := at("https://issuer.example", "")
@@ -114,7 +143,7 @@ func TestAnswer_reads(t *testing.T) {
 
 // TestAnswer_isNone: what is no answer of a token endpoint decides nothing.
 func TestAnswer_isNone(t *testing.T) {
-	for _, body := range []string{"", "null", "[]", `[` + goodBody + `]`, "<html>", "{}", `{"access_token":null}`, `{"token_type":"Bearer"}`, `"text"`, "access_token", "\x00"} {
+	for _, body := range []string{"", "null", "[]", `[{"a":1}]`, `<script>var a = {"a":1}</script>`, "<html>", "{}", `{"access_token":null}`, `{"token_type":"Bearer"}`, `"text"`, "access_token", "\x00"} {
 		resp := &http.Response{StatusCode: 200, Header: http.Header{}}
 		_, err := at("https://issuer.example", "").readAnswer(RefreshGrant(oldToken), resp, []byte(body), nil, nil)
 		if !errors.Is(err, ErrUnreachable) || OutcomeOf(err) != NoAnswer {

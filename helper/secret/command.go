@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 )
@@ -34,8 +35,8 @@ func (e *CommandError) Error() string {
 }
 
 // FromCommand runs a program, without a shell, and takes what it prints, less one
-// line end, for a secret. The program has ten seconds, and what it starts may not
-// hold its output open any longer. The error is a *CommandError, or that of a
+// line end, for a secret. The program has ten seconds. What it leaves running, such as the
+// master connection of ssh, may hold its output open: that is not waited for. The error is a *CommandError, or that of a
 // cancelled context.
 func FromCommand(asked context.Context, argv []string) (Secret, error) {
 	ctx, cancel := context.WithTimeout(asked, commandTime)
@@ -51,14 +52,28 @@ func FromCommand(asked context.Context, argv []string) (Secret, error) {
 		return "", asked.Err()
 	case ctx.Err() != nil:
 		why = fmt.Sprintf("no answer in time (%s at most)", commandTime)
-	case err != nil:
+	case err != nil && !errors.Is(err, exec.ErrWaitDelay): // that one is of a program that ended well
 		why = err.Error()
 	case out.over:
 		why = fmt.Sprintf("it printed more than %d bytes; that is not one secret", MaxSize)
 	default:
 		return WithoutLineEnd(out.b), nil
 	}
-	return "", &CommandError{Name: argv[0], Why: why, Said: strings.TrimSpace(string(said.b))}
+	return "", &CommandError{Name: argv[0], Why: why, Said: withoutSecret(string(said.b), string(out.b))}
+}
+
+// withoutSecret is what a program said, less each line that a tracing shell (sh -x) wrote
+// and each that repeats a word of the output: a script may fail after it has the secret.
+func withoutSecret(said, out string) string {
+	words := strings.Fields(out)
+	var kept []string
+	for line := range strings.Lines(said) {
+		shows := strings.HasPrefix(line, "+") || slices.ContainsFunc(words, func(word string) bool { return strings.Contains(line, word) })
+		if !shows {
+			kept = append(kept, line)
+		}
+	}
+	return strings.TrimSpace(strings.Join(kept, ""))
 }
 
 // WithoutLineEnd takes off the one line end that an editor or echo leaves.

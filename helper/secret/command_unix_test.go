@@ -17,6 +17,10 @@ func TestFromCommand(t *testing.T) {
 	if err := os.WriteFile(script, []byte("#!/bin/sh\n"+`case $1 in
 plain) printf 'hunter2\n' ;;
 windows) printf 'hunter2\r\n' ;;
+stays) sleep 20 & echo hunter2 ;;
+master) (sleep 20 >/dev/null) & echo hunter2 ;;
+traced) set -x; p=hunter2; echo "$p"; echo sealed >&2; exit 3 ;;
+repeats) echo hunter2; echo "cannot check 'hunter2'" >&2; echo sealed >&2; exit 3 ;;
 lines) printf 'one\ntwo\n\n' ;;
 fails) echo hunter2; echo 'the vault is sealed' >&2; exit 3 ;;
 much) head -c 70000 /dev/zero ;;
@@ -26,14 +30,14 @@ esac
 `), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for arg, want := range map[string]string{"plain": "hunter2", "windows": "hunter2", "lines": "one\ntwo\n", "$HOME; echo x": "$HOME; echo x"} {
+	for arg, want := range map[string]string{"plain": "hunter2", "stays": "hunter2", "master": "hunter2", "windows": "hunter2", "lines": "one\ntwo\n", "$HOME; echo x": "$HOME; echo x"} {
 		if got, err := FromCommand(context.Background(), []string{script, arg}); err != nil || got.Reveal() != want {
 			t.Errorf("%s: %q, %v", arg, got.Reveal(), err)
 		}
 	}
 	short, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 	defer cancel()
-	for arg, want := range map[string]string{"fails": "exit status 3", "much": "more than 65536 bytes", "hangs": "no answer in time"} {
+	for arg, want := range map[string]string{"fails": "exit status 3", "traced": `3: "sealed"`, "repeats": `3: "sealed"`, "much": "more than 65536 bytes", "hangs": "no answer in time"} {
 		ctx := context.Background()
 		if arg == "hangs" {
 			ctx = short
