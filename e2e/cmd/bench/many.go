@@ -34,7 +34,7 @@ func (b *bench) manyCommands(r *report) error {
 	few, many := b.size.many/10, b.size.many
 	t := table{
 		title: "All accounts", head: []string{"", fmt.Sprintf("%d accounts", few), fmt.Sprintf("%d accounts", many), "ratio"},
-		text: "A command that goes through all accounts, file store, built-in issuer, once each: its time, and the processor time that it used. " +
+		text: "A command that goes through all accounts, file store, built-in issuer, once each (store move: the fastest of three): its time, and the processor time that it used. " +
 			"The ratio is of processor time, as a disk that others write to decides the rest. keepalive has no limit of its rate. " +
 			"For store move, what it does for each account is timed, out of the file store into memory: gnome-keyring, the other store, rewrites all items at each write.",
 	}
@@ -57,7 +57,11 @@ func (b *bench) manyCommands(r *report) error {
 
 var manyOrder = []string{"list", "keepalive", "store move", "erase --all"}
 
-// throughAll times each command once over n accounts.
+// moves is how often store move is timed. It runs in this process, whose collector takes a
+// share of its time that differs from run to run.
+const moves = 3
+
+// throughAll times each command over n accounts: once, and store move a few times.
 func (b *bench) throughAll(n int) (map[string]cost, error) {
 	issuer, err := oidctest.Start(oidctest.OpaqueRefreshTokens())
 	if err != nil {
@@ -92,11 +96,19 @@ func (b *bench) throughAll(n int) (map[string]cost, error) {
 	if left := issuer.Grants("alice"); left != 0 {
 		return nil, fmt.Errorf("%d grants are left after erase --all", left)
 	}
-	if err := fillAccounts(b.ctx, h, issuer, n); err != nil {
-		return nil, err
+	for range moves {
+		if err := fillAccounts(b.ctx, h, issuer, n); err != nil {
+			return nil, err
+		}
+		move, err := b.timedMove(h, n)
+		if err != nil {
+			return nil, err
+		}
+		if least, ok := took["store move"]; !ok || move.processor < least.processor {
+			took["store move"] = move
+		}
 	}
-	took["store move"], err = b.timedMove(h, n)
-	return took, err
+	return took, nil
 }
 
 // timed runs a command once.
@@ -156,6 +168,7 @@ func (b *bench) timedMove(h *run.Home, n int) (cost, error) {
 	if len(accounts) != n {
 		return cost{}, fmt.Errorf("%d accounts, not %d", len(accounts), n)
 	}
+	runtime.GC()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	began := time.Now()

@@ -132,7 +132,7 @@ func (b *bench) sample(rounds int, tasks ...task) (map[string]times, error) {
 			}
 			var sum time.Duration
 			for _, c := range tasks[i].steps {
-				took, err := b.run(c)
+				took, err := b.run(b.inTurn(c, round))
 				if err != nil {
 					return nil, err
 				}
