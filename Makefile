@@ -20,6 +20,8 @@ build: ## build bin/t2-cred as a release is built
 	@install bin/linked/t2-cred bin/t2-cred # what the linker has just written starts slower
 
 PREFIX ?= /usr/local
+# zsh and dash leave the ~ of PREFIX=~/.local alone, and quotes here would keep it.
+override PREFIX := $(patsubst ~/%,$(HOME)/%,$(PREFIX))
 
 .PHONY: install
 install: build ## install the program below PREFIX (/usr/local), as in make install PREFIX=~/.local

@@ -40,3 +40,34 @@ func TestMore_demo(t *testing.T) {
 		}
 	}
 }
+
+// TestMakeInstall puts the program where the README says, in an empty home. Not each shell
+// puts the home in the place of the ~ behind PREFIX=.
+func TestMakeInstall(t *testing.T) {
+	if _, err := exec.LookPath("make"); err != nil && !parts.Required() {
+		t.Skip(err)
+	}
+	top, err := parts.Checkout()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ prefix, dest, want string }{
+		{"PREFIX=~/.local", "DESTDIR=", "home/.local/bin/t2-cred"}, {"PREFIX=/opt/t2", "DESTDIR=dest", "dest/opt/t2/bin/t2-cred"},
+	} {
+		dir := t.TempDir()
+		if err := os.MkdirAll(dir+"/bin", 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(dir+"/bin/t2-cred", nil, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), "make", "-f", top+"/Makefile", "-o", "build", "install", c.prefix, c.dest)
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "MAKEFLAGS=", "HOME="+dir+"/home")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("make install %s: %v\n%s", c.prefix, err, out)
+		}
+		if _, err := os.Stat(dir + "/" + c.want); err != nil {
+			t.Errorf("make install %s %s: %v", c.prefix, c.dest, err)
+		}
+	}
+}

@@ -57,7 +57,7 @@ func TestFleetPage_manifests(t *testing.T) {
 	if !*security.RunAsNonRoot || !*job.SecurityContext.ReadOnlyRootFilesystem || *job.SecurityContext.AllowPrivilegeEscalation {
 		t.Errorf("the pod is not restricted: %+v, %+v", security, job.SecurityContext)
 	}
-	if grace := pod.Spec.TerminationGracePeriodSeconds; grace == nil || *grace < 50 {
+	if grace := pod.Spec.TerminationGracePeriodSeconds; grace == nil || *grace < 75 {
 		t.Error("the grace period is shorter than a refresh may take")
 	}
 	volumes := map[string]bool{}

@@ -50,6 +50,9 @@ func checkAlone(token secret.Secret, member string, command hint.Command, refuse
 			return refuse(alone, "it holds a space, a line end or a character that no token has")
 		}
 	}
+	if i := strings.IndexAny(v, "<>(),;:"); i >= 0 && strings.HasPrefix(strings.TrimLeft(v, "<("), "eyJ") {
+		return refuse(alone, "it begins as a JWT does and has the character %q, which no JWT has", v[i])
+	}
 	return nil
 }
 
@@ -63,6 +66,11 @@ func refuseJSON(v, member string, refuse refusal) error {
 		_, found := answer[member]
 		if code, ok := answer["error"].(string); ok && !found {
 			return refuse(hint.Say(lookAtMaker), "it is an issuer's answer with the error %q", oidc.Clean(code))
+		}
+		for _, other := range []string{"token", "accessToken", "refreshToken"} { // of gh, az and node's libraries
+			if _, has := answer[other].(string); has && !found {
+				return refuse(hint.Say("take the member of the token out of it: jq -r ."+other), "it is a JSON text, and has %[2]s and no %[1]s", member, other)
+			}
 		}
 		if !found {
 			return refuse(hint.Say(lookAtMaker), "it is a JSON text, and has no %s", member)

@@ -18,7 +18,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	if cmd.HasSubCommands() {
-		return unknownCommand(cmd, args[0])
+		return unknownCommand(cmd, args...)
 	}
 	return usageError(fmt.Errorf("%s takes no arguments%s", verb(cmd), meantFlag(cmd)))
 }
@@ -39,13 +39,18 @@ func meantFlagBy(cmd *cobra.Command, args []string) string {
 	return ""
 }
 
-// unknownCommand is the error of a word that is no command below cmd.
-func unknownCommand(cmd *cobra.Command, typed string) error {
+// unknownCommand is the error of a word that is no command below cmd. Of gh's auth the word
+// behind it says what was meant.
+func unknownCommand(cmd *cobra.Command, words ...string) error {
+	typed := words[0]
 	var known []string
 	for _, sub := range cmd.Commands() {
 		known = append(append(known, sub.Name()), sub.Aliases...)
 	}
 	near := didYouMeanCommand(typed, known)
+	if typed == "auth" && len(words) > 1 {
+		near = or(didYouMeanCommand(words[1], known), near)
+	}
 	if verb(cmd) == "config" && slices.Contains([]string{"set", "edit", "add", "unset"}, typed) {
 		near = "; did you mean t2-cred profile edit?"
 	}
@@ -156,30 +161,41 @@ func unknownFlag(cmd *cobra.Command, unknown *pflag.NotExistError) error {
 			return usageError(fmt.Errorf("unknown flag: -%s; did you mean --%s?", long, long))
 		}
 	}
-	near := ""
+	near, others := "", ""
 	for _, same := range sameFlags(name) {
 		if cmd.Flags().Lookup(same) != nil {
 			near = same
 			break
 		}
 	}
-	if near == "" && dashes == "--" {
-		var known []string
-		cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
-		near = nearest(name, known)
-	}
-	others := ""
-	if near == "" && dashes == "--" {
-		others = whoHasFlag(name)
+	if near == "" && dashes == "--" { // the very name at another command says more than a name like it
+		if others = whoHasFlag(name); others == "" {
+			near = nearestFlag(cmd, name)
+		}
 	}
 	e := &hint.Error{Kind: errUsage, Detail: "unknown flag: " + dashes + shownWord(name)}
-	if near != "" {
+	switch {
+	case near != "":
 		e.Detail += "; did you mean --" + near + "?"
-	} else {
+	case cmd.HasParent():
 		e.Detail += others
 		e.Remedy = hint.Do(hint.Words(usageLine(cmd)+"; all flags: "), hint.Run(append(strings.Fields(verb(cmd)), "--help")...))
+	default: // its help lists all flags
+		e.Detail += others
 	}
 	return e
+}
+
+// nearestFlag is the flag of cmd that is nearest to a mistyped name. A name that begins with
+// no- means the opposite of the flag without it.
+func nearestFlag(cmd *cobra.Command, name string) string {
+	var known []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if strings.HasPrefix(f.Name, "no-") || !strings.HasPrefix(name, "no-") {
+			known = append(known, f.Name)
+		}
+	})
+	return nearest(name, known)
 }
 
 // longFlag is the flag that was meant by its name behind one dash, as in -fresh. The letters

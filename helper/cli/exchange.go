@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -29,6 +30,16 @@ Prints nothing on standard output (with --json: a report without tokens).`,
 		Example: `  t2-cred exchange --profile gep --token-file user.jwt
   portal-cli token | t2-cred exchange --account alice`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			kind = subjectTokenType(kind)
+			if err := checkURI("subject-token-type", []string{kind}, "access_token", "id_token", "jwt"); err != nil {
+				return err
+			}
+			if err := checkURI("requested-token-type", []string{requested}); err != nil {
+				return err
+			}
+			if err := checkURI("resource", resource); err != nil {
+				return err
+			}
 			h, r, err := a.openHelper()
 			if err != nil {
 				return err
@@ -40,7 +51,7 @@ Prints nothing on standard output (with --json: a report without tokens).`,
 			r.Replace, r.MayReplace = replace, a.mayReplace()
 			rec, err := h.Exchange(cmd.Context(), helper.ExchangeRequest{
 				Request: r, SubjectToken: token, RequestedTokenType: requested,
-				SubjectTokenType: subjectTokenType(kind), SubjectIssuer: from, Resource: resource, AllowOnline: allowOnline,
+				SubjectTokenType: kind, SubjectIssuer: from, Resource: resource, AllowOnline: allowOnline,
 			})
 			if err != nil {
 				return err
@@ -70,6 +81,18 @@ func subjectTokenType(name string) string {
 		return oidc.TypeJWT
 	}
 	return name
+}
+
+// checkURI refuses a word that is neither a URI nor one of the short names of a flag. An
+// issuer would blame the token for it.
+func checkURI(flag string, typed []string, short ...string) error {
+	for _, word := range typed {
+		if word != "" && !strings.Contains(word, ":") {
+			kinds := strings.Join(append(slices.Clone(short), "a URI (RFC 8693)"), " or ")
+			return usageError(fmt.Errorf("--%s %q is not %s%s", flag, shownWord(word), kinds, didYouMean(word, short)))
+		}
+	}
+	return nil
 }
 
 // tokenFrom takes a token from where it is offered: a file, standard input or a

@@ -36,6 +36,7 @@ more for the answer, and no signal ends that wait.
   --format headers  {"Authorization": "Bearer TOKEN"}
   --format json     {"access_token", "token_type", "expires_at", "expires_in", …}
   --format env      export T2_CRED_ACCESS_TOKEN='TOKEN'
+  --format rattler  {"HOST": {"BearerToken": "TOKEN"}}, for the profile's exact hosts
 
 With --url, or with --url-env for programs that put the address into a variable, the
 profile is the one that has the address's host among its hosts, as for hooks. Every other

@@ -298,6 +298,7 @@ func notMine(u *url.URL) error {
 		Remedy: hint.Do(hint.Words("if it may have the token, add it to the hosts of a profile: "), hint.Run("profile", "list")),
 	}
 	if u.Scheme != "https" && !oidc.Loopback(u.Hostname()) {
+		p.Detail = fmt.Sprintf("no profile is for plain http: %s", clean(u.Scheme+"://"+u.Host))
 		p.Remedy = hint.Say("a token goes to https alone, and to http on loopback")
 	}
 	return p

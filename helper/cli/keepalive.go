@@ -101,6 +101,11 @@ func (a *app) toKeep(ctx context.Context, c *config, s *store.Store, account str
 	accounts = slices.DeleteFunc(accounts, func(n store.Account) bool {
 		return a.flags.profile != "" && n.Key.Profile != a.flags.profile || account != "" && n.Key.Account != account
 	})
+	if len(accounts) == 0 && a.flags.profile != "" {
+		if _, err := c.profile(a.flags.profile); err != nil {
+			return nil, err
+		}
+	}
 	if len(accounts) == 0 && (a.flags.profile != "" || account != "") {
 		return nil, &hint.Error{Kind: helper.ErrLoginRequired, Detail: "keepalive: nothing is stored for the chosen accounts", Remedy: hint.Do(hint.Run("list"))}
 	}

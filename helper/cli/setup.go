@@ -14,6 +14,7 @@ import (
 
 	"github.com/terradue/t2-cred/helper"
 	"github.com/terradue/t2-cred/helper/hint"
+	"github.com/terradue/t2-cred/helper/hook"
 	"github.com/terradue/t2-cred/helper/setup"
 )
 
@@ -39,8 +40,10 @@ file whose t2-cred lines somebody edited.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			tool, ok := setup.Find(args[0])
 			switch {
+			case !ok && slices.ContainsFunc(hook.Protocols, func(p *hook.Protocol) bool { return p.Name == args[0] }):
+				return &hint.Error{Kind: errUsage, Detail: "setup changes no file for " + args[0] + ": its lines are written by hand", Remedy: hint.Do(hint.Run("help", args[0]))}
 			case !ok:
-				return usageError(fmt.Errorf("setup does not know %q%s; it knows %s", clean(args[0]), didYouMean(args[0], setup.Known()), strings.Join(names, ", ")))
+				return usageError(fmt.Errorf("setup does not know %q%s; it knows %s", shownWord(args[0]), didYouMean(args[0], setup.Known()), strings.Join(names, ", ")))
 			case write && undo:
 				return usageError(errors.New("--write and --undo exclude each other"))
 			}

@@ -185,7 +185,11 @@ func (a *app) printStatus(n store.Account) {
 	line("kept since", "%s", ago(n.Created, now))
 	line("last refresh", "%s", ago(n.Refreshed, now))
 	line("grant", "%s", ahead(n.RefreshExpiry, now))
-	line("access token", "%s", ahead(n.TokenExpiry, now))
+	if n.TokenExpiry.IsZero() { // the cache keeps no token longer than it is valid
+		line("access token", "none in the cache, or its end is unknown")
+	} else {
+		line("access token", "%s", ahead(n.TokenExpiry, now))
+	}
 	line("kept in", "%s", n.Backend)
 	// An issuer ends an idle grant without telling; Keycloak's default is 30 days.
 	if last := lastUse(n.Note, now); n.Offline && n.RevokedBy == "" && !last.IsZero() && now.Sub(last) > 20*day {

@@ -76,8 +76,9 @@ func exitCodesTopic() string {
 		entries = append(entries, entry{fmt.Sprintf("%3d", e.Code), e.Means})
 	}
 	return "Scripts may rely on these exit codes. They do not change.\n\n" + list(entries) + `
-After a failure, standard output is empty. Standard error has one line that says what
-failed and one that begins with "hint: ". With --json it has
+After a failure, standard output is empty, except for the reports of keepalive, doctor
+and list. Standard error has one line that says what failed and one that begins with
+"hint: ". With --json it has
 {"error":{"code","exit","message","hint"}} instead.`
 }
 

@@ -73,6 +73,21 @@ func TestTopics_haveEveryVariable(t *testing.T) {
 	}
 }
 
+// TestHelp_hasEveryFormat compares the help of get and write with the values of --format.
+func TestHelp_hasEveryFormat(t *testing.T) {
+	for _, verb := range []string{"get", "write"} {
+		cmd, _, err := Commands().Find([]string{verb})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name := range formats {
+			if !strings.Contains(cmd.Long, "\n  --format "+name+" ") {
+				t.Errorf("the help of %s does not show --format %s", verb, name)
+			}
+		}
+	}
+}
+
 // TestHelp_lists has the topics in the list of help, and no long line in any of them.
 func TestHelp_lists(t *testing.T) {
 	h := newHome(t)

@@ -26,20 +26,28 @@ func didYouMeanCommand(typed string, known []string) string {
 	switch strings.ToLower(typed) {
 	case "ls", "accounts", "users":
 		same = []string{"list", "status", "show"}
-	case "list", "cat", "view", "info", "print", "get":
+	case "list", "show", "cat", "view", "info", "get":
 		same = []string{"show", "status", "get"}
-	case "rm", "delete", "del", "revoke", "signout", "sign-out", "logoff":
+	case "rm", "remove", "delete", "del", "revoke", "signout", "sign-out", "logoff":
 		same = []string{"remove", "erase"}
 	case "mv":
 		same = []string{"move"}
 	case "new", "create":
 		same = []string{"add", "init"}
+	case "add":
+		same = []string{"profile add"}
+	case "edit":
+		same = []string{"profile edit"}
 	case "update", "change", "set", "modify":
 		same = []string{"edit"}
-	case "select", "switch", "default":
-		same = []string{"use"}
-	case "token", "get-token", "access-token", "fetch":
-		same = []string{"get"}
+	case "use", "select", "switch", "default":
+		same = []string{"use", "profile use", "move"}
+	case "token", "get-token", "access-token", "fetch", "print":
+		same = []string{"get", "show"}
+	case "run":
+		same = []string{"exec"}
+	case "credential", "git-credential":
+		same = []string{"git"}
 	case "refresh", "renew":
 		same = []string{"get --fresh"}
 	case "whoami":
@@ -61,6 +69,9 @@ func didYouMeanCommand(typed string, known []string) string {
 
 // sameFlags are the flags that other tools call by that name, the likeliest first.
 func sameFlags(typed string) []string {
+	if typed == "V" { // a small v is --verbose
+		return []string{"version"}
+	}
 	switch strings.ToLower(typed) {
 	case "url", "server", "realm", "issuer-url", "endpoint":
 		return []string{"issuer"}
@@ -76,6 +87,14 @@ func sameFlags(typed string) []string {
 		return []string{"account"}
 	case "force", "refresh", "no-cache":
 		return []string{"fresh"}
+	case "with-token":
+		return []string{"token-file"}
+	case "web":
+		return []string{"browser"}
+	case "no-browser", "no-launch-browser":
+		return []string{"device"}
+	case "e":
+		return []string{"env"}
 	}
 	return nil
 }

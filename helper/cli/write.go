@@ -33,6 +33,7 @@ choose a directory in memory ($XDG_RUNTIME_DIR).
 
   --format token    the token (the default)
   --format header   Authorization: Bearer TOKEN
+  --format headers  {"Authorization": "Bearer TOKEN"}
   --format json     {"access_token", "token_type", "expires_at", …}
   --format env      export T2_CRED_ACCESS_TOKEN='TOKEN'
   --format rattler  {"HOST": {"BearerToken": "TOKEN"}}, for the profile's exact hosts

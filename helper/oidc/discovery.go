@@ -164,6 +164,8 @@ func addressHint(id string) string {
 	return fmt.Sprintf("check the issuer's address, and how the realm is spelt; Keycloak before 17 has it at %s/auth/realms/%s", Clean(before), Clean(realm))
 }
 
+const exactAddress = "check the issuer's address: it is as https://iam.example.org/realms/NAME; its admin knows the exact one"
+
 // wellKnown lists where the document of issuer id may be. RFC 8414 §3.1 puts
 // the well-known part between host and path.
 func wellKnown(id string) ([]string, error) {
@@ -176,7 +178,7 @@ func wellKnown(id string) ([]string, error) {
 		if err == nil && u.Host == "" { // else a password may be in it
 			what = "the issuer " + Clean(id)
 		}
-		e := &ConfigError{Detail: what + " is not an https URL without user, query and fragment"}
+		e := &ConfigError{Detail: what + " is not an https URL without user, query and fragment", Remedy: hint.Say(exactAddress)}
 		if err == nil && u.RawQuery != "" && u.User == nil { // as of Azure AD B2C's documents
 			e.Remedy = hint.Say("the profile's issuer is the issuer of the document that lies there; a document whose address has a query is named by discovery_url in the profile")
 		}
@@ -186,7 +188,7 @@ func wellKnown(id string) ([]string, error) {
 		u.Scheme = "https" // never in clear, whatever the identifier says
 	}
 	if _, err := secureURL(u.String(), u.String()); err != nil {
-		return nil, &ConfigError{Detail: "issuer " + err.Error()}
+		return nil, &ConfigError{Detail: "issuer " + err.Error(), Remedy: hint.Say(exactAddress)}
 	}
 	path := strings.TrimSuffix(u.EscapedPath(), "/")
 	origin := u.Scheme + "://" + u.Host
@@ -392,12 +394,31 @@ func (i *Issuer) tryOther(ctx context.Context, other string, err error) error {
 	return err
 }
 
+// withSlashes puts :// behind a scheme that has only a part of it. A host may be called
+// https: then a port stands behind its colon.
+func withSlashes(typed string) string {
+	for _, scheme := range []string{"https", "http"} {
+		rest, _ := strings.CutPrefix(typed, scheme)
+		host := strings.TrimLeft(rest, ":/")
+		between := strings.TrimSuffix(rest, host)
+		port := between == ":" && host != "" && host[0] >= '0' && host[0] <= '9'
+		if rest != typed && between != "" && host != "" && !port {
+			return scheme + "://" + host
+		}
+	}
+	return typed
+}
+
 // normalize undoes what people get wrong when they paste an issuer.
 func normalize(typed string) (id string, notes []string) {
 	id = strings.TrimSpace(typed)
 	if bare := strings.TrimSpace(strings.Trim(id, "\"'“”")); bare != id {
 		id = bare
 		notes = append(notes, "the quotes are left out")
+	}
+	if whole := withSlashes(id); whole != id {
+		id = whole
+		notes = append(notes, "the :// behind the scheme is mended")
 	}
 	if !strings.Contains(id, "://") {
 		scheme := "https"

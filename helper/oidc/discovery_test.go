@@ -15,6 +15,10 @@ func TestNormalize_forgivesWhatPeoplePaste(t *testing.T) {
 		"https://iam.example.org/.well-known/oauth-authorization-server/auth/realms/master",
 		"iam.example.org/auth/realms/master",
 		"http://iam.example.org/auth/realms/master",
+		"https:/iam.example.org/auth/realms/master",
+		"https//iam.example.org/auth/realms/master",
+		"http:iam.example.org/auth/realms/master",
+		"https:///iam.example.org/auth/realms/master",
 	} {
 		if got, _ := normalize(typed); got != want {
 			t.Errorf("normalize(%q) = %q", typed, got)
@@ -22,6 +26,13 @@ func TestNormalize_forgivesWhatPeoplePaste(t *testing.T) {
 	}
 	if _, notes := normalize("http://iam.example.org"); len(notes) != 1 || !strings.Contains(notes[0], "https://iam.example.org") {
 		t.Errorf("plain http is changed without a word: %q", notes)
+	}
+	for typed, want := range map[string]string{ // a host that is called as a scheme is
+		"https:8443/realms/x": "https://https:8443/realms/x", "http.example.org": "https://http.example.org", "https-iam/x": "https://https-iam/x",
+	} {
+		if got, _ := normalize(typed); got != want {
+			t.Errorf("normalize(%q) = %q", typed, got)
+		}
 	}
 	if got, notes := normalize("http://127.0.0.1:8080/realms/x"); got != "http://127.0.0.1:8080/realms/x" || len(notes) != 0 {
 		t.Errorf("loopback: %q %q", got, notes)

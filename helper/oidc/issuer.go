@@ -164,6 +164,8 @@ func secureURL(s string, issuer string) (*url.URL, error) {
 		return nil, fmt.Errorf("%q is not an absolute URL", Clean(s))
 	case strings.HasSuffix(u.Host, ":"): // net/http asks another one, without the colon
 		return nil, fmt.Errorf("%s has a colon and no port", Clean(s))
+	case len(u.Port()) > 5 || len(u.Port()) == 5 && u.Port() > "65535":
+		return nil, fmt.Errorf("%s has a port that is greater than 65535", Clean(u.Redacted()))
 	case u.User != nil:
 		return nil, fmt.Errorf("%s carries a user name or password", Clean(u.Redacted()))
 	case u.Fragment != "":
