@@ -151,7 +151,7 @@ func (c Command) With(args ...string) Command {
 func (c Command) text(g Globals) string {
 	argv := c.argv
 	if c.own {
-		if g.Store != "" && !c.names("--store") {
+		if g.Store != "" && !c.names("--store") && !c.names("--use") { // --use chooses another store
 			argv = append(argv[:len(argv):len(argv)], "--store", g.Store)
 		}
 		if g.Config != "" && !c.names("--config") {

@@ -87,6 +87,10 @@ func TestRemedy_isComplete(t *testing.T) {
 	if got, want := other.Text(hint.Globals{Store: "file"}), "t2-cred store move --store keyring; chmod 600 'a b'"; got != want {
 		t.Errorf("Text = %q, want %q", got, want)
 	}
+	files := hint.Do(hint.Run("store", "init", "--use")) // which chooses the store itself
+	if got, want := files.Text(hint.Globals{Store: "keyring"}), "t2-cred store init --use"; got != want {
+		t.Errorf("Text = %q, want %q", got, want)
+	}
 	if got := hint.Run("get").For("", "default").With("--fresh"); hint.Do(got).String() != "t2-cred get --fresh" {
 		t.Errorf("default account and no profile: %q", hint.Do(got))
 	}
