@@ -184,6 +184,24 @@ func TestTrust_configuration(t *testing.T) {
 	}
 }
 
+// A link leads into mallory's directory, below one that all may write. No chmod or chown of
+// the victim's mends that.
+func TestTrust_configurationInAnothersDirectory(t *testing.T) {
+	v := newTrustStage(t)
+	open := v.dir("open", 0, 0o755)
+	v.chmod(open, 0o777|os.ModeSticky)
+	theirs := v.dir(filepath.Join("open", "theirs"), mallory, 0o755)
+	v.plant(filepath.Join(theirs, "config.toml"), "default_profile = \"gep\"\n", nobody, 0o600)
+	link := filepath.Join(v.dir("etc", nobody, 0o755), "config.toml")
+	if err := os.Symlink(filepath.Join(theirs, "config.toml"), link); err != nil {
+		t.Fatal(err)
+	}
+	r := v.Set("T2_CRED_CONFIG="+link).Run("get")
+	if r.Code != 3 || strings.Contains(r.Stderr, "chmod") || !strings.Contains(r.Stderr, open) || !strings.Contains(r.Stderr, "--config FILE") {
+		t.Errorf("got %s", r)
+	}
+}
+
 // secretFile is a file of the victim's alone.
 func (v *trustStage) secretFile(name, content string) string {
 	v.t.Helper()

@@ -50,7 +50,7 @@ func unreadableFile(path string, err error) error {
 	case errors.As(err, &mendable) && len(mendable.Repair()) > 0:
 		remedy = hint.Do(hint.Shell(mendable.Repair()...))
 	case errors.Is(err, safefile.ErrNotOurs):
-		remedy = hint.Do(hint.Shell("chmod", "go-w", path, filepath.Dir(path)))
+		remedy = hint.Say("put it where every directory on the way is yours, or name one there: --config FILE")
 	case errors.Is(err, safefile.ErrNotRegular):
 		remedy = hint.Say("put a file there, or name one: --config FILE")
 	case errors.Is(err, fs.ErrPermission):
