@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -140,9 +141,12 @@ func flagError(cmd *cobra.Command, err error) error {
 		return usageError(fmt.Errorf("--%s wants a value", alone.GetFlag().Name))
 	}
 	if wrong, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
-		words := map[string]string{"duration": "a duration such as 30s", "bool": "true or false", "ints": "a number", "intSlice": "a number"}[wrong.GetFlag().Value.Type()]
+		words := map[string]string{"duration": "a duration such as 30s", "bool": "true or false", "ints": "a number", "intSlice": "a number", "float64": "a number"}[wrong.GetFlag().Value.Type()]
 		if _, ok := wrong.GetFlag().Value.(*days); ok {
 			words = "a duration such as 7d or 12h"
+		}
+		if _, bare := strconv.Atoi(wrong.GetValue()); bare == nil && words == "a duration such as 30s" {
+			words = "a duration; did you mean " + wrong.GetValue() + "s?"
 		}
 		if words != "" {
 			return usageError(fmt.Errorf("--%s %q is not %s", wrong.GetFlag().Name, shownWord(wrong.GetValue()), words))
