@@ -196,7 +196,7 @@ func TestTrust_configurationInAnothersDirectory(t *testing.T) {
 	if err := os.Symlink(filepath.Join(theirs, "config.toml"), link); err != nil {
 		t.Fatal(err)
 	}
-	r := v.Set("T2_CRED_CONFIG="+link).Run("get")
+	r := v.Set("T2_CRED_CONFIG=" + link).Run("get")
 	if r.Code != 3 || strings.Contains(r.Stderr, "chmod") || !strings.Contains(r.Stderr, open) || !strings.Contains(r.Stderr, "--config FILE") {
 		t.Errorf("got %s", r)
 	}

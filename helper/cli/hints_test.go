@@ -221,7 +221,7 @@ func TestHints_noCommandInWords(t *testing.T) {
 
 // shellHints are the programs of others that hints name, and why none of them harms.
 var shellHints = map[string]string{
-	"mkdir": "makes a directory", "chmod": "takes rights from others", "ls": "shows", "git": "sets the one value that it names",
+	"mkdir": "makes a directory", "ls": "shows", "git": "sets the one value that it names",
 	"terraform": "is for a person who has logged in there", "mv": "moves aside a file that no identity opens", "age-keygen": "writes a file that does not exist", "chown": "is for a person who says that the directory is to be his",
 }
 
