@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/terradue/t2-cred/e2e/keycloak"
@@ -135,8 +136,8 @@ func (b *bench) build(name string) (string, error) {
 	return b.install(b.path(name))
 }
 
-// copies is how many copies of a program are run in turn. Two copies of one program differ
-// in how they lie in the page cache, and so by up to 3 % in their time.
+// copies is how many copies of a program are run, each for a part of the rounds. Two copies
+// of one program differ in how they lie in the page cache, and so by up to 3 % in their time.
 const copies = 8
 
 // install copies a program to where it is run, as an installation does, and returns the
@@ -155,15 +156,16 @@ func (b *bench) install(path string) (string, error) {
 			return "", err
 		}
 	}
+	syscall.Sync() // or the disk would write them while something is measured
 	return filepath.Join(b.copyDir(0), filepath.Base(path)), nil
 }
 
 func (b *bench) copyDir(i int) string { return b.path(filepath.Join("bin", strconv.Itoa(i))) }
 
-// inTurn is the command with the copy whose turn it is, if the program was installed.
-func (b *bench) inTurn(c command, round int) command {
+// copyOf is the command with another copy of its program, if that was installed.
+func (b *bench) copyOf(c command, i int) command {
 	if dir, name := filepath.Split(c.argv[0]); filepath.Clean(dir) == b.copyDir(0) {
-		c.argv = append([]string{filepath.Join(b.copyDir(round%copies), name)}, c.argv[1:]...)
+		c.argv = append([]string{filepath.Join(b.copyDir(i), name)}, c.argv[1:]...)
 	}
 	return c
 }
