@@ -166,16 +166,20 @@ func behindText(body []byte) members {
 // looked at: whatever is odd in the answer, it is kept.
 func (i *Issuer) readAnswer(g Grant, resp *http.Response, body []byte, cut error, sent []secret.Secret, known ...string) (Response, error) {
 	found, broken := readMembers(body)
+	behind := false
 	if found == nil {
 		if found = fromForm(body); found != nil {
 			broken = nil
 		} else {
-			found = behindText(body) // and broken stays: no access token is taken from there
+			found, behind = behindText(body), true // and broken stays: no access token is taken from there
 		}
 	}
 	noAnswer := func(err error) error { return &outcomeError{NoAnswer, unreachable(g.op, err, sent...)} }
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		kept := beside(found, g)
+		if behind {
+			found = nil // a page that holds an error of OAuth is not the issuer's refusal
+		}
 		return kept, i.refusal(g.op, resp, found, append(slices.Clone(sent), kept.RefreshToken))
 	}
 	r := i.response(found, sent, known)

@@ -73,6 +73,18 @@ func TestAnswer_behindText(t *testing.T) {
 	}
 }
 
+// TestAnswer_refusalBehindText: a page of a gateway that holds an error of OAuth ends no grant.
+func TestAnswer_refusalBehindText(t *testing.T) {
+	const page = `<html><script>var last = {"error":"invalid_grant","error_description":"Token is not active"}</script></html>`
+	for _, status := range []int{400, 401, 403} {
+		resp := &http.Response{StatusCode: status, Header: http.Header{}}
+		_, err := at("https://issuer.example", "").readAnswer(RefreshGrant(oldToken), resp, []byte(page), nil, nil)
+		if refused, ok := errors.AsType[*Error](err); !ok || refused.Code != "" || refused.Means() == MeansGrantEnded {
+			t.Errorf("%d: %v", status, err)
+		}
+	}
+}
+
 // TestAnswer_noError: a member error with nothing in it is none, whatever the status. With
 // something in it, the refresh token beside it is not believed.
 func TestAnswer_noError(t *testing.T) {
