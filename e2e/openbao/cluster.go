@@ -185,13 +185,14 @@ const stuckTime = 45 * time.Second
 
 // Settle waits until all servers are in the cluster again. A server of OpenBao 2.7.2 may win
 // the election, log "another namespace key synchronization is still running", and never
-// become active. Then the servers are restarted, as an administrator has to do.
+// become active, or be active and answer no write. Then the servers are restarted, as an
+// administrator has to do.
 func (c *Cluster) Settle() {
 	c.t.Helper()
 	stuck, cancel := context.WithTimeout(context.Background(), stuckTime)
 	defer cancel()
-	if poll(stuck, func() error { _, err := c.leader(stuck); return err }) != nil {
-		c.t.Logf("openbao: no server becomes active, so all are restarted%s", c.lastWords())
+	if poll(stuck, func() error { return c.writes(stuck) }) != nil {
+		c.t.Logf("openbao: no server becomes active and writes, so all are restarted%s", c.lastWords())
 		for _, n := range c.Nodes {
 			n.Restart()
 		}
@@ -203,15 +204,26 @@ func (c *Cluster) Settle() {
 	}
 }
 
-// Watch looks for a leader until stop is called. Stop says for how long there was none at a
-// stretch.
+// writes is nil when there is a leader that writes something within a few seconds.
+func (c *Cluster) writes(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	leader, err := c.leader(ctx)
+	if err != nil {
+		return err
+	}
+	return c.call(ctx, leader.URL, http.MethodPut, "sys/policies/acl/probe", map[string]string{"policy": Policy("probe")}, nil)
+}
+
+// Watch looks for a leader that writes until stop is called. Stop says for how long there
+// was none at a stretch.
 func (c *Cluster) Watch() (stop func() time.Duration) {
 	ctx, cancel := context.WithCancel(context.Background())
 	longest := make(chan time.Duration, 1)
 	go func() {
 		var gap time.Duration
-		for seen := time.Now(); ; time.Sleep(100 * time.Millisecond) {
-			_, err := c.leader(context.WithoutCancel(ctx))
+		for seen := time.Now(); ; time.Sleep(500 * time.Millisecond) {
+			err := c.writes(context.WithoutCancel(ctx))
 			gap = max(gap, time.Since(seen))
 			if err == nil {
 				seen = time.Now()
