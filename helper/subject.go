@@ -69,7 +69,7 @@ func refuseJSON(v, member string, refuse refusal) error {
 		}
 		for _, other := range []string{"token", "accessToken", "refreshToken"} { // of gh, az and node's libraries
 			if _, has := answer[other].(string); has && !found {
-				return refuse(hint.Say("take the member of the token out of it: jq -r ."+other), "it is a JSON text, and has %[2]s and no %[1]s", member, other)
+				return refuse(hint.Say("take the member of the token out of it: jq -r ."+other), "it is a JSON text with %s and without %s", other, member)
 			}
 		}
 		if !found {

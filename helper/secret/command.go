@@ -62,8 +62,8 @@ func FromCommand(asked context.Context, argv []string) (Secret, error) {
 	return "", &CommandError{Name: argv[0], Why: why, Said: withoutSecret(string(said.b), string(out.b))}
 }
 
-// withoutSecret is what a program said, less each line that a tracing shell (sh -x) wrote
-// and each that repeats a word of the output: a script may fail after it has the secret.
+// withoutSecret is what a program said, for it may fail after it has printed the secret.
+// Lines of a tracing shell (sh -x) are left out. So are lines with a word of the output.
 func withoutSecret(said, out string) string {
 	words := strings.Fields(out)
 	var kept []string

@@ -49,8 +49,8 @@ const preface = `# Benchmarks
 Written by ` + "`make bench`" + `, which measures everything below in one run: on a private
 gnome-keyring and a Keycloak of its own on loopback, every command from its start to
 its exit. What is compared is run in turn, in a new order each round, and ratios are
-those of the medians. t2-cred and the empty Go program have eight copies each, and
-each copy is run in an eighth of the rounds: two copies differ by up to 3 % in their time. On a machine that is busy with other things (see its load, below)
+those of the medians. Two copies of one program differ by up to 3 % in their
+time. So t2-cred and the empty Go program have eight each, for an eighth of the rounds. On a machine that is busy with other things (see its load, below)
 they come out too high for whatever is longer; the fastest tenth suffers least.
 
 ![Bars: how long a cached token and a refresh take](pictures/benchmarks.svg)
