@@ -145,7 +145,7 @@ func flagError(cmd *cobra.Command, err error) error {
 		if _, ok := wrong.GetFlag().Value.(*days); ok {
 			words = "a duration such as 7d or 12h"
 		}
-		if _, bare := strconv.Atoi(wrong.GetValue()); bare == nil && words == "a duration such as 30s" {
+		if _, bare := strconv.ParseUint(wrong.GetValue(), 10, 16); bare == nil && words == "a duration such as 30s" {
 			words = "a duration; did you mean " + wrong.GetValue() + "s?"
 		}
 		if words != "" {

@@ -36,8 +36,8 @@ func (e *CommandError) Error() string {
 
 // FromCommand runs a program, without a shell, and takes what it prints, less one
 // line end, for a secret. The program has ten seconds. What it leaves running, such as the
-// master connection of ssh, may hold its output open: that is not waited for. The error is a *CommandError, or that of a
-// cancelled context.
+// master connection of ssh, may hold its output open, and is waited for one second more.
+// The error is a *CommandError, or that of a cancelled context.
 func FromCommand(asked context.Context, argv []string) (Secret, error) {
 	ctx, cancel := context.WithTimeout(asked, commandTime)
 	defer cancel()
